@@ -1,0 +1,112 @@
+package cluster
+
+import (
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// incrementalAlterConfigs changes dynamic configurations: all changes of a resource, or none (KIP-339).
+func (c *Controller) incrementalAlterConfigs(d *draft, req *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
+	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	seen := map[Resource]int{}
+	for _, r := range req.Resources {
+		seen[Resource{ResourceKind(r.ResourceType), r.ResourceName}]++
+	}
+	for i := range req.Resources {
+		r := &req.Resources[i]
+		out := kmsg.NewIncrementalAlterConfigsResponseResource()
+		out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
+		res := Resource{ResourceKind(r.ResourceType), r.ResourceName}
+		records, p := c.alter(res, r.Configs)
+		if seen[res] > 1 {
+			p = fail(kerr.InvalidRequest, "Each resource must appear at most once.")
+		}
+		switch {
+		case p != nil:
+			out.ErrorCode, out.ErrorMessage = p.code.Code, &p.message
+		case !req.ValidateOnly:
+			for _, rec := range records {
+				d.put(kindConfig, rec)
+			}
+		}
+		resp.Resources = append(resp.Resources, out)
+	}
+	return resp
+}
+
+func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) ([]configRecord, *problem) {
+	if p := c.checkResource(res); p != nil {
+		return nil, p
+	}
+	current := c.image.Config(res)
+	seen := map[string]bool{}
+	var out []configRecord
+	for _, ch := range changes {
+		if seen[ch.Name] {
+			return nil, fail(kerr.InvalidRequest, "Error due to duplicate config keys")
+		}
+		seen[ch.Name] = true
+		var now *string
+		if v, ok := current[ch.Name]; ok {
+			now = &v
+		}
+		if ch.Op != kmsg.IncrementalAlterConfigOpDelete && ch.Value == nil {
+			return nil, fail(kerr.InvalidRequest, "Null value not supported for : %s", ch.Name)
+		}
+		next, err := c.cfg.ApplyConfig(res.Kind, ch.Name, ch.Op, now, ch.Value)
+		if err != nil {
+			return nil, fail(kerr.InvalidConfig, "%s", err)
+		}
+		if err := c.validate(res, ch.Name, next); err != nil {
+			return nil, fail(kerr.InvalidConfig, "%s", err)
+		}
+		if (next == nil) != (now == nil) || next != nil && *next != *now {
+			out = append(out, configRecord{Kind: res.Kind, Name: res.Name, Key: ch.Name, Value: next})
+		}
+	}
+	return out, nil
+}
+
+// validate checks a value that is to be set. Removing one only needs the name to be a known one.
+func (c *Controller) validate(res Resource, name string, value *string) error {
+	if value == nil {
+		return nil
+	}
+	switch res.Kind {
+	case TopicResource:
+		return c.cfg.ValidateTopicConfig(name, *value)
+	case BrokerResource:
+		return c.cfg.ValidateBrokerConfig(name, *value, res.Name != "")
+	default:
+		return c.cfg.ValidateGroupConfig(name, *value)
+	}
+}
+
+func (c *Controller) checkResource(res Resource) *problem {
+	switch res.Kind {
+	case TopicResource:
+		if c.image.Topic(res.Name) == nil {
+			return fail(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", res.Name)
+		}
+	case BrokerResource:
+		if res.Name == "" {
+			return nil
+		}
+		id, err := strconv.ParseInt(res.Name, 10, 32)
+		if err != nil {
+			return fail(kerr.InvalidRequest, "Node id must be an integer, but it is: %s", res.Name)
+		}
+		if c.image.Broker(int32(id)) == nil {
+			return fail(kerr.BrokerIDNotRegistered, "No broker with id %d found.", id)
+		}
+	case GroupResource:
+		if res.Name == "" {
+			return fail(kerr.InvalidRequest, "Default group resources are not allowed.")
+		}
+	default:
+		return fail(kerr.InvalidRequest, "Unsupported resource type %d.", res.Kind)
+	}
+	return nil
+}

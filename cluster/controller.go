@@ -1,0 +1,137 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir/weir/coordinator/machine"
+)
+
+// producerIDBlock is how many producer ids a broker gets at once.
+const producerIDBlock = 1000
+
+// Config is what a Controller needs from outside, so that it stays pure.
+type Config struct {
+	// NewID gives a fresh random id for a topic.
+	NewID func() UUID
+	// Pick gives a random number in [0, n), to spread first replicas.
+	Pick func(n int) int
+	// Defaults of the cluster for requests that leave these open.
+	Partitions        int32
+	ReplicationFactor int16
+	DeleteTopics      bool // delete.topic.enable
+	// ValidateTopicConfig and ValidateBrokerConfig check one option's new value; the error's text goes to the client.
+	ValidateTopicConfig  func(name, value string) error
+	ValidateBrokerConfig func(name, value string, perBroker bool) error
+	ValidateGroupConfig  func(name, value string) error
+	// ApplyConfig does an incremental operation on a value: nil is unset, current is what is in effect.
+	ApplyConfig func(kind ResourceKind, name string, op kmsg.IncrementalAlterConfigOp, current *string, value *string) (*string, error)
+}
+
+// Requests of nodes, beside those of clients.
+type (
+	// RegisterBroker makes a broker known or changes its addresses. Its reply is nil.
+	RegisterBroker struct{ Broker Broker }
+	// AllocateProducerIDs asks for a block of producer ids. Its reply is ProducerIDs.
+	AllocateProducerIDs struct{}
+	// ProducerIDs are the ids [First, First+Count), given to one broker only.
+	ProducerIDs struct {
+		First int64
+		Count int64
+	}
+	// Request is a client's request. A platform's own request may also create the platform's topics.
+	Request struct {
+		Body kmsg.Request
+		Own  bool
+	}
+)
+
+// Controller is the metadata state machine.
+type Controller struct {
+	cfg   Config
+	image *Image
+}
+
+var _ machine.Machine = (*Controller)(nil)
+
+// NewController makes a controller of an empty cluster.
+func NewController(cfg Config) *Controller { return &Controller{cfg: cfg, image: emptyImage()} }
+
+// Image is the picture after everything replayed so far.
+func (c *Controller) Image() *Image { return c.image }
+
+// Replay implements machine.Machine.
+func (c *Controller) Replay(r machine.Record) error {
+	next, err := c.image.apply(string(r.Key), r.Value)
+	if err != nil {
+		return err
+	}
+	c.image = next
+	return nil
+}
+
+// Tick implements machine.Machine: the controller waits for nothing.
+func (c *Controller) Tick(time.Time) machine.Effects { return machine.Effects{} }
+
+// Deadline implements machine.Machine.
+func (c *Controller) Deadline() time.Time { return time.Time{} }
+
+// Handle implements machine.Machine.
+func (c *Controller) Handle(_ time.Time, id uint64, request any) machine.Effects {
+	d := &draft{}
+	var reply any
+	switch r := request.(type) {
+	case RegisterBroker:
+		d.put(kindBroker, brokerRecord{ID: r.Broker.ID, Rack: r.Broker.Rack, Endpoints: r.Broker.Endpoints})
+	case AllocateProducerIDs:
+		first := c.image.nextProducerID
+		d.put(kindProducerIDs, producerIDsRecord{Next: first + producerIDBlock})
+		reply = ProducerIDs{First: first, Count: producerIDBlock}
+	case Request:
+		reply = c.handleClient(d, r)
+	default:
+		panic(fmt.Sprintf("BUG: the controller got a %T", request))
+	}
+	return machine.Effects{Records: d.records, Replies: []machine.Reply{{ID: id, Value: reply}}}
+}
+
+func (c *Controller) handleClient(d *draft, r Request) kmsg.Response {
+	switch body := r.Body.(type) {
+	case *kmsg.CreateTopicsRequest:
+		return c.createTopics(d, body, r.Own)
+	case *kmsg.DeleteTopicsRequest:
+		return c.deleteTopics(d, body)
+	case *kmsg.CreatePartitionsRequest:
+		return c.createPartitions(d, body)
+	case *kmsg.IncrementalAlterConfigsRequest:
+		return c.incrementalAlterConfigs(d, body)
+	}
+	panic(fmt.Sprintf("BUG: the controller got a %T", r.Body))
+}
+
+// draft gathers the records of one answer. What they say is not yet in the image.
+type draft struct{ records []machine.Record }
+
+func (d *draft) put(kind string, value any) {
+	b, err := json.Marshal(value)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: metadata record %q cannot be written: %v", kind, err))
+	}
+	d.records = append(d.records, machine.Record{Key: []byte(kind), Value: b})
+}
+
+// problem is an error of Kafka's with a message of its own for the client.
+type problem struct {
+	code    *kerr.Error
+	message string
+}
+
+func (p *problem) Error() string { return p.code.Message + ": " + p.message }
+
+func fail(code *kerr.Error, format string, args ...any) *problem {
+	return &problem{code: code, message: fmt.Sprintf(format, args...)}
+}

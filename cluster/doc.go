@@ -1,0 +1,10 @@
+// Package cluster is the cluster's metadata: a pure state machine replayed from the metadata log, partition 0 of
+// __cluster_metadata.
+//
+// Controller decides: Handle takes a request and proposes records and an answer. Replay applies a record, and is the only
+// thing that changes the Image, an immutable picture that every node holds and everyone reads. One record's key names its
+// kind, its value is JSON (so that `weir log dump --records` reads like a story); fields are only ever added, and a kind
+// that is not known stops the node with the advice to upgrade it.
+//
+// Numbers and messages of errors are Kafka's.
+package cluster

@@ -1,0 +1,192 @@
+package cluster
+
+import (
+	"encoding/hex"
+	"iter"
+
+	"github.com/benbjohnson/immutable"
+)
+
+// UUID is a topic's or cluster's id, as on the wire.
+type UUID [16]byte
+
+// IsZero tells whether the id is missing.
+func (u UUID) IsZero() bool { return u == UUID{} }
+
+// MarshalText writes the id as hex.
+func (u UUID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, u[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (u *UUID) UnmarshalText(b []byte) error {
+	_, err := hex.Decode(u[:], b)
+	return err
+}
+
+// Names of the topics that the platform keeps for itself.
+const (
+	MetadataTopic = "__cluster_metadata"
+	OffsetsTopic  = "__consumer_offsets"
+)
+
+// Topic is a topic of the image. It is never changed once it is in an image.
+type Topic struct {
+	Name       string
+	ID         UUID
+	Partitions []Partition // by number
+}
+
+// Partition says where a partition lives.
+type Partition struct {
+	Replicas []int32 // broker ids, the preferred leader first
+}
+
+// Internal tells whether the platform keeps the topic for itself.
+func (t *Topic) Internal() bool { return t.Name == OffsetsTopic }
+
+// Broker is a node that serves clients.
+type Broker struct {
+	ID        int32
+	Rack      string
+	Endpoints []Endpoint
+}
+
+// Endpoint is where a broker's listener is reached.
+type Endpoint struct {
+	Listener string
+	Host     string
+	Port     int32
+}
+
+// Endpoint gives the broker's address on a listener.
+func (b *Broker) Endpoint(listener string) (Endpoint, bool) {
+	for _, e := range b.Endpoints {
+		if e.Listener == listener {
+			return e, true
+		}
+	}
+	return Endpoint{}, false
+}
+
+// ResourceKind is what a configuration belongs to, by Kafka's numbers.
+type ResourceKind int8
+
+// The kinds of resources that have dynamic configurations.
+const (
+	TopicResource  ResourceKind = 2
+	BrokerResource ResourceKind = 4
+	GroupResource  ResourceKind = 32
+)
+
+// Resource names what a configuration belongs to. A broker resource without a name is the default of all brokers.
+type Resource struct {
+	Kind ResourceKind
+	Name string
+}
+
+type resourceComparer struct{}
+
+func (resourceComparer) Compare(a, b Resource) int {
+	switch {
+	case a.Kind != b.Kind:
+		return int(a.Kind) - int(b.Kind)
+	case a.Name < b.Name:
+		return -1
+	case a.Name > b.Name:
+		return 1
+	}
+	return 0
+}
+
+// Image is the cluster's metadata at one moment. It is immutable; a change makes a new one that shares what stayed.
+type Image struct {
+	topics  *immutable.SortedMap[string, *Topic]
+	names   *immutable.Map[string, string] // topic id, as a string of 16 bytes → name
+	brokers *immutable.SortedMap[int32, *Broker]
+	configs *immutable.SortedMap[Resource, *immutable.SortedMap[string, string]]
+	// nextProducerID is the first id of the next block.
+	nextProducerID int64
+	version        int64
+}
+
+func emptyImage() *Image {
+	return &Image{
+		topics:  immutable.NewSortedMap[string, *Topic](nil),
+		names:   immutable.NewMap[string, string](nil),
+		brokers: immutable.NewSortedMap[int32, *Broker](nil),
+		configs: immutable.NewSortedMap[Resource, *immutable.SortedMap[string, string]](resourceComparer{}),
+	}
+}
+
+// Version counts the records that made this image; it only grows.
+func (i *Image) Version() int64 { return i.version }
+
+// Topic finds a topic by its name; nil: there is none.
+func (i *Image) Topic(name string) *Topic {
+	t, _ := i.topics.Get(name)
+	return t
+}
+
+// TopicByID finds a topic by its id; nil: there is none.
+func (i *Image) TopicByID(id UUID) *Topic {
+	name, ok := i.names.Get(string(id[:]))
+	if !ok {
+		return nil
+	}
+	return i.Topic(name)
+}
+
+// Topics gives all topics by name.
+func (i *Image) Topics() iter.Seq[*Topic] {
+	return func(yield func(*Topic) bool) {
+		for it := i.topics.Iterator(); !it.Done(); {
+			if _, t, _ := it.Next(); !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// TopicCount is the number of topics.
+func (i *Image) TopicCount() int { return i.topics.Len() }
+
+// Broker finds a broker; nil: there is none.
+func (i *Image) Broker(id int32) *Broker {
+	b, _ := i.brokers.Get(id)
+	return b
+}
+
+// Brokers gives all brokers by id.
+func (i *Image) Brokers() iter.Seq[*Broker] {
+	return func(yield func(*Broker) bool) {
+		for it := i.brokers.Iterator(); !it.Done(); {
+			if _, b, _ := it.Next(); !yield(b) {
+				return
+			}
+		}
+	}
+}
+
+// Config gives the dynamic configuration of a resource, by name; nil: none is set.
+func (i *Image) Config(r Resource) map[string]string {
+	set, ok := i.configs.Get(r)
+	if !ok {
+		return nil
+	}
+	out := make(map[string]string, set.Len())
+	for it := set.Iterator(); !it.Done(); {
+		k, v, _ := it.Next()
+		out[k] = v
+	}
+	return out
+}
+
+// Resources gives the names of all resources of a kind that have a dynamic configuration.
+func (i *Image) Resources(kind ResourceKind) []string {
+	var out []string
+	for it := i.configs.Iterator(); !it.Done(); {
+		if r, _, _ := it.Next(); r.Kind == kind {
+			out = append(out, r.Name)
+		}
+	}
+	return out
+}

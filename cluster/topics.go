@@ -1,0 +1,339 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	topicNameMax = 249
+	// partitionsMax bounds what one request can make this node do.
+	partitionsMax = 100_000
+)
+
+// CheckTopicName tells what is wrong with a topic's name, in Kafka's words; "": nothing.
+func CheckTopicName(name string) string {
+	switch {
+	case name == "":
+		return "Topic name is invalid: the empty string is illegal"
+	case name == "." || name == "..":
+		return `Topic name cannot be "." or ".."`
+	case len(name) > topicNameMax:
+		return "Topic name is invalid: the length of '" + name + "' is longer than the max allowed length 249"
+	}
+	for i := range len(name) {
+		b := name[i]
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || b == '.' || b == '_' || b == '-') {
+			return "Topic name is invalid: '" + name + "' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+		}
+	}
+	return ""
+}
+
+func (c *Controller) createTopics(d *draft, req *kmsg.CreateTopicsRequest, own bool) *kmsg.CreateTopicsResponse {
+	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+	seen := map[string]int{}
+	for _, t := range req.Topics {
+		seen[t.Topic]++
+	}
+	made := map[string]bool{} // by the folded name, for collisions within the request
+	answered := map[string]bool{}
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		if answered[t.Topic] {
+			continue
+		}
+		answered[t.Topic] = true
+		out := kmsg.NewCreateTopicsResponseTopic()
+		out.Topic = t.Topic
+		topic, replicas, p := c.planTopic(t, own)
+		if p == nil && seen[t.Topic] > 1 {
+			p = fail(kerr.InvalidRequest, "Duplicate topic name.")
+		}
+		if p == nil && made[fold(t.Topic)] {
+			p = fail(kerr.InvalidTopicException, "Topic '%s' collides with another topic of the request", t.Topic)
+		}
+		if p != nil {
+			out.ErrorCode, out.ErrorMessage = p.code.Code, &p.message
+			resp.Topics = append(resp.Topics, out)
+			continue
+		}
+		made[fold(t.Topic)] = true
+		out.NumPartitions, out.ReplicationFactor = int32(len(replicas)), int16(len(replicas[0]))
+		if !req.ValidateOnly {
+			out.TopicID = topic
+			d.put(kindTopic, topicRecord{Name: t.Topic, ID: topic})
+			d.put(kindPartitions, partitionsRecord{Topic: t.Topic, Replicas: replicas})
+			for _, cfg := range t.Configs {
+				d.put(kindConfig, configRecord{Kind: TopicResource, Name: t.Topic, Key: cfg.Name, Value: cfg.Value})
+			}
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	return resp
+}
+
+// planTopic decides over one topic: its id and the replicas of each partition.
+func (c *Controller) planTopic(t *kmsg.CreateTopicsRequestTopic, own bool) (UUID, [][]int32, *problem) {
+	if text := CheckTopicName(t.Topic); text != "" {
+		return UUID{}, nil, fail(kerr.InvalidTopicException, "%s", text)
+	}
+	if !own && t.Topic == MetadataTopic {
+		return UUID{}, nil, fail(kerr.InvalidTopicException, "Creation of internal topic %s is prohibited.", t.Topic)
+	}
+	if c.image.Topic(t.Topic) != nil {
+		return UUID{}, nil, fail(kerr.TopicAlreadyExists, "Topic '%s' already exists.", t.Topic)
+	}
+	if other := c.collision(t.Topic); other != "" {
+		return UUID{}, nil, fail(kerr.InvalidTopicException, "Topic '%s' collides with existing topic: %s", t.Topic, other)
+	}
+	for _, cfg := range t.Configs {
+		if cfg.Value == nil {
+			return UUID{}, nil, fail(kerr.InvalidConfig, "Null value not supported for topic configs: %s", cfg.Name)
+		}
+		if err := c.cfg.ValidateTopicConfig(cfg.Name, *cfg.Value); err != nil {
+			return UUID{}, nil, fail(kerr.InvalidConfig, "%s", err)
+		}
+	}
+	replicas, p := c.plan(t)
+	if p != nil {
+		return UUID{}, nil, p
+	}
+	return c.cfg.NewID(), replicas, nil
+}
+
+// fold maps names to what metrics make of them: there '.' and '_' are the same.
+func fold(name string) string { return strings.ReplaceAll(name, ".", "_") }
+
+func (c *Controller) collision(name string) string {
+	if !strings.ContainsAny(name, "._") {
+		return ""
+	}
+	for t := range c.image.Topics() {
+		if fold(t.Name) == fold(name) {
+			return t.Name
+		}
+	}
+	return ""
+}
+
+func (c *Controller) plan(t *kmsg.CreateTopicsRequestTopic) ([][]int32, *problem) {
+	if len(t.ReplicaAssignment) > 0 {
+		if t.NumPartitions != -1 {
+			return nil, fail(kerr.InvalidRequest, "A manual partition assignment was specified, but numPartitions was not set to -1.")
+		}
+		if t.ReplicationFactor != -1 {
+			return nil, fail(kerr.InvalidRequest, "A manual partition assignment was specified, but replication factor was not set to -1.")
+		}
+		byNumber := map[int32][]int32{}
+		for _, a := range t.ReplicaAssignment {
+			if _, twice := byNumber[a.Partition]; twice {
+				return nil, fail(kerr.InvalidReplicaAssignment, "Found multiple manual partition assignments for partition %d", a.Partition)
+			}
+			byNumber[a.Partition] = a.Replicas
+		}
+		return c.assigned(byNumber)
+	}
+	partitions, factor := t.NumPartitions, t.ReplicationFactor
+	if partitions == -1 {
+		partitions = c.cfg.Partitions
+	}
+	if factor == -1 {
+		factor = c.cfg.ReplicationFactor
+	}
+	switch {
+	case factor <= 0:
+		return nil, fail(kerr.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.")
+	case partitions <= 0:
+		return nil, fail(kerr.InvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
+	case partitions > partitionsMax:
+		return nil, fail(kerr.InvalidPartitions, "Number of partitions must not be above %d.", partitionsMax)
+	}
+	return c.place(int(partitions), int(factor), c.pickStart())
+}
+
+func (c *Controller) pickStart() int {
+	if n := c.image.brokers.Len(); n > 1 {
+		return c.cfg.Pick(n)
+	}
+	return 0
+}
+
+// assigned checks a placement that the client made.
+func (c *Controller) assigned(byNumber map[int32][]int32) ([][]int32, *problem) {
+	out := make([][]int32, len(byNumber))
+	for number, replicas := range byNumber {
+		if number < 0 || int(number) >= len(out) {
+			return nil, fail(kerr.InvalidReplicaAssignment, "partitions should be a consecutive 0-based integer sequence")
+		}
+		out[number] = replicas
+	}
+	for _, replicas := range out {
+		if p := c.checkReplicas(replicas, len(out[0])); p != nil {
+			return nil, p
+		}
+	}
+	return out, nil
+}
+
+func (c *Controller) checkReplicas(replicas []int32, factor int) *problem {
+	switch {
+	case len(replicas) == 0:
+		return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
+	case len(replicas) != factor:
+		return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes a partition with %d replica(s), but this is not consistent with previous partitions, which have %d replica(s).", len(replicas), factor)
+	}
+	for i, id := range replicas {
+		if slices.Contains(replicas[:i], id) {
+			return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes the broker %d more than once.", id)
+		}
+		if c.image.Broker(id) == nil {
+			return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
+		}
+	}
+	return nil
+}
+
+// place spreads partitions over the brokers, each one's replicas on brokers that follow each other.
+func (c *Controller) place(partitions, factor, start int) ([][]int32, *problem) {
+	var brokers []int32
+	for b := range c.image.Brokers() {
+		brokers = append(brokers, b.ID)
+	}
+	if factor > len(brokers) {
+		return nil, fail(kerr.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered.", factor, factor, len(brokers))
+	}
+	out := make([][]int32, partitions)
+	for i := range out {
+		out[i] = make([]int32, factor)
+		for r := range factor {
+			// The gap between first and further replicas widens a round, so that a lost broker's load goes to all others.
+			step := 0
+			if r > 0 && len(brokers) > 1 {
+				step = 1 + (i/len(brokers)+r-1)%(len(brokers)-1)
+			}
+			out[i][r] = brokers[(start+i+step)%len(brokers)]
+		}
+	}
+	return out, nil
+}
+
+func (c *Controller) deleteTopics(d *draft, req *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
+	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
+	gone := map[string]bool{}
+	answer := func(name *string, id UUID) {
+		out := kmsg.NewDeleteTopicsResponseTopic()
+		out.Topic, out.TopicID = name, id
+		topic, p := c.doomed(name, id, req.Version)
+		if p == nil && gone[topic.Name] {
+			p = fail(kerr.InvalidRequest, "Duplicate topic name.")
+		}
+		if p != nil {
+			out.ErrorCode, out.ErrorMessage = p.code.Code, &p.message
+		} else {
+			gone[topic.Name] = true
+			out.Topic, out.TopicID = &topic.Name, topic.ID
+			d.put(kindTopicGone, topicGoneRecord{Name: topic.Name, ID: topic.ID})
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	for _, name := range req.TopicNames {
+		answer(&name, UUID{})
+	}
+	for _, t := range req.Topics {
+		answer(t.Topic, t.TopicID)
+	}
+	return resp
+}
+
+func (c *Controller) doomed(name *string, id UUID, version int16) (*Topic, *problem) {
+	var t *Topic
+	switch {
+	case name != nil && !id.IsZero():
+		return nil, fail(kerr.InvalidRequest, "You may not specify both topic name and topic id.")
+	case name == nil && id.IsZero():
+		return nil, fail(kerr.InvalidRequest, "Neither topic name nor id were specified.")
+	case name != nil:
+		if t = c.image.Topic(*name); t == nil {
+			return nil, &problem{kerr.UnknownTopicOrPartition, "This server does not host this topic-partition."}
+		}
+	default:
+		if t = c.image.TopicByID(id); t == nil {
+			return nil, &problem{kerr.UnknownTopicID, "This server does not host this topic ID."}
+		}
+	}
+	if !c.cfg.DeleteTopics {
+		if version < 3 {
+			return nil, fail(kerr.InvalidRequest, "Topic deletion is disabled.")
+		}
+		return nil, fail(kerr.TopicDeletionDisabled, "Topic deletion is disabled.")
+	}
+	return t, nil
+}
+
+func (c *Controller) createPartitions(d *draft, req *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
+	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
+	seen := map[string]int{}
+	for _, t := range req.Topics {
+		seen[t.Topic]++
+	}
+	answered := map[string]bool{}
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		if answered[t.Topic] {
+			continue
+		}
+		answered[t.Topic] = true
+		out := kmsg.NewCreatePartitionsResponseTopic()
+		out.Topic = t.Topic
+		more, p := c.planMore(t)
+		if seen[t.Topic] > 1 {
+			p = fail(kerr.InvalidRequest, "Duplicate topic name.")
+		}
+		switch {
+		case p != nil:
+			out.ErrorCode, out.ErrorMessage = p.code.Code, &p.message
+		case !req.ValidateOnly:
+			d.put(kindPartitions, partitionsRecord{Topic: t.Topic, First: len(c.image.Topic(t.Topic).Partitions), Replicas: more})
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	slices.SortStableFunc(resp.Topics, func(a, b kmsg.CreatePartitionsResponseTopic) int { return cmp.Compare(a.Topic, b.Topic) })
+	return resp
+}
+
+// planMore decides over the replicas of a topic's new partitions.
+func (c *Controller) planMore(t *kmsg.CreatePartitionsRequestTopic) ([][]int32, *problem) {
+	topic := c.image.Topic(t.Topic)
+	if topic == nil {
+		return nil, &problem{kerr.UnknownTopicOrPartition, "This server does not host this topic-partition."}
+	}
+	have := int32(len(topic.Partitions))
+	switch {
+	case t.Count == have:
+		return nil, fail(kerr.InvalidPartitions, "Topic already has %d partition(s).", have)
+	case t.Count < have:
+		return nil, fail(kerr.InvalidPartitions, "The topic %s currently has %d partition(s); %d would not be an increase.", t.Topic, have, t.Count)
+	case t.Count > partitionsMax:
+		return nil, fail(kerr.InvalidPartitions, "Number of partitions must not be above %d.", partitionsMax)
+	}
+	factor := len(topic.Partitions[0].Replicas)
+	if t.Assignment == nil {
+		return c.place(int(t.Count-have), factor, c.pickStart())
+	}
+	if len(t.Assignment) != int(t.Count-have) {
+		return nil, fail(kerr.InvalidReplicaAssignment, "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.", t.Count-have, len(t.Assignment))
+	}
+	out := make([][]int32, 0, len(t.Assignment))
+	for _, a := range t.Assignment {
+		if p := c.checkReplicas(a.Replicas, factor); p != nil {
+			return nil, p
+		}
+		out = append(out, a.Replicas)
+	}
+	return out, nil
+}

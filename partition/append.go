@@ -1,0 +1,84 @@
+package partition
+
+import (
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/weir/weir/record"
+	"github.com/weir/weir/replication"
+)
+
+// AppendResult answers an append. Err is nil or has a *kerr.Error in its chain.
+type AppendResult struct {
+	BaseOffset    int64
+	LastOffset    int64
+	LogStart      int64
+	LogAppendTime int64 // ms; -1 unless the topic's timestamps are the broker's
+	Err           error
+}
+
+// appendRequest is an append on its way through the group.
+type appendRequest struct {
+	header        record.Header
+	index         uint64
+	logAppendTime int64
+	repeats       []*appendRequest // repeats of this batch that came while it was not yet committed
+	done          func(AppendResult)
+	release       func()
+}
+
+func (r *appendRequest) finish(result AppendResult) {
+	if result.Err != nil {
+		result.BaseOffset, result.LastOffset, result.LogStart, result.LogAppendTime = -1, -1, -1, -1
+	} else {
+		result.LogAppendTime = r.logAppendTime
+	}
+	r.done(result)
+	if r.release != nil {
+		r.release()
+	}
+}
+
+func (p *Partition) result(first, last int64) AppendResult {
+	return AppendResult{BaseOffset: first, LastOffset: last, LogStart: p.log.StartOffset()}
+}
+
+// Append checks one batch from a client and appends it. done is called once, from another goroutine or before Append
+// returns, when the batch is committed (on disk, unless the topic is relaxed) or refused; it must be quick. release is
+// called when the bytes of batch are no longer needed; after an append that was lost with the leadership it is not called,
+// and the garbage collector gets them.
+func (p *Partition) Append(batch []byte, done func(AppendResult), release func()) {
+	req := &appendRequest{done: done, release: release, logAppendTime: -1}
+	if _, ok := p.Leads(); !ok {
+		req.finish(AppendResult{Err: kerr.NotLeaderForPartition})
+		return
+	}
+	batch, err := p.admit(batch, req)
+	if err != nil {
+		req.finish(AppendResult{Err: err})
+		return
+	}
+	p.group.Propose(&replication.Proposal{Batch: batch, Context: req})
+}
+
+// AppendOwn appends a batch that this node built itself.
+func (p *Partition) AppendOwn(batch []byte, done func(AppendResult)) {
+	header, err := record.ParseHeader(batch)
+	if err != nil {
+		panic("BUG: own batch without a header")
+	}
+	req := &appendRequest{header: header, done: done, logAppendTime: -1}
+	p.group.Propose(&replication.Proposal{Batch: batch, Context: req})
+}
+
+// appendError maps what the group answers to what clients understand.
+func appendError(err error) error {
+	switch {
+	case errors.Is(err, replication.ErrStorage):
+		return kerr.KafkaStorageError
+	case errors.Is(err, replication.ErrNotLeader), errors.Is(err, replication.ErrClosed):
+		return kerr.NotLeaderForPartition
+	}
+	return err
+}

@@ -1,0 +1,265 @@
+package partition
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/weir/weir/config"
+	"github.com/weir/weir/log"
+	"github.com/weir/weir/record"
+	"github.com/weir/weir/replication"
+)
+
+// Leadership says who leads a partition.
+type Leadership struct {
+	Leader replication.NodeID // 0: nobody that this node knows of
+	Epoch  int32
+}
+
+// Partition is this node's replica of one partition. Its exported methods may be called from any goroutine.
+type Partition struct {
+	Topic string
+	ID    replication.GroupID
+
+	self   replication.NodeID
+	group  *replication.Group
+	log    *log.Log
+	logger *slog.Logger
+
+	config     atomic.Pointer[config.TopicConfig]
+	leadership atomic.Pointer[Leadership]
+	high       atomic.Int64 // high watermark
+
+	// The turn's own.
+	producers *producers
+	next      int64            // leader: offset of the next record
+	pending   []*appendRequest // leader: proposed, not committed; by index
+
+	mu      sync.Mutex
+	waiters map[*Waiter]struct{}
+	hooks   []func(Leadership)
+}
+
+// Leadership tells who leads, as far as this node knows.
+func (p *Partition) Leadership() Leadership { return *p.leadership.Load() }
+
+// Leads tells whether this node leads, and the epoch.
+func (p *Partition) Leads() (epoch int32, ok bool) {
+	l := p.leadership.Load()
+	return l.Epoch, l.Leader == p.self
+}
+
+// HighWatermark is the offset up to which records are committed and may be read.
+func (p *Partition) HighWatermark() int64 { return p.high.Load() }
+
+// LastStable is the offset up to which read_committed readers may read.
+func (p *Partition) LastStable() int64 { return p.high.Load() }
+
+// LogStart is the offset of the first record that is still there.
+func (p *Partition) LogStart() int64 { return p.log.StartOffset() }
+
+// LogEnd is the offset after the newest record on this node, committed or not.
+func (p *Partition) LogEnd() int64 { return p.log.EndOffset() }
+
+// Size is the log's size on disk in bytes.
+func (p *Partition) Size() int64 { return p.log.Size() }
+
+// Config is the topic's configuration in effect.
+func (p *Partition) Config() *config.TopicConfig { return p.config.Load() }
+
+// OnLeadership registers f to be told of every change of leadership, first of the present one. f is called from the
+// group's turn and must be quick.
+func (p *Partition) OnLeadership(f func(Leadership)) {
+	p.mu.Lock()
+	p.hooks = append(p.hooks, f)
+	p.mu.Unlock()
+	_ = p.group.Do(func() error { f(p.Leadership()); return nil })
+}
+
+// setConfig takes a changed configuration of the topic into effect.
+func (p *Partition) setConfig(c *config.TopicConfig) {
+	p.config.Store(c)
+	p.group.SetRelaxed(c.Relaxed())
+	_ = p.group.Do(func() error { p.log.SetConfig(logConfig(c)); return nil })
+}
+
+func logConfig(c *config.TopicConfig) log.Config {
+	lc := log.Config{
+		SegmentBytes:       c.SegmentBytes,
+		SegmentMs:          c.SegmentMs,
+		IndexIntervalBytes: int(c.IndexIntervalBytes),
+		RetentionMs:        c.RetentionMs,
+		RetentionBytes:     c.RetentionBytes,
+	}
+	if !c.CleanupDelete() {
+		lc.RetentionMs, lc.RetentionBytes = -1, -1
+	}
+	return lc
+}
+
+// Prepare implements replication.Replica: decides over the sequence number, assigns offset and epoch.
+func (p *Partition) Prepare(prop *replication.Proposal, term uint64) bool {
+	req := prop.Context.(*appendRequest)
+	if req.header.HasProducer() {
+		repeat, err := p.producers.check(req.header)
+		if err != nil {
+			req.finish(AppendResult{Err: err})
+			return false
+		}
+		if repeat != nil {
+			p.answerRepeat(req, *repeat)
+			return false
+		}
+	}
+	record.Assign(prop.Batch, p.next, int32(term))
+	req.header.BaseOffset, req.header.LeaderEpoch = p.next, int32(term)
+	p.next = req.header.NextOffset()
+	p.producers.add(req.header)
+	return true
+}
+
+// answerRepeat answers a batch that is in the log already with its first offset, once that one is committed.
+func (p *Partition) answerRepeat(req *appendRequest, first appendedBatch) {
+	result := p.result(first.firstOffset, first.lastOffset)
+	if first.lastOffset < p.high.Load() {
+		req.finish(result)
+		return
+	}
+	for _, r := range p.pending {
+		if r.header.BaseOffset == first.firstOffset {
+			r.repeats = append(r.repeats, req)
+			return
+		}
+	}
+	panic(fmt.Sprintf("BUG: %v: batch at offset %d is neither committed nor pending", p.ID, first.firstOffset))
+}
+
+// Proposed implements replication.Replica.
+func (p *Partition) Proposed(prop *replication.Proposal, index uint64) {
+	req := prop.Context.(*appendRequest)
+	req.index = index
+	p.pending = append(p.pending, req)
+}
+
+// Reject implements replication.Replica.
+func (p *Partition) Reject(prop *replication.Proposal, err error) {
+	prop.Context.(*appendRequest).finish(AppendResult{Err: appendError(err)})
+}
+
+// Appended implements replication.Replica: on a follower, what the leader sent.
+func (p *Partition) Appended(entries []log.Entry) {
+	for _, e := range entries {
+		if e.Kind != log.Batch {
+			continue
+		}
+		h, err := record.ParseHeader(e.Data)
+		if err != nil {
+			panic(fmt.Sprintf("BUG: %v: the log took a batch without a header: %v", p.ID, err))
+		}
+		p.producers.add(h)
+	}
+}
+
+// Committed implements replication.Replica: raises the high watermark and answers who waits for it.
+func (p *Partition) Committed(index uint64) {
+	end, err := p.log.EndOffsetAt(index)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: %v: no end offset of committed entry %d: %v", p.ID, index, err))
+	}
+	if end < p.high.Load() {
+		panic(fmt.Sprintf("BUG: %v: high watermark would go back from %d to %d", p.ID, p.high.Load(), end))
+	}
+	p.high.Store(end)
+	n := 0
+	for n < len(p.pending) && p.pending[n].index <= index {
+		req := p.pending[n]
+		req.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))
+		for _, r := range req.repeats {
+			r.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))
+		}
+		p.pending[n] = nil
+		n++
+	}
+	p.pending = p.pending[n:]
+	p.wake()
+}
+
+// LeaderChanged implements replication.Replica.
+func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
+	if leader == p.self {
+		p.next = p.log.EndOffset()
+	} else {
+		lost := p.pending
+		p.pending = nil
+		for _, req := range lost {
+			// Its batch may still be in raft's hands: the buffer is left to the garbage collector.
+			req.release = nil
+			req.finish(AppendResult{Err: kerr.NotLeaderForPartition})
+			for _, r := range req.repeats {
+				r.finish(AppendResult{Err: kerr.NotLeaderForPartition})
+			}
+		}
+	}
+	now := Leadership{Leader: leader, Epoch: int32(term)}
+	p.leadership.Store(&now)
+	p.mu.Lock()
+	hooks := p.hooks
+	p.mu.Unlock()
+	for _, f := range hooks {
+		f(now)
+	}
+	p.wake()
+}
+
+// maintain does the rounds: retention, a checkpoint when one is due, expiry of producers.
+func (p *Partition) maintain(now time.Time, producerIdle time.Duration) error {
+	return p.group.Do(func() error {
+		removed, err := p.log.Retain(now.UnixMilli(), p.high.Load())
+		if removed > 0 {
+			p.logger.Info("retention removed segments", "partition", p.String(), "segments", removed, "logStart", p.log.StartOffset())
+		}
+		p.producers.expire(producerIdle.Milliseconds())
+		return err
+	})
+}
+
+func (p *Partition) String() string { return fmt.Sprintf("%s-%d", p.Topic, p.ID.Partition) }
+
+// Waiter is woken when a partition that it watches may have more to read, or a new leader.
+type Waiter struct{ C chan struct{} }
+
+// NewWaiter makes a waiter. Its channel holds one wake-up.
+func NewWaiter() *Waiter { return &Waiter{C: make(chan struct{}, 1)} }
+
+// Watch makes p wake w until Unwatch.
+func (p *Partition) Watch(w *Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiters == nil {
+		p.waiters = map[*Waiter]struct{}{}
+	}
+	p.waiters[w] = struct{}{}
+}
+
+// Unwatch ends Watch.
+func (p *Partition) Unwatch(w *Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiters, w)
+}
+
+func (p *Partition) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for w := range p.waiters {
+		select {
+		case w.C <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,490 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/weir/weir/log"
+)
+
+// NodeID names a node. 0 is nobody.
+type NodeID = uint64
+
+// Kinds of raft-own entries in a log; log.Batch is the kind of all others.
+const (
+	kindEmpty        = log.Batch + 1 // first entry of a term
+	kindConfChange   = log.Batch + 2
+	kindConfChangeV2 = log.Batch + 3
+)
+
+// ErrNotLeader answers proposals of a node that does not lead the group.
+var ErrNotLeader = errors.New("this node does not lead the partition")
+
+// ErrStorage answers proposals while the disk takes no more data. It passes when space is freed.
+var ErrStorage = errors.New("the disk is full")
+
+// ErrClosed answers proposals to a group that was closed.
+var ErrClosed = errors.New("the partition is closed on this node")
+
+// Proposal asks a group to append a batch.
+type Proposal struct {
+	// Batch must stay untouched until it is committed.
+	Batch []byte
+	// Context is the proposer's own.
+	Context any
+}
+
+// Replica is what a group's entries mean to its owner. All methods are called from the group's turn, one at a time.
+type Replica interface {
+	// Prepare is called on the leader for each proposal in order. It assigns offset and epoch in the batch. False: the
+	// replica has answered the proposal itself and nothing is appended.
+	Prepare(p *Proposal, term uint64) bool
+	// Proposed tells the index that a prepared proposal got.
+	Proposed(p *Proposal, index uint64)
+	// Reject answers a proposal that could not be prepared.
+	Reject(p *Proposal, err error)
+	// Appended tells of entries that a leader elsewhere sent and that are now in the log.
+	Appended(entries []log.Entry)
+	// Committed tells that all entries up to index are committed.
+	Committed(index uint64)
+	// LeaderChanged tells who leads in which term. On the leader itself it comes when the first entry of its own term is
+	// committed, so that it knows everything committed before. 0: nobody.
+	LeaderChanged(leader NodeID, term uint64)
+}
+
+// Config describes a group.
+type Config struct {
+	ID      GroupID
+	Log     *log.Log
+	Voters  []NodeID
+	Replica Replica
+	// Relaxed acknowledges appends that are in the page cache only.
+	Relaxed bool
+}
+
+// Group is one replica of one Raft group.
+type Group struct {
+	id      GroupID
+	host    *Host
+	log     *log.Log
+	replica Replica
+	relaxed atomic.Bool
+
+	// The turn's own.
+	rn        *raft.RawNode
+	storage   *storage
+	term      uint64
+	lead      NodeID
+	announced struct {
+		lead NodeID
+		term uint64
+	}
+	applied   uint64
+	syncing   int               // appends handed to the syncer and not back yet
+	stalled   []*raftpb.Message // appends that the full disk refused, to be tried again in order
+	lastVotes HardState
+
+	mu    sync.Mutex
+	inbox inbox
+	state runState
+	idle  *sync.Cond // signalled when state becomes runIdle
+}
+
+// inbox gathers what the next turn takes.
+type inbox struct {
+	calls     []func()
+	done      []*raftpb.Message // responses of finished appends
+	synced    int               // finished appends
+	messages  []*raftpb.Message
+	proposals []*Proposal
+	campaign  bool
+	closed    bool
+}
+
+// runState keeps a group on at most one worker.
+type runState uint8
+
+const (
+	runIdle   runState = iota
+	runQueued          // waits for a worker
+	runActive          // a worker has it
+	runAgain           // a worker has it, and more came in
+)
+
+func newGroup(h *Host, c Config) (*Group, error) {
+	g := &Group{id: c.ID, host: h, log: c.Log, replica: c.Replica}
+	g.idle = sync.NewCond(&g.mu)
+	g.relaxed.Store(c.Relaxed)
+	hs, _ := h.journal.Get(c.ID)
+	lastTerm, err := c.Log.Term(c.Log.LastIndex())
+	if err != nil {
+		return nil, fmt.Errorf("term of the last entry: %w", err)
+	}
+	if lastTerm > hs.Term {
+		// The entries came with the term and were written before the journal was: no vote was given in it.
+		hs = HardState{Term: lastTerm, Commit: hs.Commit}
+	}
+	if lone(c.Voters, h.cfg.Self) {
+		hs.Commit = c.Log.LastIndex() // what a lone voter has on disk is committed
+	}
+	hs.Commit = min(max(hs.Commit, c.Log.FirstIndex()-1), c.Log.LastIndex())
+	g.lastVotes, g.applied, g.term = hs, hs.Commit, hs.Term
+	g.storage = &storage{log: c.Log, hard: hs, voters: slices.Clone(c.Voters)}
+	g.rn, err = raft.NewRawNode(&raft.Config{
+		ID:                        h.cfg.Self,
+		ElectionTick:              10,
+		HeartbeatTick:             1,
+		Storage:                   g.storage,
+		Applied:                   hs.Commit,
+		AsyncStorageWrites:        true,
+		MaxSizePerMsg:             1 << 20,
+		MaxInflightMsgs:           256,
+		MaxInflightBytes:          16 << 20,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		DisableProposalForwarding: true,
+		Logger:                    raftLogger{h.cfg.Logger},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+func lone(voters []NodeID, self NodeID) bool { return len(voters) == 1 && voters[0] == self }
+
+// Propose asks to append a batch. The replica answers, in its turn.
+func (g *Group) Propose(p *Proposal) {
+	if !g.put(func(in *inbox) { in.proposals = append(in.proposals, p) }) {
+		g.replica.Reject(p, ErrClosed)
+	}
+}
+
+// Do runs f in the group's turn, when nothing else touches its log or replica, and waits for it.
+func (g *Group) Do(f func() error) error {
+	var err error
+	done := make(chan struct{})
+	if !g.put(func(in *inbox) { in.calls = append(in.calls, func() { err = f(); close(done) }) }) {
+		return ErrClosed
+	}
+	<-done
+	return err
+}
+
+// SetRelaxed switches between acknowledging after the sync and after the write. It holds from the next append on.
+func (g *Group) SetRelaxed(relaxed bool) { g.relaxed.Store(relaxed) }
+
+// Campaign starts an election now.
+func (g *Group) Campaign() { g.put(func(in *inbox) { in.campaign = true }) }
+
+// put adds to the inbox and sees that a turn comes. False: the group is closed.
+func (g *Group) put(add func(*inbox)) bool {
+	g.mu.Lock()
+	if g.inbox.closed {
+		g.mu.Unlock()
+		return false
+	}
+	add(&g.inbox)
+	wake := g.state == runIdle
+	switch g.state {
+	case runIdle:
+		g.state = runQueued
+	case runActive:
+		g.state = runAgain
+	}
+	g.mu.Unlock()
+	if wake {
+		g.host.enqueue(g)
+	}
+	return true
+}
+
+// close ends the group: proposals are refused, appends under way are waited for.
+func (g *Group) close() {
+	_ = g.Do(func() error { return nil }) // what was proposed before is in raft's hands
+	for {
+		var busy bool
+		if g.Do(func() error { busy = g.syncing > 0; return nil }) != nil {
+			return
+		}
+		if !busy {
+			break
+		}
+		g.host.syncer.wait()
+	}
+	g.mu.Lock()
+	g.inbox.closed = true
+	for g.state != runIdle {
+		g.idle.Wait()
+	}
+	late := g.inbox.proposals
+	g.inbox.proposals = nil
+	g.mu.Unlock()
+	for _, p := range late {
+		g.replica.Reject(p, ErrClosed)
+	}
+	g.replica.LeaderChanged(0, g.term)
+}
+
+// run is a worker's visit: one turn, and whether another is due.
+func (g *Group) run() (again bool) {
+	g.mu.Lock()
+	g.state = runActive
+	in := g.inbox
+	g.inbox = inbox{closed: in.closed}
+	g.mu.Unlock()
+
+	g.turn(&in)
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state == runAgain {
+		g.state = runQueued
+		return true
+	}
+	g.state = runIdle
+	g.idle.Broadcast()
+	return false
+}
+
+// turn advances the group by everything that came in.
+func (g *Group) turn(in *inbox) {
+	for _, call := range in.calls {
+		call()
+	}
+	g.syncing -= in.synced
+	for _, m := range in.done {
+		g.step(m)
+	}
+	for _, m := range in.messages {
+		g.step(m)
+	}
+	if in.campaign {
+		if err := g.rn.Campaign(); err != nil {
+			panic(fmt.Sprintf("BUG: raft group %v cannot campaign: %v", g.id, err))
+		}
+	}
+	g.retryStalled()
+	g.propose(in.proposals)
+	g.drain()
+}
+
+func (g *Group) step(m *raftpb.Message) {
+	if err := g.rn.Step(m); err != nil && !errors.Is(err, raft.ErrProposalDropped) && !errors.Is(err, raft.ErrStepPeerNotFound) {
+		panic(fmt.Sprintf("BUG: raft group %v refuses %v: %v", g.id, m.GetType(), err))
+	}
+}
+
+// propose hands proposals to raft as one message. Offsets are assigned on the way, so from here on none may be dropped.
+func (g *Group) propose(proposals []*Proposal) {
+	if len(proposals) == 0 {
+		return
+	}
+	var refuse error
+	switch {
+	case g.announced.lead != g.host.cfg.Self || g.rn.BasicStatus().LeadTransferee != 0:
+		refuse = ErrNotLeader
+	case len(g.stalled) > 0:
+		refuse = ErrStorage
+	}
+	if refuse != nil {
+		for _, p := range proposals {
+			g.replica.Reject(p, refuse)
+		}
+		return
+	}
+	entries := make([]*raftpb.Entry, 0, len(proposals))
+	next := g.lastIndex() + 1
+	for _, p := range proposals {
+		if !g.replica.Prepare(p, g.term) {
+			continue
+		}
+		g.replica.Proposed(p, next+uint64(len(entries)))
+		entries = append(entries, &raftpb.Entry{Data: p.Batch})
+	}
+	if len(entries) == 0 {
+		return
+	}
+	err := g.rn.Step(&raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(g.host.cfg.Self), Entries: entries})
+	if err != nil {
+		panic(fmt.Sprintf("BUG: raft group %v dropped proposals of its leader: %v", g.id, err))
+	}
+}
+
+// lastIndex is the index of the newest entry that raft has. At the end of a turn all of them are in the log, unless the
+// disk is full, and then nothing is proposed.
+func (g *Group) lastIndex() uint64 { return g.log.LastIndex() }
+
+// drain does what raft asks for until it asks for nothing more.
+func (g *Group) drain() {
+	for len(g.stalled) == 0 && g.rn.HasReady() {
+		g.storage.light = true
+		ready := g.rn.Ready()
+		g.storage.light = false
+		if ready.SoftState != nil {
+			g.lead = ready.SoftState.Lead
+		}
+		for _, m := range ready.Messages {
+			switch m.GetTo() {
+			case raft.LocalAppendThread:
+				g.append(m)
+			case raft.LocalApplyThread:
+				g.apply(m)
+			default:
+				g.host.cfg.Send(g.id, m)
+			}
+		}
+		g.announce()
+	}
+}
+
+// append writes what a MsgStorageAppend carries and sees to its responses.
+func (g *Group) append(m *raftpb.Message) {
+	if len(g.stalled) > 0 {
+		g.stalled = append(g.stalled, m)
+		return
+	}
+	if err := g.write(m); err != nil {
+		if !noSpace(err) {
+			g.host.fatal(fmt.Errorf("writing partition %v: %w", g.id, err))
+			return
+		}
+		g.stalled = append(g.stalled, m)
+		g.host.stalled(g, err)
+		return
+	}
+	g.finish(m)
+}
+
+func (g *Group) write(m *raftpb.Message) error {
+	if m.Term != nil {
+		g.term = m.GetTerm()
+	}
+	if len(m.Entries) == 0 {
+		return nil
+	}
+	first := m.Entries[0].GetIndex()
+	if first <= g.log.LastIndex() {
+		if err := g.log.TruncateSuffix(first - 1); err != nil {
+			return err
+		}
+	}
+	entries := make([]log.Entry, len(m.Entries))
+	for i, e := range m.Entries {
+		entries[i] = fromRaft(e)
+	}
+	if err := g.log.Append(entries); err != nil {
+		return err
+	}
+	if g.announced.lead != g.host.cfg.Self {
+		g.replica.Appended(entries)
+	}
+	return nil
+}
+
+// finish delivers the responses of a written append: now, or when the sync that they wait for is done.
+func (g *Group) finish(m *raftpb.Message) {
+	votes := g.votes(m)
+	if len(m.Responses) == 0 && !votes {
+		return
+	}
+	if !votes && g.relaxed.Load() && g.syncing == 0 {
+		for _, r := range m.Responses {
+			g.deliver(r)
+		}
+		return
+	}
+	g.syncing++
+	req := syncRequest{group: g, responses: m.Responses, votes: votes, hard: g.lastVotes}
+	if !g.relaxed.Load() {
+		g.log.TakeDirty(&req.dirty)
+	}
+	g.host.syncer.add(req)
+}
+
+// votes notes a new term or vote; only these must be journalled before they count.
+func (g *Group) votes(m *raftpb.Message) bool {
+	if m.Term == nil {
+		return false
+	}
+	changed := m.GetTerm() != g.lastVotes.Term || m.GetVote() != g.lastVotes.Vote
+	g.lastVotes = HardState{Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()}
+	return changed
+}
+
+func (g *Group) deliver(r *raftpb.Message) {
+	if r.GetTo() == g.host.cfg.Self {
+		g.step(r)
+	} else {
+		g.host.cfg.Send(g.id, r)
+	}
+}
+
+// apply takes committed entries. They carry no data: see storage.light.
+func (g *Group) apply(m *raftpb.Message) {
+	for _, e := range m.Entries {
+		g.applied = e.GetIndex()
+		if err := g.applyConfChange(e); err != nil {
+			panic(fmt.Sprintf("BUG: raft group %v holds an unreadable membership change at %d: %v", g.id, e.GetIndex(), err))
+		}
+	}
+	if len(m.Entries) > 0 {
+		g.replica.Committed(g.applied)
+	}
+	for _, r := range m.Responses {
+		g.step(r)
+	}
+}
+
+func (g *Group) applyConfChange(e *raftpb.Entry) error {
+	switch e.GetType() {
+	case raftpb.EntryConfChange:
+		cc := &raftpb.ConfChange{}
+		if err := unmarshal(e.GetData(), cc); err != nil {
+			return err
+		}
+		g.rn.ApplyConfChange(cc)
+	case raftpb.EntryConfChangeV2:
+		cc := &raftpb.ConfChangeV2{}
+		if err := unmarshal(e.GetData(), cc); err != nil {
+			return err
+		}
+		g.rn.ApplyConfChange(cc)
+	}
+	return nil
+}
+
+// announce tells the replica who leads. A leader is announced to itself once its own term has a committed entry.
+func (g *Group) announce() {
+	lead, term := g.lead, g.term
+	if lead == g.host.cfg.Self {
+		if t, err := g.log.Term(g.applied); err != nil || t != term {
+			if g.announced.lead != g.host.cfg.Self {
+				return
+			}
+			lead = 0
+		}
+	}
+	if lead != g.announced.lead || lead != 0 && term != g.announced.term {
+		g.announced.lead, g.announced.term = lead, term
+		g.replica.LeaderChanged(lead, term)
+	}
+}
+
+// retryStalled tries again what the full disk refused.
+func (g *Group) retryStalled() {
+	waiting := g.stalled
+	g.stalled = nil
+	for _, m := range waiting {
+		g.append(m)
+	}
+	if len(waiting) > 0 && len(g.stalled) == 0 {
+		g.host.cfg.Logger.Info("disk takes data again", "partition", g.id.String())
+	}
+}

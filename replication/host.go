@@ -1,0 +1,137 @@
+package replication
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/weir/weir/internal/vfs"
+)
+
+// stallRetry is how often a group tries again to write what a full disk refused.
+const stallRetry = 200 * time.Millisecond
+
+// HostConfig describes the groups' surroundings.
+type HostConfig struct {
+	FS   vfs.FS
+	Dir  string // data directory: journal and partition logs are on its file system
+	Self NodeID
+	// Send passes a message to another node. A lost message is fine.
+	Send func(id GroupID, m *raftpb.Message)
+	// Fatal is told once when the data directory can no longer be trusted (a failed write or sync). Nothing is
+	// acknowledged after it.
+	Fatal  func(error)
+	Logger *slog.Logger
+	// Workers is the number of goroutines that run turns. 0: one a core.
+	Workers int
+}
+
+// Host runs the groups of one data directory.
+type Host struct {
+	cfg     HostConfig
+	journal *Journal
+	syncer  *syncer
+	dead    atomic.Bool
+
+	mu      sync.Mutex
+	ready   *sync.Cond
+	queue   []*Group
+	stopped bool
+	workers sync.WaitGroup
+}
+
+// NewHost opens the voter journal and starts workers and syncer.
+func NewHost(cfg HostConfig) (*Host, error) {
+	journal, err := OpenJournal(cfg.FS, cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Workers == 0 {
+		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	h := &Host{cfg: cfg, journal: journal}
+	h.ready = sync.NewCond(&h.mu)
+	h.syncer = newSyncer(h)
+	for range cfg.Workers {
+		h.workers.Go(h.work)
+	}
+	return h, nil
+}
+
+// Open starts a replica. A group whose only voter is this node campaigns at once.
+func (h *Host) Open(c Config) (*Group, error) {
+	g, err := newGroup(h, c)
+	if err != nil {
+		return nil, fmt.Errorf("opening the raft group of partition %v: %w", c.ID, err)
+	}
+	if lone(c.Voters, h.cfg.Self) {
+		g.Campaign()
+	}
+	return g, nil
+}
+
+// Close ends a group's turns. Its log may be closed afterwards.
+func (h *Host) Close(g *Group) { g.close() }
+
+// Forget removes a closed group's votes: its partition was deleted.
+func (h *Host) Forget(id GroupID) error { return h.journal.Remove(id) }
+
+// Stop ends workers and syncer. Groups must be closed before.
+func (h *Host) Stop() error {
+	h.mu.Lock()
+	h.stopped = true
+	h.mu.Unlock()
+	h.ready.Broadcast()
+	h.workers.Wait()
+	h.syncer.stop()
+	return h.journal.Close()
+}
+
+// SyncTimes gives the number of syncs so far and the time spent in them.
+func (h *Host) SyncTimes() (count uint64, total time.Duration) {
+	return h.syncer.count.Load(), time.Duration(h.syncer.nanos.Load())
+}
+
+func (h *Host) enqueue(g *Group) {
+	h.mu.Lock()
+	h.queue = append(h.queue, g)
+	h.mu.Unlock()
+	h.ready.Signal()
+}
+
+func (h *Host) work() {
+	for {
+		h.mu.Lock()
+		for len(h.queue) == 0 && !h.stopped {
+			h.ready.Wait()
+		}
+		if len(h.queue) == 0 {
+			h.mu.Unlock()
+			return
+		}
+		g := h.queue[0]
+		h.queue = h.queue[1:]
+		h.mu.Unlock()
+		if g.run() {
+			h.enqueue(g)
+		}
+	}
+}
+
+// fatal ends all acknowledging and tells the owner once.
+func (h *Host) fatal(err error) {
+	if h.dead.CompareAndSwap(false, true) {
+		h.cfg.Fatal(err)
+	}
+}
+
+// stalled sees that a group tries again later.
+func (h *Host) stalled(g *Group, err error) {
+	h.cfg.Logger.Error("the disk is full: writes are refused until space is freed", "partition", g.id.String(), "error", err)
+	time.AfterFunc(stallRetry, func() { g.put(func(*inbox) {}) })
+}

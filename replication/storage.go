@@ -1,0 +1,136 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/log"
+)
+
+// storage shows a partition log to raft.
+type storage struct {
+	log    *log.Log
+	hard   HardState
+	voters []NodeID
+	// light makes Entries leave out the data of batches. It is set while raft collects what to apply: a replica only
+	// wants to know how far its log is committed, so nothing is read back from disk for it.
+	light bool
+}
+
+func (s *storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
+	hard := &raftpb.HardState{Term: new(s.hard.Term), Vote: new(s.hard.Vote), Commit: new(s.hard.Commit)}
+	return hard, &raftpb.ConfState{Voters: s.voters}, nil
+}
+
+func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
+	if lo < s.log.FirstIndex() {
+		return nil, raft.ErrCompacted
+	}
+	if s.light {
+		return s.outline(lo, hi)
+	}
+	entries, err := s.log.Entries(lo, hi, maxSize)
+	if err != nil {
+		return nil, raftError(err)
+	}
+	out := make([]*raftpb.Entry, len(entries))
+	for i, e := range entries {
+		out[i] = toRaft(e)
+	}
+	return out, nil
+}
+
+func (s *storage) outline(lo, hi uint64) ([]*raftpb.Entry, error) {
+	out := make([]*raftpb.Entry, 0, hi-lo)
+	for i := lo; i < hi; i++ {
+		if own, ok := s.log.Own(i); ok {
+			out = append(out, toRaft(own))
+			continue
+		}
+		term, err := s.log.Term(i)
+		if err != nil {
+			return nil, raftError(err)
+		}
+		out = append(out, &raftpb.Entry{Index: new(i), Term: new(term)})
+	}
+	return out, nil
+}
+
+func (s *storage) Term(i uint64) (uint64, error) {
+	t, err := s.log.Term(i)
+	return t, raftError(err)
+}
+
+func (s *storage) LastIndex() (uint64, error)  { return s.log.LastIndex(), nil }
+func (s *storage) FirstIndex() (uint64, error) { return s.log.FirstIndex(), nil }
+
+// Snapshot is asked for when a follower needs what the log no longer has; groups of one voter have no followers.
+func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
+	return nil, raft.ErrSnapshotTemporarilyUnavailable
+}
+
+func raftError(err error) error {
+	switch {
+	case errors.Is(err, log.ErrCompacted):
+		return raft.ErrCompacted
+	case errors.Is(err, log.ErrUnavailable):
+		return raft.ErrUnavailable
+	}
+	return err
+}
+
+func fromRaft(e *raftpb.Entry) log.Entry {
+	kind := log.Batch
+	switch {
+	case e.GetType() == raftpb.EntryConfChange:
+		kind = kindConfChange
+	case e.GetType() == raftpb.EntryConfChangeV2:
+		kind = kindConfChangeV2
+	case len(e.GetData()) == 0:
+		kind = kindEmpty
+	}
+	return log.Entry{Index: e.GetIndex(), Term: e.GetTerm(), Kind: kind, Data: e.GetData()}
+}
+
+func toRaft(e log.Entry) *raftpb.Entry {
+	out := &raftpb.Entry{Index: new(e.Index), Term: new(e.Term), Data: e.Data}
+	switch e.Kind {
+	case kindConfChange:
+		out.Type = raftpb.EntryConfChange.Enum()
+	case kindConfChangeV2:
+		out.Type = raftpb.EntryConfChangeV2.Enum()
+	}
+	return out
+}
+
+func unmarshal(b []byte, m proto.Message) error { return proto.Unmarshal(b, m) }
+
+func noSpace(err error) bool { return vfs.IsNoSpace(err) }
+
+// raftLogger passes on what raft says. Its chatter about elections is for debugging; what it calls fatal is a bug.
+type raftLogger struct{ l *slog.Logger }
+
+func (r raftLogger) Debug(v ...any)                   { r.l.Debug(fmt.Sprint(v...)) }
+func (r raftLogger) Debugf(format string, v ...any)   { r.debugf(format, v...) }
+func (r raftLogger) Info(v ...any)                    { r.l.Debug(fmt.Sprint(v...)) }
+func (r raftLogger) Infof(format string, v ...any)    { r.debugf(format, v...) }
+func (r raftLogger) Warning(v ...any)                 { r.l.Warn(fmt.Sprint(v...)) }
+func (r raftLogger) Warningf(format string, v ...any) { r.l.Warn(fmt.Sprintf(format, v...)) }
+func (r raftLogger) Error(v ...any)                   { r.l.Error(fmt.Sprint(v...)) }
+func (r raftLogger) Errorf(format string, v ...any)   { r.l.Error(fmt.Sprintf(format, v...)) }
+func (r raftLogger) Fatal(v ...any)                   { panic("BUG: raft: " + fmt.Sprint(v...)) }
+func (r raftLogger) Fatalf(format string, v ...any)   { panic("BUG: raft: " + fmt.Sprintf(format, v...)) }
+func (r raftLogger) Panic(v ...any)                   { panic("BUG: raft: " + fmt.Sprint(v...)) }
+func (r raftLogger) Panicf(format string, v ...any)   { panic("BUG: raft: " + fmt.Sprintf(format, v...)) }
+
+func (r raftLogger) debugf(format string, v ...any) {
+	if r.l.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // the handler does not look at the context
+		r.l.Debug(fmt.Sprintf(format, v...))
+	}
+}

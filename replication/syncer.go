@@ -1,0 +1,177 @@
+package replication
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/log"
+)
+
+// syncEachMax is the number of dirty files up to which each is synced on its own. Beyond it one sync of the file system
+// is quicker (measured: 12 files 0.17 ms instead of 1.1 ms).
+const syncEachMax = 2
+
+// syncRequest asks that everything in dirty, and the votes, be durable before the responses are delivered.
+type syncRequest struct {
+	group     *Group
+	dirty     log.Dirty
+	votes     bool
+	hard      HardState
+	responses []*raftpb.Message
+}
+
+// syncer is the group commit of a data directory: while one round of syncs runs, requests gather for the next.
+type syncer struct {
+	host  *Host
+	count atomic.Uint64
+	nanos atomic.Int64
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	waiting []syncRequest
+	busy    bool
+	ended   bool
+	done    chan struct{}
+}
+
+func newSyncer(h *Host) *syncer {
+	s := &syncer{host: h, done: make(chan struct{})}
+	s.changed = sync.NewCond(&s.mu)
+	go s.run()
+	return s
+}
+
+func (s *syncer) add(r syncRequest) {
+	s.mu.Lock()
+	s.waiting = append(s.waiting, r)
+	s.mu.Unlock()
+	s.changed.Broadcast()
+}
+
+// wait returns when all requests that were added before are answered.
+func (s *syncer) wait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.busy || len(s.waiting) > 0 {
+		s.changed.Wait()
+	}
+}
+
+func (s *syncer) stop() {
+	s.mu.Lock()
+	s.ended = true
+	s.mu.Unlock()
+	s.changed.Broadcast()
+	<-s.done
+}
+
+func (s *syncer) run() {
+	defer close(s.done)
+	var batch []syncRequest
+	for {
+		s.mu.Lock()
+		s.busy = false
+		s.changed.Broadcast()
+		for len(s.waiting) == 0 && !s.ended {
+			s.changed.Wait()
+		}
+		if len(s.waiting) == 0 {
+			s.mu.Unlock()
+			return
+		}
+		batch, s.waiting = s.waiting, batch[:0]
+		s.busy = true
+		s.mu.Unlock()
+		s.round(batch)
+		clear(batch)
+	}
+}
+
+// round makes a batch of requests durable and delivers their responses. A failed sync is final: what the kernel dropped
+// cannot be synced again, so nothing may be acknowledged from here on.
+func (s *syncer) round(batch []syncRequest) {
+	if s.host.dead.Load() {
+		return
+	}
+	if err := s.sync(batch); err != nil {
+		s.host.fatal(err)
+		return
+	}
+	for _, r := range batch {
+		r.group.put(func(in *inbox) {
+			in.synced++
+			in.done = append(in.done, r.responses...)
+		})
+	}
+}
+
+func (s *syncer) sync(batch []syncRequest) error {
+	var files []vfs.File
+	var dirs []string
+	var votes []Update
+	for _, r := range batch {
+		files = addNew(files, r.dirty.Files)
+		dirs = addNew(dirs, r.dirty.Dirs)
+		if r.votes {
+			votes = append(votes, Update{ID: r.group.id, State: r.hard})
+		}
+	}
+	if len(votes) > 0 {
+		if err := s.host.journal.Append(votes); err != nil {
+			return fmt.Errorf("writing the voter journal: %w", err)
+		}
+	}
+	if len(files)+len(dirs) == 0 && len(votes) == 0 {
+		return nil
+	}
+	start := time.Now()
+	defer func() {
+		s.count.Add(1)
+		s.nanos.Add(int64(time.Since(start)))
+	}()
+	if len(votes) > 0 {
+		if err := s.host.journal.Sync(); err != nil {
+			return fmt.Errorf("syncing the voter journal: %w", err)
+		}
+	}
+	if len(files)+len(dirs) > syncEachMax {
+		if err := s.host.cfg.FS.SyncAll(s.host.cfg.Dir); err != nil {
+			return fmt.Errorf("syncing the file system of %s: %w", s.host.cfg.Dir, err)
+		}
+		return nil
+	}
+	for _, f := range files {
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("syncing a segment in %s: %w", s.host.cfg.Dir, err)
+		}
+	}
+	for _, d := range dirs {
+		if err := s.host.cfg.FS.SyncDir(d); err != nil {
+			return fmt.Errorf("syncing folder %s: %w", d, err)
+		}
+	}
+	return nil
+}
+
+// addNew adds what is not there yet. In a round with many, the sync of the file system takes over, so a linear look for
+// doubles stays short: it stops counting once there are more than syncEachMax.
+func addNew[T comparable](have, more []T) []T {
+	for _, m := range more {
+		if len(have) > syncEachMax {
+			return have
+		}
+		found := false
+		for _, h := range have {
+			found = found || h == m
+		}
+		if !found {
+			have = append(have, m)
+		}
+	}
+	return have
+}
