@@ -1,0 +1,139 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir/weir/broker/server"
+	"github.com/weir/weir/cluster"
+	"github.com/weir/weir/config"
+	"github.com/weir/weir/coordinator"
+	"github.com/weir/weir/partition"
+)
+
+// api is one row of the table of what this broker speaks.
+type api struct {
+	key      kmsg.Key
+	min, max int16
+	// advertised is the lowest version that ApiVersions names, when it is not min.
+	advertised int16
+	handle     func(*Broker, *server.Request)
+}
+
+// on makes a handler of a function that wants its own type of request.
+func on[R kmsg.Request](f func(*Broker, *server.Request, R)) func(*Broker, *server.Request) {
+	return func(b *Broker, r *server.Request) { f(b, r, r.Body.(R)) }
+}
+
+// apis is everything that this broker answers, and thereby what ApiVersions advertises. Versions are those of Kafka 4.4.
+var apis []api
+
+func init() {
+	apis = []api{
+		{kmsg.Produce, 3, 13, 0, on((*Broker).produce)}, // librdkafka looks for version 0 to pick its codecs (KAFKA-18659)
+		{kmsg.Fetch, 4, 18, 4, on((*Broker).fetch)},
+		{kmsg.ListOffsets, 1, 11, 1, on((*Broker).listOffsets)},
+		{kmsg.Metadata, 0, 13, 0, on((*Broker).metadata)},
+		{kmsg.OffsetCommit, 2, 10, 2, on((*Broker).offsetCommit)},
+		{kmsg.OffsetFetch, 1, 10, 1, on((*Broker).offsetFetch)},
+		{kmsg.FindCoordinator, 0, 6, 0, on((*Broker).findCoordinator)},
+		{kmsg.JoinGroup, 0, 9, 0, on((*Broker).joinGroup)},
+		{kmsg.Heartbeat, 0, 4, 0, on((*Broker).heartbeat)},
+		{kmsg.LeaveGroup, 0, 5, 0, on((*Broker).leaveGroup)},
+		{kmsg.SyncGroup, 0, 5, 0, on((*Broker).syncGroup)},
+		{kmsg.DescribeGroups, 0, 6, 0, on((*Broker).describeGroups)},
+		{kmsg.ListGroups, 0, 5, 0, on((*Broker).listGroups)},
+		{kmsg.ApiVersions, 0, 4, 0, on((*Broker).apiVersions)},
+		{kmsg.CreateTopics, 2, 7, 2, on((*Broker).createTopics)},
+		{kmsg.DeleteTopics, 1, 6, 1, on((*Broker).deleteTopics)},
+		{kmsg.InitProducerID, 0, 5, 0, on((*Broker).initProducerID)},
+		{kmsg.DescribeConfigs, 1, 4, 1, on((*Broker).describeConfigs)},
+		{kmsg.CreatePartitions, 0, 3, 0, on((*Broker).createPartitions)},
+		{kmsg.DeleteGroups, 0, 3, 0, on((*Broker).deleteGroups)},
+		{kmsg.IncrementalAlterConfigs, 0, 1, 0, on((*Broker).incrementalAlterConfigs)},
+		{kmsg.DescribeCluster, 0, 2, 0, on((*Broker).describeCluster)},
+	}
+}
+
+// Controller is how handlers reach the metadata state machine.
+type Controller interface {
+	// Image is the newest picture whose partitions are open on this node.
+	Image() *cluster.Image
+	// Submit hands a request to the controller.
+	Submit(request any, done func(reply any, err error))
+	// ProducerID gives an id that no other producer of the cluster has.
+	ProducerID(done func(id int64, err error))
+}
+
+// Groups finds group coordinators.
+type Groups interface {
+	// For gives the coordinator of a group. Errors are Kafka's.
+	For(group string) (*coordinator.Runtime, error)
+	// All gives the coordinators that this node runs, by their partition's number.
+	All() []*coordinator.Runtime
+}
+
+// Broker answers requests.
+type Broker struct {
+	ClusterID  string
+	Self       int32
+	Config     *config.Config
+	Controller Controller
+	Partitions *partition.Set
+	Groups     Groups
+	Logger     *slog.Logger
+	Now        func() time.Time
+
+	table    map[int16]*api
+	sessions *sessions
+}
+
+// Start readies a broker whose fields are set.
+func (b *Broker) Start() {
+	b.table = map[int16]*api{}
+	for i := range apis {
+		b.table[int16(apis[i].key)] = &apis[i]
+	}
+	b.sessions = newSessions(int(b.Config.MaxIncrementalFetchSessionCacheSlots))
+}
+
+// Supports tells whether a version of an API is answered.
+func (b *Broker) Supports(key, version int16) bool {
+	a := b.table[key]
+	return a != nil && a.min <= version && version <= a.max
+}
+
+// Handle implements server.Handler.
+func (b *Broker) Handle(r *server.Request) { b.table[r.Key].handle(b, r) }
+
+// code gives an error's number on the wire: 0 for nil, UNKNOWN_SERVER_ERROR for what is not Kafka's.
+func code(err error) int16 {
+	if err == nil {
+		return 0
+	}
+	if ke := kafkaError(err); ke != nil {
+		return ke.Code
+	}
+	return kerr.UnknownServerError.Code
+}
+
+// leaderWait bounds how long an answer about new partitions waits for their leaders.
+const leaderWait = 5 * time.Second
+
+// whenLed runs f when the partitions have leaders, off the connection's goroutine.
+func (b *Broker) whenLed(topics map[string]int, f func()) {
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), leaderWait)
+		defer cancel()
+		for name, count := range topics {
+			if b.Partitions.AwaitLeaders(ctx, name, count) != nil {
+				break // the topic is there; clients ask again for leaders that are late
+			}
+		}
+		f()
+	}()
+}

@@ -1,0 +1,201 @@
+package api
+
+import (
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir/weir/broker/server"
+	"github.com/weir/weir/cluster"
+)
+
+// noAuthorizedOperations says that they were not asked for.
+const noAuthorizedOperations = -2147483648
+
+// metadata answers Metadata 0–13: brokers, topics, leaders. A topic that is named and missing is created when the broker
+// and the request allow it; the answer then waits until its partitions are led.
+func (b *Broker) metadata(r *server.Request, req *kmsg.MetadataRequest) {
+	var missing []string
+	if req.AllowAutoTopicCreation || req.Version < 4 {
+		missing = b.creatable(req)
+	}
+	if len(missing) == 0 {
+		r.Reply(b.metadataResponse(r, req, nil))
+		return
+	}
+	b.autoCreate(missing, func(failed map[string]*kerr.Error) {
+		r.Reply(b.metadataResponse(r, req, failed))
+	})
+}
+
+// creatable gives the names that the request asks for and that auto.create.topics.enable lets come into being.
+func (b *Broker) creatable(req *kmsg.MetadataRequest) []string {
+	if !b.Config.AutoCreateTopicsEnable {
+		return nil
+	}
+	img := b.Controller.Image()
+	var out []string
+	for _, t := range req.Topics {
+		if t.Topic != nil && t.TopicID == [16]byte{} && img.Topic(*t.Topic) == nil && cluster.CheckTopicName(*t.Topic) == "" &&
+			!slices.Contains(out, *t.Topic) {
+			out = append(out, *t.Topic)
+		}
+	}
+	return out
+}
+
+// autoCreate creates topics with the broker's defaults and calls done with those that could not be.
+func (b *Broker) autoCreate(names []string, done func(failed map[string]*kerr.Error)) {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Version = 7
+	for _, name := range names {
+		req.Topics = append(req.Topics, b.newTopic(name))
+	}
+	b.Controller.Submit(cluster.Request{Body: req, Own: true}, func(reply any, err error) {
+		failed := map[string]*kerr.Error{}
+		if err != nil {
+			for _, name := range names {
+				failed[name] = kerr.UnknownTopicOrPartition // clients ask again
+			}
+			done(failed)
+			return
+		}
+		made := map[string]int{}
+		for _, t := range reply.(*kmsg.CreateTopicsResponse).Topics {
+			switch e, _ := kerr.ErrorForCode(t.ErrorCode).(*kerr.Error); {
+			case e == nil:
+				made[t.Topic] = int(t.NumPartitions)
+			case e != kerr.TopicAlreadyExists:
+				failed[t.Topic] = e
+			}
+		}
+		b.whenLed(made, func() { done(failed) })
+	})
+}
+
+// newTopic describes a topic with the defaults: the broker's, or the ones of an internal topic.
+func (b *Broker) newTopic(name string) kmsg.CreateTopicsRequestTopic {
+	t := kmsg.NewCreateTopicsRequestTopic()
+	t.Topic, t.NumPartitions, t.ReplicationFactor = name, -1, -1
+	if name == cluster.OffsetsTopic {
+		brokers := 0
+		for range b.Controller.Image().Brokers() {
+			brokers++
+		}
+		t.NumPartitions = b.Config.OffsetsTopicNumPartitions
+		t.ReplicationFactor = min(b.Config.OffsetsTopicReplicationFactor, int16(brokers))
+		for name, value := range map[string]string{
+			"cleanup.policy":   "compact",
+			"segment.bytes":    "104857600",
+			"compression.type": "producer",
+		} {
+			c := kmsg.NewCreateTopicsRequestTopicConfig()
+			c.Name, c.Value = name, &value
+			t.Configs = append(t.Configs, c)
+		}
+		slices.SortFunc(t.Configs, func(x, y kmsg.CreateTopicsRequestTopicConfig) int { return len(x.Name) - len(y.Name) })
+	}
+	return t
+}
+
+func (b *Broker) metadataResponse(r *server.Request, req *kmsg.MetadataRequest, failed map[string]*kerr.Error) *kmsg.MetadataResponse {
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	img := b.Controller.Image()
+	resp.ClusterID = &b.ClusterID
+	resp.ControllerID = b.Self
+	resp.AuthorizedOperations = noAuthorizedOperations
+	for broker := range img.Brokers() {
+		e, ok := broker.Endpoint(r.Conn.Listener)
+		if !ok {
+			continue
+		}
+		out := kmsg.NewMetadataResponseBroker()
+		out.NodeID, out.Host, out.Port = broker.ID, e.Host, e.Port
+		if broker.Rack != "" {
+			out.Rack = &broker.Rack
+		}
+		resp.Brokers = append(resp.Brokers, out)
+	}
+	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
+		for t := range img.Topics() {
+			resp.Topics = append(resp.Topics, b.describeTopic(t, req.Version))
+		}
+		return resp
+	}
+	for _, want := range req.Topics {
+		resp.Topics = append(resp.Topics, b.describeWanted(img, want, req.Version, failed))
+	}
+	return resp
+}
+
+func (b *Broker) describeWanted(img *cluster.Image, want kmsg.MetadataRequestTopic, version int16, failed map[string]*kerr.Error) kmsg.MetadataResponseTopic {
+	out := kmsg.NewMetadataResponseTopic()
+	out.Topic, out.TopicID = want.Topic, want.TopicID
+	out.AuthorizedOperations = noAuthorizedOperations
+	switch {
+	case want.Topic == nil && want.TopicID == [16]byte{}, want.TopicID != [16]byte{} && version < 12:
+		out.ErrorCode = kerr.InvalidRequest.Code
+		if want.Topic == nil && version < 12 {
+			out.Topic = kmsg.StringPtr("")
+		}
+	case want.TopicID != [16]byte{}:
+		t := img.TopicByID(want.TopicID)
+		if t != nil {
+			return b.describeTopic(t, version)
+		}
+		out.Topic, out.ErrorCode = nil, kerr.UnknownTopicID.Code
+	default:
+		t := img.Topic(*want.Topic)
+		if t != nil {
+			return b.describeTopic(t, version)
+		}
+		out.ErrorCode = kerr.UnknownTopicOrPartition.Code
+		if cluster.CheckTopicName(*want.Topic) != "" {
+			out.ErrorCode = kerr.InvalidTopicException.Code
+		} else if e := failed[*want.Topic]; e != nil {
+			out.ErrorCode = e.Code
+		}
+	}
+	return out
+}
+
+func (b *Broker) describeTopic(t *cluster.Topic, version int16) kmsg.MetadataResponseTopic {
+	out := kmsg.NewMetadataResponseTopic()
+	out.Topic, out.TopicID, out.IsInternal = &t.Name, t.ID, t.Internal()
+	out.AuthorizedOperations = noAuthorizedOperations
+	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(t.Partitions))
+	for number := range t.Partitions {
+		part := kmsg.NewMetadataResponseTopicPartition()
+		part.Partition = int32(number)
+		part.Replicas = t.Partitions[number].Replicas
+		v := b.leaderOf(t, int32(number))
+		part.Leader, part.LeaderEpoch = v.leader, v.epoch
+		part.ISR, part.OfflineReplicas = v.inSync, v.offline
+		if v.leader < 0 {
+			part.ErrorCode = kerr.LeaderNotAvailable.Code
+		}
+		out.Partitions[number] = part
+	}
+	return out
+}
+
+// leaderView is what clients are told of a partition's replicas.
+type leaderView struct {
+	leader          int32 // -1: none
+	epoch           int32
+	inSync, offline []int32
+}
+
+func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
+	replicas := t.Partitions[number].Replicas
+	p, err := b.Partitions.Lookup(t.Name, number)
+	if err != nil {
+		return leaderView{leader: -1, epoch: -1, inSync: []int32{}, offline: replicas}
+	}
+	l := p.Leadership()
+	if l.Leader == 0 {
+		return leaderView{leader: -1, epoch: l.Epoch, inSync: replicas, offline: []int32{}}
+	}
+	return leaderView{leader: int32(l.Leader), epoch: l.Epoch, inSync: replicas, offline: []int32{}}
+}

@@ -1,0 +1,184 @@
+package api
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir/weir/broker/server"
+	"github.com/weir/weir/cluster"
+	"github.com/weir/weir/partition"
+	"github.com/weir/weir/record"
+)
+
+// adminClientID is the only client id that may write to the platform's own topics.
+const adminClientID = "__admin_client"
+
+// produce answers Produce 3–13. Each batch goes to its partition at once; the answer goes out when all are committed
+// (acks 1 and -1: on this node, the leader, committed and on disk are the same moment for a lone replica), or at once
+// after checking (acks 0: no answer; an error closes the connection so that the client looks for the leader again).
+func (b *Broker) produce(r *server.Request, req *kmsg.ProduceRequest) {
+	p := newProducing(b, r, req)
+	if req.Acks < -1 || req.Acks > 1 {
+		p.each(func(int, int) (*partition.Partition, error) { return nil, kerr.InvalidRequiredAcks })
+		return
+	}
+	p.each(func(t, i int) (*partition.Partition, error) {
+		name, err := b.producedTopic(r, req, &req.Topics[t])
+		if err != nil {
+			return nil, err
+		}
+		return b.Partitions.Lookup(name, req.Topics[t].Partitions[i].Partition)
+	})
+}
+
+// producedTopic gives the name of a topic that the client may write to.
+func (b *Broker) producedTopic(r *server.Request, req *kmsg.ProduceRequest, t *kmsg.ProduceRequestTopic) (string, error) {
+	name := t.Topic
+	if req.Version >= 13 {
+		topic := b.Controller.Image().TopicByID(t.TopicID)
+		if topic == nil {
+			return "", kerr.UnknownTopicID
+		}
+		name = topic.Name
+	}
+	if name == cluster.OffsetsTopic && (r.ClientID == nil || *r.ClientID != adminClientID) {
+		return "", kerr.InvalidTopicException
+	}
+	return name, nil
+}
+
+// producing gathers the results of one request's batches.
+type producing struct {
+	b        *Broker
+	r        *server.Request
+	req      *kmsg.ProduceRequest
+	resp     *kmsg.ProduceResponse
+	left     atomic.Int32 // batches without a result, and one for the request itself
+	answered atomic.Bool
+	failed   atomic.Bool
+	timer    *time.Timer
+}
+
+func newProducing(b *Broker, r *server.Request, req *kmsg.ProduceRequest) *producing {
+	p := &producing{b: b, r: r, req: req, resp: req.ResponseKind().(*kmsg.ProduceResponse)}
+	p.left.Store(1)
+	p.resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
+	for t := range req.Topics {
+		out := &p.resp.Topics[t]
+		out.Default()
+		out.Topic, out.TopicID = req.Topics[t].Topic, req.Topics[t].TopicID
+		out.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(req.Topics[t].Partitions))
+		p.left.Add(int32(len(out.Partitions)))
+	}
+	return p
+}
+
+// each appends every batch to the partition that find gives.
+func (p *producing) each(find func(t, i int) (*partition.Partition, error)) {
+	for t := range p.req.Topics {
+		for i := range p.req.Topics[t].Partitions {
+			in := &p.req.Topics[t].Partitions[i]
+			part, err := find(t, i)
+			if err != nil {
+				p.result(t, i, nil, partition.AppendResult{BaseOffset: -1, LogStart: -1, LogAppendTime: -1, Err: err})
+				continue
+			}
+			p.r.Retain()
+			part.Append(in.Records, func(res partition.AppendResult) { p.result(t, i, part, res) }, p.r.Release)
+		}
+	}
+	if p.req.Acks == 0 {
+		p.acceptUnanswered()
+		return
+	}
+	if p.left.Load() > 1 {
+		p.timer = time.AfterFunc(time.Duration(max(p.req.TimeoutMillis, 0))*time.Millisecond, p.timeout)
+	}
+	p.settle()
+}
+
+// result notes what became of a batch. It may come after the request timed out; then it only counts.
+func (p *producing) result(t, i int, part *partition.Partition, res partition.AppendResult) {
+	out := kmsg.NewProduceResponseTopicPartition()
+	out.Partition = p.req.Topics[t].Partitions[i].Partition
+	out.BaseOffset, out.LogAppendTime, out.LogStartOffset = res.BaseOffset, res.LogAppendTime, res.LogStart
+	if res.Err != nil {
+		p.failed.Store(true)
+		p.describe(&out, part, res.Err)
+	}
+	p.resp.Topics[t].Partitions[i] = out
+	p.settle()
+}
+
+func (p *producing) describe(out *kmsg.ProduceResponseTopicPartition, part *partition.Partition, err error) {
+	out.ErrorCode = code(err)
+	if out.ErrorCode == kerr.UnknownServerError.Code {
+		p.b.Logger.Error("a batch was refused for an unexpected reason", "partition", part.String(), "error", err)
+	}
+	var invalid *record.Error
+	if errors.As(err, &invalid) {
+		out.ErrorMessage = kmsg.StringPtr(invalid.Message)
+		for _, re := range invalid.Records {
+			e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+			e.RelativeOffset, e.ErrorMessage = re.Index, kmsg.StringPtr(re.Message)
+			out.ErrorRecords = append(out.ErrorRecords, e)
+		}
+	}
+	if out.ErrorCode == kerr.NotLeaderForPartition.Code && part != nil {
+		l := part.Leadership()
+		out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = leaderID(l), l.Epoch
+	}
+}
+
+func leaderID(l partition.Leadership) int32 {
+	if l.Leader == 0 {
+		return -1
+	}
+	return int32(l.Leader)
+}
+
+// settle counts a result; the last one answers.
+func (p *producing) settle() {
+	if p.left.Add(-1) > 0 {
+		return
+	}
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	if p.req.Acks != 0 && p.answered.CompareAndSwap(false, true) {
+		p.r.Reply(p.resp)
+	}
+}
+
+// acceptUnanswered ends a request with acks 0.
+func (p *producing) acceptUnanswered() {
+	if p.failed.Load() {
+		p.r.Close()
+	} else {
+		p.r.NoReply()
+	}
+}
+
+// timeout answers that the outcome is unknown. The batches may still be committed later.
+func (p *producing) timeout() {
+	if !p.answered.CompareAndSwap(false, true) {
+		return
+	}
+	resp := p.req.ResponseKind().(*kmsg.ProduceResponse)
+	for t := range p.req.Topics {
+		out := kmsg.NewProduceResponseTopic()
+		out.Topic, out.TopicID = p.req.Topics[t].Topic, p.req.Topics[t].TopicID
+		for i := range p.req.Topics[t].Partitions {
+			part := kmsg.NewProduceResponseTopicPartition()
+			part.Partition = p.req.Topics[t].Partitions[i].Partition
+			part.ErrorCode, part.BaseOffset, part.LogAppendTime, part.LogStartOffset = kerr.RequestTimedOut.Code, -1, -1, -1
+			out.Partitions = append(out.Partitions, part)
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	p.r.Reply(resp)
+}

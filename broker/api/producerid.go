@@ -1,0 +1,28 @@
+package api
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir/weir/broker/server"
+)
+
+// initProducerID answers InitProducerId 0–5 for idempotent producers: a fresh id with epoch 0. Transactions are not
+// there: a transactional id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED's neighbour that no client retries.
+func (b *Broker) initProducerID(r *server.Request, req *kmsg.InitProducerIDRequest) {
+	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+	resp.ProducerID, resp.ProducerEpoch = -1, -1
+	if req.TransactionalID != nil {
+		resp.ErrorCode = kerr.InvalidRequest.Code
+		r.Reply(resp)
+		return
+	}
+	b.Controller.ProducerID(func(id int64, err error) {
+		if err != nil {
+			resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code // what clients of InitProducerId try again
+		} else {
+			resp.ProducerID, resp.ProducerEpoch = id, 0
+		}
+		r.Reply(resp)
+	})
+}

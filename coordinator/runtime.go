@@ -1,0 +1,350 @@
+package coordinator
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/weir/weir/coordinator/machine"
+	"github.com/weir/weir/partition"
+	"github.com/weir/weir/record"
+)
+
+var (
+	// ErrNotLeader answers requests on a node that does not lead the partition.
+	ErrNotLeader = errors.New("this node does not lead the coordinator's partition")
+	// ErrLoading answers requests while the machine is being replayed.
+	ErrLoading = errors.New("the coordinator is loading")
+	// ErrUnavailable answers requests whose records could not be appended.
+	ErrUnavailable = errors.New("the coordinator cannot write its log")
+)
+
+// readBytes is how much of the log is read at a time to load a machine.
+const readBytes = 1 << 20
+
+// Config describes what a Runtime runs.
+type Config struct {
+	Partition *partition.Partition
+	// New makes an empty machine.
+	New func() machine.Machine
+	// Loaded, if set, is called when the log was replayed, before the first request.
+	Loaded func(machine.Machine, time.Time) machine.Effects
+	// Capture, if set, is called after records were replayed; Publish gets what it gave once they are committed, in order.
+	// Publish is called from the partition's turn and must be quick.
+	Capture func(machine.Machine) any
+	Publish func(any)
+	Now     func() time.Time
+	Logger  *slog.Logger
+}
+
+// Runtime runs a machine on a partition.
+type Runtime struct {
+	cfg Config
+
+	mu       sync.Mutex
+	machine  machine.Machine // nil unless this node leads and has replayed the log
+	loading  bool
+	leads    bool
+	epoch    int32
+	stopped  bool
+	lastID   uint64
+	waiting  map[uint64]func(any, error)
+	effects  []*effect // the machine's own that are not committed, in order
+	unknown  int       // batches that were proposed, by this machine or one before it, and not yet answered
+	timer    *time.Timer
+	deadline time.Time
+}
+
+// effect is what waits for a batch to be committed. Without a batch it waits for those before it.
+type effect struct {
+	settled  bool
+	stale    bool // its machine was thrown away
+	replies  []machine.Reply
+	captured any
+}
+
+// Start hosts a machine on a partition.
+func Start(cfg Config) *Runtime {
+	r := &Runtime{cfg: cfg, waiting: map[uint64]func(any, error){}}
+	r.timer = time.AfterFunc(time.Hour, r.tick)
+	r.timer.Stop()
+	cfg.Partition.OnLeadership(r.leadership)
+	return r
+}
+
+// Submit hands a request to the machine. done is called once, with the machine's reply or one of this package's errors.
+func (r *Runtime) Submit(request any, done func(any, error)) {
+	r.mu.Lock()
+	if err := r.ready(); err != nil {
+		r.mu.Unlock()
+		done(nil, err)
+		return
+	}
+	r.lastID++
+	r.waiting[r.lastID] = done
+	release := r.perform(r.machine.Handle(r.cfg.Now(), r.lastID, request))
+	r.mu.Unlock()
+	release()
+}
+
+// Look calls f with the machine, which must not be changed. It sees what is not yet committed, too: for metrics, not for
+// answers to clients.
+func (r *Runtime) Look(f func(machine.Machine)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.ready(); err != nil {
+		return err
+	}
+	f(r.machine)
+	return nil
+}
+
+// Stop ends the runtime: what waits is answered, no time passes any more.
+func (r *Runtime) Stop() {
+	r.mu.Lock()
+	r.stopped, r.leads = true, false
+	release := r.discard(ErrNotLeader)
+	r.mu.Unlock()
+	release()
+}
+
+func (r *Runtime) ready() error {
+	switch {
+	case !r.leads:
+		return ErrNotLeader
+	case r.loading:
+		return ErrLoading
+	case r.machine == nil:
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// leadership is called from the partition's turn.
+func (r *Runtime) leadership(l partition.Leadership) {
+	_, leads := r.cfg.Partition.Leads()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped || leads == r.leads && l.Epoch == r.epoch {
+		return
+	}
+	r.leads, r.epoch, r.loading = leads, l.Epoch, false
+	go r.discard(ErrNotLeader)()
+	r.reload()
+}
+
+// reload starts loading the machine if this node leads, there is none, and the fate of all proposed batches is known.
+// Under mu.
+func (r *Runtime) reload() {
+	if r.leads && r.machine == nil && !r.loading && r.unknown == 0 {
+		r.loading = true
+		go r.load(r.epoch)
+	}
+}
+
+func (r *Runtime) load(epoch int32) {
+	start := time.Now()
+	m := r.cfg.New()
+	records, err := r.replay(m)
+	r.mu.Lock()
+	if r.epoch != epoch || !r.leads {
+		r.mu.Unlock()
+		return
+	}
+	r.loading = false
+	if err != nil {
+		r.mu.Unlock()
+		r.cfg.Logger.Error("a coordinator cannot be loaded; its groups stay unavailable", "partition", r.cfg.Partition.String(), "error", err)
+		return
+	}
+	r.machine = m
+	release := func() {}
+	if r.cfg.Loaded != nil {
+		release = r.perform(r.cfg.Loaded(m, r.cfg.Now()))
+	}
+	if r.cfg.Capture != nil {
+		r.cfg.Publish(r.cfg.Capture(m))
+	}
+	r.schedule()
+	r.mu.Unlock()
+	release()
+	r.cfg.Logger.Debug("coordinator loaded", "partition", r.cfg.Partition.String(), "records", records, "took", time.Since(start))
+}
+
+// replay feeds the committed log to a machine.
+func (r *Runtime) replay(m machine.Machine) (records int, err error) {
+	p := r.cfg.Partition
+	for offset, end := p.LogStart(), p.HighWatermark(); offset < end; {
+		res, err := p.Read(partition.ReadRequest{Offset: offset, MaxBytes: readBytes, MinOne: true, LeaderEpoch: -1, LastFetchedEpoch: -1})
+		if err != nil {
+			return records, fmt.Errorf("reading at offset %d: %w", offset, err)
+		}
+		run, err := res.Data.Bytes()
+		res.Data.Release()
+		if err != nil {
+			return records, fmt.Errorf("reading at offset %d: %w", offset, err)
+		}
+		from := offset
+		for batch := range record.Batches(run) {
+			h, _ := record.ParseHeader(batch)
+			for rec, err := range record.Records(batch) {
+				if err != nil {
+					return records, fmt.Errorf("batch at offset %d: %w", h.BaseOffset, err)
+				}
+				err = m.Replay(machine.Record{Key: rec.Key, Value: rec.Value, Offset: rec.Offset, Timestamp: rec.Timestamp})
+				if err != nil {
+					return records, fmt.Errorf("record at offset %d: %w", rec.Offset, err)
+				}
+				records++
+			}
+			offset = h.NextOffset()
+		}
+		if offset == from {
+			return records, fmt.Errorf("no batch at offset %d below the high watermark %d", offset, end)
+		}
+	}
+	return records, nil
+}
+
+func (r *Runtime) tick() {
+	r.mu.Lock()
+	release := func() {}
+	r.deadline = time.Time{}
+	if r.machine != nil {
+		release = r.perform(r.machine.Tick(r.cfg.Now()))
+	}
+	r.mu.Unlock()
+	release()
+}
+
+// schedule sets the timer to the machine's deadline. Under mu.
+func (r *Runtime) schedule() {
+	if r.machine == nil {
+		return
+	}
+	at := r.machine.Deadline()
+	if at.Equal(r.deadline) {
+		return
+	}
+	r.deadline = at
+	if at.IsZero() {
+		r.timer.Stop()
+		return
+	}
+	r.timer.Reset(max(at.Sub(r.cfg.Now()), 0))
+}
+
+// perform replays and appends an effect's records and gives what answers the replies that need not wait. Under mu.
+func (r *Runtime) perform(e machine.Effects) (release func()) {
+	defer r.schedule()
+	if len(e.Records) == 0 {
+		if len(r.effects) == 0 {
+			return r.answer(e.Replies)
+		}
+		if len(e.Replies) > 0 {
+			r.effects = append(r.effects, &effect{settled: true, replies: e.Replies})
+		}
+		return func() {}
+	}
+	now := r.cfg.Now().UnixMilli()
+	b := record.NewBuilder(record.BuilderOptions{})
+	for _, rec := range e.Records {
+		b.Append(now, rec.Key, rec.Value)
+		rec.Offset, rec.Timestamp = -1, now
+		if err := r.machine.Replay(rec); err != nil {
+			panic(fmt.Sprintf("BUG: %s: a proposed record cannot be replayed: %v", r.cfg.Partition, err))
+		}
+	}
+	eff := &effect{replies: e.Replies}
+	if r.cfg.Capture != nil {
+		eff.captured = r.cfg.Capture(r.machine)
+	}
+	r.effects = append(r.effects, eff)
+	r.unknown++
+	r.cfg.Partition.AppendOwn(b.Build(), func(res partition.AppendResult) {
+		if res.Err != nil {
+			go r.lost(eff, res.Err) // the partition may answer before AppendOwn returns, and mu is held then
+			return
+		}
+		r.committed(eff)
+	})
+	return func() {}
+}
+
+// committed settles an effect and answers all that are settled from the oldest on.
+func (r *Runtime) committed(eff *effect) {
+	r.mu.Lock()
+	r.unknown--
+	eff.settled = true
+	if eff.stale {
+		r.reload()
+		r.mu.Unlock()
+		return
+	}
+	var replies []machine.Reply
+	for len(r.effects) > 0 && r.effects[0].settled {
+		replies = append(replies, r.effects[0].replies...)
+		if c := r.effects[0].captured; c != nil {
+			r.cfg.Publish(c)
+		}
+		r.effects = r.effects[1:]
+	}
+	release := r.answer(replies)
+	r.mu.Unlock()
+	release()
+}
+
+// lost throws the machine away: it has replayed a record that is not in the log.
+func (r *Runtime) lost(eff *effect, err error) {
+	r.mu.Lock()
+	r.unknown--
+	release := func() {}
+	if !eff.stale {
+		r.cfg.Logger.Warn("a coordinator could not write its log and loads it again", "partition", r.cfg.Partition.String(), "error", err)
+		release = r.discard(ErrUnavailable)
+	}
+	r.reload()
+	r.mu.Unlock()
+	release()
+}
+
+// discard drops the machine and gives what answers everyone who waits. Under mu.
+func (r *Runtime) discard(err error) (release func()) {
+	r.machine = nil
+	r.timer.Stop()
+	r.deadline = time.Time{}
+	for _, e := range r.effects {
+		e.stale = true
+	}
+	r.effects = nil
+	waiting := r.waiting
+	r.waiting = map[uint64]func(any, error){}
+	return func() {
+		for _, done := range waiting {
+			done(nil, err)
+		}
+	}
+}
+
+// answer takes the waiting of some replies and gives what calls them. Under mu.
+func (r *Runtime) answer(replies []machine.Reply) (release func()) {
+	if len(replies) == 0 {
+		return func() {}
+	}
+	calls := make([]func(), 0, len(replies))
+	for _, rep := range replies {
+		done, ok := r.waiting[rep.ID]
+		if !ok {
+			continue // it was answered when the machine was thrown away
+		}
+		delete(r.waiting, rep.ID)
+		calls = append(calls, func() { done(rep.Value, nil) })
+	}
+	return func() {
+		for _, call := range calls {
+			call()
+		}
+	}
+}

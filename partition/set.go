@@ -1,0 +1,322 @@
+package partition
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/weir/weir/cluster"
+	"github.com/weir/weir/config"
+	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/log"
+	"github.com/weir/weir/replication"
+)
+
+const (
+	// deletedSuffix marks folders of deleted topics until they are removed.
+	deletedSuffix = "-delete"
+	// strayDir keeps folders that belong to no topic of the metadata. They are never removed without being asked.
+	straySuffix = "-stray"
+	// openers is how many partitions are opened at once.
+	openers = 8
+)
+
+// SetConfig describes a Set.
+type SetConfig struct {
+	FS     vfs.FS
+	Dir    string
+	Self   replication.NodeID
+	Host   *replication.Host
+	Logger *slog.Logger
+	Now    func() time.Time
+	// TopicConfig gives a topic's configuration in effect.
+	TopicConfig func(*cluster.Image, *cluster.Topic) *config.TopicConfig
+	// ProducerIdle is how long a silent producer is remembered (producer.id.expiration.ms).
+	ProducerIdle func() time.Duration
+}
+
+// Set holds the partitions of this node.
+type Set struct {
+	cfg SetConfig
+
+	mu      sync.RWMutex
+	topics  map[string]*hosted
+	changed chan struct{} // closed and replaced when a partition opens or its leader changes
+}
+
+// hosted are the partitions of one topic, by number; an error stands where one could not be opened.
+type hosted struct {
+	id         cluster.UUID
+	partitions []*Partition
+	errors     []error
+}
+
+// NewSet makes a set without partitions.
+func NewSet(cfg SetConfig) *Set {
+	return &Set{cfg: cfg, topics: map[string]*hosted{}, changed: make(chan struct{})}
+}
+
+// Open opens or creates one partition that is not a topic's: the metadata log.
+func (s *Set) Open(topic string, id cluster.UUID, number int32, replicas []int32, cfg *config.TopicConfig) (*Partition, error) {
+	p := &Partition{
+		Topic: topic, ID: replication.GroupID{Topic: id, Partition: number},
+		self: s.cfg.Self, logger: s.cfg.Logger,
+		producers: newProducers(func() int64 { return s.cfg.Now().UnixMilli() }),
+	}
+	p.leadership.Store(&Leadership{Epoch: -1})
+	p.config.Store(cfg)
+	dir := path.Join(s.cfg.Dir, fmt.Sprintf("%s-%d", topic, number))
+	l, recovery, err := log.Open(s.cfg.FS, dir, log.Identity{TopicID: id, Partition: number}, logConfig(cfg), p.producers)
+	if err != nil {
+		return nil, err
+	}
+	if text := recovery.String(); text != "" {
+		s.cfg.Logger.Info("recovered a log", "partition", p.String(), "what", text)
+	}
+	p.log = l
+	voters := make([]replication.NodeID, len(replicas))
+	for i, r := range replicas {
+		voters[i] = replication.NodeID(r)
+	}
+	p.hooks = append(p.hooks, func(Leadership) { s.broadcast() })
+	p.high.Store(l.StartOffset())
+	if len(voters) == 1 && voters[0] == s.cfg.Self {
+		p.high.Store(l.EndOffset()) // what a lone voter has on disk is committed
+	}
+	p.group, err = s.cfg.Host.Open(replication.Config{ID: p.ID, Log: l, Voters: voters, Replica: p, Relaxed: cfg.Relaxed()})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return p, nil
+}
+
+// Apply brings the set to an image of the cluster. topics names those that changed since the image before; nil: all.
+func (s *Set) Apply(img *cluster.Image, topics []string) {
+	if topics == nil {
+		for t := range img.Topics() {
+			topics = append(topics, t.Name)
+		}
+		s.sweep(img)
+	}
+	var group errgroup.Group
+	group.SetLimit(openers)
+	for _, name := range topics {
+		t := img.Topic(name)
+		s.mu.RLock()
+		h := s.topics[name]
+		s.mu.RUnlock()
+		if h != nil && (t == nil || h.id != t.ID) {
+			s.remove(name, h)
+			h = nil
+		}
+		if t == nil {
+			continue
+		}
+		cfg := s.cfg.TopicConfig(img, t)
+		if h == nil {
+			h = &hosted{id: t.ID}
+			s.mu.Lock()
+			s.topics[name] = h
+			s.mu.Unlock()
+		}
+		s.reconfigure(h, cfg)
+		s.mu.Lock()
+		first := len(h.partitions)
+		h.partitions = append(h.partitions, make([]*Partition, len(t.Partitions)-first)...)
+		h.errors = append(h.errors, make([]error, len(t.Partitions)-first)...)
+		s.mu.Unlock()
+		for number := first; number < len(t.Partitions); number++ {
+			group.Go(func() error {
+				s.openHosted(t, number, cfg, h)
+				return nil
+			})
+		}
+	}
+	_ = group.Wait()
+	s.broadcast()
+}
+
+// Reconfigure takes every topic's configuration into effect again: a default of the broker changed.
+func (s *Set) Reconfigure(img *cluster.Image) {
+	for t := range img.Topics() {
+		s.mu.RLock()
+		h := s.topics[t.Name]
+		s.mu.RUnlock()
+		if h != nil {
+			s.reconfigure(h, s.cfg.TopicConfig(img, t))
+		}
+	}
+}
+
+func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
+	s.mu.RLock()
+	partitions := append([]*Partition(nil), h.partitions...)
+	s.mu.RUnlock()
+	for _, p := range partitions {
+		if p != nil && *p.Config() != *cfg {
+			p.setConfig(cfg)
+		}
+	}
+}
+
+func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, h *hosted) {
+	p, err := s.Open(t.Name, t.ID, int32(number), t.Partitions[number].Replicas, cfg)
+	var other *log.IdentityError
+	if errors.As(err, &other) {
+		// A topic of the same name was deleted, and the process ended before its folder was out of the way.
+		dir := path.Join(s.cfg.Dir, fmt.Sprintf("%s-%d", t.Name, number))
+		if err = s.cfg.FS.Rename(dir, dir+"."+hex.EncodeToString(other.Found.TopicID[:])+straySuffix); err == nil {
+			p, err = s.Open(t.Name, t.ID, int32(number), t.Partitions[number].Replicas, cfg)
+		}
+	}
+	if err != nil {
+		s.cfg.Logger.Error("a partition is offline: it cannot be opened", "partition", fmt.Sprintf("%s-%d", t.Name, number), "error", err)
+	}
+	s.mu.Lock()
+	h.partitions[number], h.errors[number] = p, err
+	s.mu.Unlock()
+}
+
+// Lookup finds a partition of this node. Errors are Kafka's.
+func (s *Set) Lookup(topic string, number int32) (*Partition, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	h := s.topics[topic]
+	switch {
+	case h == nil || number < 0 || int(number) >= len(h.partitions):
+		return nil, kerr.UnknownTopicOrPartition
+	case h.errors[number] != nil:
+		return nil, kerr.KafkaStorageError
+	case h.partitions[number] == nil:
+		return nil, kerr.NotLeaderForPartition
+	}
+	return h.partitions[number], nil
+}
+
+// Each calls f for every open partition.
+func (s *Set) Each(f func(*Partition)) {
+	s.mu.RLock()
+	var all []*Partition
+	for _, h := range s.topics {
+		for _, p := range h.partitions {
+			if p != nil {
+				all = append(all, p)
+			}
+		}
+	}
+	s.mu.RUnlock()
+	for _, p := range all {
+		f(p)
+	}
+}
+
+// AwaitLeaders waits until the first count partitions of a topic are open here and have a leader, or cannot be opened.
+func (s *Set) AwaitLeaders(ctx context.Context, topic string, count int) error {
+	for next := 0; next < count; {
+		s.mu.RLock()
+		changed := s.changed
+		h := s.topics[topic]
+		for h != nil && next < len(h.partitions) && next < count {
+			p := h.partitions[next]
+			if h.errors[next] == nil && (p == nil || p.Leadership().Leader == 0) {
+				break
+			}
+			next++
+		}
+		s.mu.RUnlock()
+		if next == count {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+func (s *Set) broadcast() {
+	s.mu.Lock()
+	close(s.changed)
+	s.changed = make(chan struct{})
+	s.mu.Unlock()
+}
+
+// Maintain does the rounds of all partitions: retention, checkpoints, expiry.
+func (s *Set) Maintain() {
+	s.Each(func(p *Partition) {
+		if err := p.maintain(s.cfg.Now(), s.cfg.ProducerIdle()); err != nil && !errors.Is(err, replication.ErrClosed) {
+			s.cfg.Logger.Error("maintenance failed", "partition", p.String(), "error", err)
+		}
+	})
+}
+
+// Close closes all partitions, with a checkpoint, so that the next start reads nothing.
+func (s *Set) Close() error {
+	var group errgroup.Group
+	group.SetLimit(openers)
+	s.Each(func(p *Partition) {
+		group.Go(func() error { return s.ClosePartition(p) })
+	})
+	return group.Wait()
+}
+
+// ClosePartition closes a partition with a checkpoint.
+func (s *Set) ClosePartition(p *Partition) error {
+	s.cfg.Host.Close(p.group)
+	if err := p.log.Checkpoint(); err != nil {
+		return errors.Join(fmt.Errorf("checkpoint of %s: %w", p, err), p.log.Close())
+	}
+	return p.log.Close()
+}
+
+// remove closes and deletes the partitions of a deleted topic.
+func (s *Set) remove(name string, h *hosted) {
+	s.mu.Lock()
+	delete(s.topics, name)
+	s.mu.Unlock()
+	for number, p := range h.partitions {
+		if p == nil {
+			continue
+		}
+		s.cfg.Host.Close(p.group)
+		dir := path.Join(s.cfg.Dir, p.String())
+		gone := fmt.Sprintf("%s.%s%s", dir, hex.EncodeToString(h.id[:]), deletedSuffix)
+		err := errors.Join(s.cfg.Host.Forget(p.ID), s.cfg.FS.Rename(dir, gone), p.log.Close(), s.cfg.FS.RemoveAll(gone))
+		if err != nil {
+			s.cfg.Logger.Error("a deleted partition's files cannot be removed", "partition", fmt.Sprintf("%s-%d", name, number), "error", err)
+		}
+	}
+	s.broadcast()
+}
+
+// sweep finishes deletions that a crash cut short, and names folders that belong to no topic.
+func (s *Set) sweep(img *cluster.Image) {
+	names, err := s.cfg.FS.List(s.cfg.Dir)
+	if err != nil {
+		s.cfg.Logger.Error("the data directory cannot be listed", "error", err)
+		return
+	}
+	for _, name := range names {
+		cut := strings.LastIndexByte(name, '-')
+		switch {
+		case strings.HasSuffix(name, deletedSuffix):
+			if err := s.cfg.FS.RemoveAll(path.Join(s.cfg.Dir, name)); err != nil {
+				s.cfg.Logger.Error("a deleted partition's files cannot be removed", "folder", name, "error", err)
+			}
+		case cut <= 0 || name[:cut] == cluster.MetadataTopic:
+		case img.Topic(name[:cut]) == nil && strings.Trim(name[cut+1:], "0123456789") == "":
+			s.cfg.Logger.Warn("a folder belongs to no topic; it is left alone, remove it when it is not needed", "folder", name)
+		}
+	}
+}
