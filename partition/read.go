@@ -135,11 +135,5 @@ func (p *Partition) EpochEnd(epoch int32) EpochEnd {
 	return EpochEnd{Epoch: e, Offset: end}
 }
 
-// EpochAt tells the leader epoch of an offset's record, -1 if there is none.
-func (p *Partition) EpochAt(offset int64) int32 {
-	epoch, ok := p.log.EpochAt(offset)
-	if !ok {
-		return -1
-	}
-	return epoch
-}
+// EpochAt tells the leader epoch of an offset's record.
+func (p *Partition) EpochAt(offset int64) int32 { return p.log.EpochAt(offset) }

@@ -1,0 +1,430 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/record"
+)
+
+// Recovery says what opening a log had to do.
+type Recovery struct {
+	Scanned int64 // bytes read because no checkpoint covered them
+	Cut     int64 // bytes cut off at the end: they were not whole
+	CutFile string
+	Note    string // what else was put right
+}
+
+// String is empty when there was nothing worth telling.
+func (r Recovery) String() string {
+	var parts []string
+	if r.Cut > 0 {
+		parts = append(parts, fmt.Sprintf("cut off %d bytes that were not completely written when the node ended (kept in %s)", r.Cut, r.CutFile))
+	}
+	if r.Note != "" {
+		parts = append(parts, r.Note)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Open opens a log, or makes an empty one. What a crash left half written is cut off; damage below the last checkpoint is
+// found when it is read.
+func Open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Recovery, error) {
+	l := &Log{fs: fs, dir: dir, id: id, state: state}
+	l.cfg.Store(&cfg)
+	bases, err := l.tidy()
+	if err != nil {
+		return nil, Recovery{}, err
+	}
+	if len(bases) == 0 {
+		return l, Recovery{}, l.create()
+	}
+	r, err := l.recover(bases)
+	if err != nil {
+		return nil, r, errors.Join(err, l.Close())
+	}
+	return l, r, nil
+}
+
+// tidy makes the folder, removes unfinished files and gives the bases of the segments, in order.
+func (l *Log) tidy() ([]int64, error) {
+	names, err := l.fs.List(l.dir)
+	if errors.Is(err, errNotExist) {
+		return nil, l.fs.MkdirAll(l.dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var bases []int64
+	for _, name := range names {
+		if strings.HasSuffix(name, ".tmp") {
+			if err := l.fs.Remove(l.dir + "/" + name); err != nil {
+				return nil, err
+			}
+		}
+		if number, ok := strings.CutSuffix(name, logSuffix); ok {
+			if base, err := strconv.ParseInt(number, 10, 64); err == nil {
+				bases = append(bases, base)
+			}
+		}
+	}
+	slices.Sort(bases)
+	return bases, nil
+}
+
+// create begins an empty log.
+func (l *Log) create() error {
+	if l.state != nil {
+		if err := l.state.Restore(nil); err != nil {
+			return err
+		}
+	}
+	s := &segment{fs: l.fs, name: segmentName(l.dir, 0), firstIndex: 1, firstTime: -1, maxTime: -1}
+	if err := l.createSegment(s); err != nil {
+		return err
+	}
+	l.segments = []*segment{s}
+	return nil
+}
+
+// recover brings an existing log to memory: what the newest fitting checkpoint says, then what follows it.
+func (l *Log) recover(bases []int64) (Recovery, error) {
+	var r Recovery
+	covered, err := l.resume(&bases, &r)
+	if err != nil {
+		return r, err
+	}
+	if covered == nil {
+		if covered, err = l.begin(bases[0]); err != nil {
+			if !errors.Is(err, io.ErrUnexpectedEOF) {
+				return r, err
+			}
+			// The very first header was not completely written: the log never had an entry.
+			if len(bases) > 1 {
+				return r, &CorruptError{segmentName(l.dir, bases[0]) + logSuffix, 0, bases[0], "its header is damaged"}
+			}
+			return r, l.create()
+		}
+		if l.state != nil {
+			if err := l.state.Restore(nil); err != nil {
+				return r, err
+			}
+		}
+	}
+	return r, l.scan(bases, &r)
+}
+
+// resume takes over the newest checkpoint that fits the segments there are. nil: there is none.
+func (l *Log) resume(bases *[]int64, r *Recovery) (*checkpoint, error) {
+	have, err := l.checkpoints()
+	if err != nil {
+		return nil, err
+	}
+	for i := len(have) - 1; i >= 0; i-- {
+		b, err := vfs.ReadFile(l.fs, checkpointName(l.dir, have[i]))
+		if err != nil {
+			return nil, err
+		}
+		c, err := parseCheckpoint(b)
+		if errors.Is(err, errCheckpoint) {
+			r.Note = fmt.Sprintf("a damaged checkpoint at entry %d was passed over", have[i])
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		fits, err := l.fits(c, *bases)
+		if err != nil {
+			return nil, err
+		}
+		if fits {
+			return c, l.adopt(c, bases)
+		}
+	}
+	return nil, nil
+}
+
+// fits tells whether the files hold what a checkpoint covers. Segments at its front may be gone: they were removed later.
+func (l *Log) fits(c *checkpoint, bases []int64) (bool, error) {
+	present := 0
+	for _, info := range c.segments {
+		if !slices.Contains(bases, info.base) {
+			if present > 0 {
+				return false, nil
+			}
+			continue
+		}
+		present++
+		size, err := l.fs.Size(segmentName(l.dir, info.base) + logSuffix)
+		if err != nil {
+			return false, err
+		}
+		if size < info.size {
+			return false, &CorruptError{segmentName(l.dir, info.base) + logSuffix, size, -1,
+				fmt.Sprintf("it is shorter than the %d bytes that the checkpoint at entry %d covers", info.size, c.lastIndex)}
+		}
+	}
+	return present > 0, nil
+}
+
+// adopt makes a checkpoint the state of the log.
+func (l *Log) adopt(c *checkpoint, bases *[]int64) error {
+	for n, info := range c.segments {
+		if !slices.Contains(*bases, info.base) {
+			continue
+		}
+		s := &segment{
+			fs: l.fs, name: segmentName(l.dir, info.base), base: info.base, firstIndex: info.firstIndex, prevTerm: info.prevTerm,
+			size: info.size, firstTime: info.firstTime, maxTime: info.maxTime, sealed: n < len(c.segments)-1, trusted: info.size,
+		}
+		l.segments = append(l.segments, s)
+	}
+	first := l.segments[0]
+	// Segments that are older than all that the checkpoint covers were removed, but the removal was not durable.
+	for len(*bases) > 0 && (*bases)[0] < first.base {
+		old := &segment{fs: l.fs, name: segmentName(l.dir, (*bases)[0])}
+		if err := old.remove(); err != nil {
+			return err
+		}
+		*bases = (*bases)[1:]
+	}
+	l.start, l.end, l.lastIndex, l.lastTerm = max(c.start, first.base), c.end, c.lastIndex, c.lastTerm
+	l.terms, l.owns = c.terms, c.owns
+	l.forgetBelow(first)
+	active := l.active()
+	if err := l.loadIndex(active); err != nil {
+		return err
+	}
+	if l.state != nil {
+		return l.state.Restore(c.state)
+	}
+	return nil
+}
+
+// loadIndex reads the active segment's index entries into memory, as far as they are whole.
+func (l *Log) loadIndex(s *segment) error {
+	b, err := vfs.ReadFile(l.fs, s.name+indexSuffix)
+	if err != nil && !errors.Is(err, errNotExist) {
+		return err
+	}
+	s.index, s.lastIndex = s.index[:0], 0
+	for ; len(b) >= indexEntrySize; b = b[indexEntrySize:] {
+		e, ok := parseIndexEntry(b)
+		if !ok || int64(e.pos) >= s.size || len(s.index) > 0 && e.pos <= s.index[len(s.index)-1].pos {
+			break
+		}
+		s.index = append(s.index, e)
+		s.lastIndex = int64(e.pos)
+	}
+	s.written = len(s.index)
+	return nil
+}
+
+// begin readies a log without a checkpoint for the scan of all of its segments.
+func (l *Log) begin(base int64) (*checkpoint, error) {
+	s := &segment{fs: l.fs, name: segmentName(l.dir, base), base: base, firstTime: -1, maxTime: -1}
+	firstIndex, prevTerm, err := l.readHeader(s)
+	if err != nil {
+		return nil, err
+	}
+	s.firstIndex, s.prevTerm, s.size = firstIndex, prevTerm, headerFrame
+	l.segments = []*segment{s}
+	l.start, l.end, l.lastIndex, l.lastTerm = base, base, firstIndex-1, prevTerm
+	return &checkpoint{}, nil
+}
+
+// readHeader reads and checks a segment's header frame. A header that is not whole is io.ErrUnexpectedEOF.
+func (l *Log) readHeader(s *segment) (firstIndex, prevTerm uint64, err error) {
+	file, err := s.open()
+	if err != nil {
+		return 0, 0, err
+	}
+	defer s.release()
+	var b [headerFrame]byte
+	if _, err := file.ReadAt(b[:], 0); err != nil {
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
+		return 0, 0, err
+	}
+	f, err := parseFrame(b[:])
+	if err != nil || f.kind != segmentHeader || f.magic != ownMagic || f.size != headerFrame || !checkFrame(b[:]) {
+		return 0, 0, io.ErrUnexpectedEOF
+	}
+	version, id, firstIndex := parseHeader(b[:])
+	if version != formatVersion {
+		return 0, 0, fmt.Errorf("%s%s has format %d, and this version knows %d: start the node with the version that wrote it", s.name, logSuffix, version, formatVersion)
+	}
+	if id != l.id {
+		return 0, 0, &IdentityError{s.name + logSuffix, id}
+	}
+	if f.base != s.base {
+		return 0, 0, &CorruptError{s.name + logSuffix, 0, s.base, fmt.Sprintf("its header says offset %d", f.base)}
+	}
+	return firstIndex, uint64(uint32(f.epoch)), nil
+}
+
+// scan reads what no checkpoint covers, checks it, and cuts off what is not whole.
+func (l *Log) scan(bases []int64, r *Recovery) error {
+	later := slices.DeleteFunc(slices.Clone(bases), func(b int64) bool { return b <= l.active().base })
+	for {
+		damage, err := l.scanSegment(r)
+		if err != nil {
+			return err
+		}
+		if damage != nil {
+			return l.cutTail(damage, later, r)
+		}
+		if len(later) == 0 {
+			return nil
+		}
+		s := &segment{fs: l.fs, name: segmentName(l.dir, later[0]), base: later[0], firstTime: -1, maxTime: -1}
+		firstIndex, prevTerm, err := l.readHeader(s)
+		switch {
+		case errors.Is(err, io.ErrUnexpectedEOF), err == nil && s.base > l.end:
+			return l.cutTail(nil, later, r) // the end of the segment before it, or its own header, was not yet on disk
+		case err != nil:
+			return err
+		case s.base != l.end || firstIndex != l.lastIndex+1:
+			return &CorruptError{s.name + logSuffix, 0, l.end, fmt.Sprintf("the segment begins with entry %d, and entry %d should follow", firstIndex, l.lastIndex+1)}
+		}
+		s.firstIndex, s.prevTerm, s.size = firstIndex, prevTerm, headerFrame
+		old := l.active()
+		old.index = append(old.index, indexEntry{uint32(l.end - old.base), uint32(l.lastIndex + 1 - old.firstIndex), uint32(old.size), old.maxTime})
+		if _, err := old.writeIndex(); err != nil {
+			return err
+		}
+		old.sealed, old.index = true, nil
+		l.segments = append(l.segments, s)
+		l.rolled = true
+		later = later[1:]
+	}
+}
+
+// scanSegment takes in the frames of the active segment from its covered size on. It gives the damage that ends it, if any.
+func (l *Log) scanSegment(r *Recovery) (*CorruptError, error) {
+	s := l.active()
+	file, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	defer s.release()
+	size, err := file.Size()
+	if err != nil {
+		return nil, err
+	}
+	w := newWalker(file, s, indexEntry{pos: uint32(s.size), index: uint32(l.lastIndex + 1 - s.firstIndex)}, size, scanChunk)
+	w.next_ = l.end
+	for {
+		f, b, err := w.checked()
+		if err == io.EOF {
+			return nil, nil
+		}
+		var damage *CorruptError
+		if errors.As(err, &damage) {
+			return damage, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if term := uint64(uint32(f.epoch)); !f.entry() || term < l.lastTerm || f.kind == Batch && term != l.lastTerm {
+			w.pos -= f.size
+			w.next_ = f.base
+			return w.corrupt("the frame does not belong there").(*CorruptError), nil
+		}
+		l.take(s, f, b)
+		r.Scanned += f.size
+	}
+}
+
+// take makes a frame that was found in a file part of the log in memory.
+func (l *Log) take(s *segment, f frame, b []byte) {
+	index, term := l.lastIndex+1, uint64(uint32(f.epoch))
+	s.noteIndex(l.cfg.Load().IndexIntervalBytes, f.base, index, s.size)
+	if term != l.lastTerm {
+		l.terms = append(l.terms, termStart{term, index, f.base})
+	}
+	if f.kind == Batch {
+		h, err := record.ParseHeader(b)
+		if err != nil {
+			panic("BUG: a checked batch has no header")
+		}
+		if l.state != nil {
+			l.state.Replay(h)
+		}
+		if s.firstTime < 0 {
+			s.firstTime = h.BaseTimestamp
+		}
+		s.maxTime = max(s.maxTime, h.MaxTimestamp)
+	} else {
+		l.owns = append(l.owns, ownEntry{Entry{index, term, f.kind, slices.Clone(b[frameHeader:])}, f.base, s.base, s.size, f.size})
+	}
+	s.size += f.size
+	l.since += f.size
+	l.end, l.lastIndex, l.lastTerm = f.next, index, term
+	l.marks = append(l.marks, mark{index, f.next, s.base, s.size})
+	if len(l.marks) > marksMax {
+		l.marks = append(l.marks[:0], l.marks[len(l.marks)-marksMax/2:]...)
+	}
+}
+
+// cutTail ends the log where it is no longer whole. What is cut off is kept beside the log, for whoever wants to look.
+func (l *Log) cutTail(damage *CorruptError, later []int64, r *Recovery) error {
+	s := l.active()
+	file, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	size, err := file.Size()
+	if err != nil {
+		return err
+	}
+	if size > s.size {
+		if err := l.keepAside(s, file, size, r); err != nil {
+			return err
+		}
+		if damage != nil {
+			r.Note = damage.Reason
+		}
+		if err := file.Truncate(s.size); err != nil {
+			return err
+		}
+		l.dirty.addFile(file)
+	}
+	for _, base := range later {
+		gone := &segment{fs: l.fs, name: segmentName(l.dir, base)}
+		n, err := l.fs.Size(gone.name + logSuffix)
+		if err != nil {
+			return err
+		}
+		if n > headerFrame {
+			r.Cut += n
+			r.CutFile = gone.name + ".cut"
+			if err := l.fs.Rename(gone.name+logSuffix, r.CutFile); err != nil {
+				return err
+			}
+		} else if err := gone.remove(); err != nil {
+			return err
+		}
+		l.dirty.addDir(l.dir)
+	}
+	return nil
+}
+
+// keepAside copies what is about to be cut off, unless there is nothing in it.
+func (l *Log) keepAside(s *segment, file vfs.File, size int64, r *Recovery) error {
+	b := make([]byte, min(size-s.size, math.MaxInt32))
+	if _, err := file.ReadAt(b, s.size); err != nil && err != io.EOF {
+		return err
+	}
+	r.Cut += int64(len(b))
+	r.CutFile = s.name + ".cut"
+	return vfs.WriteFileAtomic(l.fs, r.CutFile, b)
+}

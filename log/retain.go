@@ -1,0 +1,292 @@
+package log
+
+import (
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/record"
+)
+
+// Retain removes whole segments from the oldest on that time or size say are due, never one that reaches above limit.
+func (l *Log) Retain(nowMs, limit int64) (removed int, err error) {
+	cfg := l.cfg.Load()
+	for {
+		l.mu.RLock()
+		s := l.segments[0]
+		last := len(l.segments) == 1
+		next, size := l.end, int64(0)
+		if !last {
+			next = l.segments[1].base
+		}
+		for _, o := range l.segments {
+			size += o.size
+		}
+		due := next <= l.start && !last ||
+			cfg.RetentionMs >= 0 && s.maxTime >= 0 && nowMs-s.maxTime > cfg.RetentionMs ||
+			cfg.RetentionBytes >= 0 && !last && size-s.size >= cfg.RetentionBytes
+		l.mu.RUnlock()
+		if !due || next > limit || s.size <= headerFrame {
+			return removed, nil
+		}
+		if last {
+			if err := l.Roll(); err != nil || len(l.segments) == 1 {
+				return removed, err
+			}
+		}
+		if err := l.dropFirst(); err != nil {
+			return removed, err
+		}
+		removed++
+	}
+}
+
+// dropFirst removes the oldest segment.
+func (l *Log) dropFirst() error {
+	l.mu.Lock()
+	s := l.segments[0]
+	l.segments = slices.Clone(l.segments[1:])
+	first := l.segments[0]
+	l.start = max(l.start, first.base)
+	l.forgetBelow(first)
+	l.mu.Unlock()
+	l.forgetDirty(s)
+	l.dirty.addDir(l.dir)
+	return s.remove()
+}
+
+// forgetBelow drops what is known of entries before a segment. Under mu.
+func (l *Log) forgetBelow(first *segment) {
+	l.owns = slices.DeleteFunc(slices.Clone(l.owns), func(o ownEntry) bool { return o.Index < first.firstIndex })
+	n := 0
+	for n+1 < len(l.terms) && l.terms[n+1].index <= first.firstIndex {
+		n++
+	}
+	l.terms = slices.Clone(l.terms[n:])
+	if len(l.terms) > 0 && l.terms[0].index < first.firstIndex {
+		l.terms[0].index, l.terms[0].offset = first.firstIndex, max(l.terms[0].offset, first.base)
+	}
+	l.marks = slices.DeleteFunc(slices.Clone(l.marks), func(m mark) bool { return m.base < first.base })
+}
+
+// SetStartOffset makes an offset the first one (DeleteRecords). It is durable when it returns.
+func (l *Log) SetStartOffset(offset int64) error {
+	l.mu.Lock()
+	if offset < l.start || offset > l.end {
+		defer l.mu.Unlock()
+		return &OutOfRangeError{offset, l.start, l.end}
+	}
+	l.start = offset
+	l.mu.Unlock()
+	if err := l.Checkpoint(); err != nil {
+		return err
+	}
+	for len(l.segments) > 1 && l.segments[1].base <= offset {
+		if err := l.dropFirst(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TruncateSuffix removes the entries after lastIndex. It is durable when it returns.
+func (l *Log) TruncateSuffix(lastIndex uint64) error {
+	if lastIndex >= l.LastIndex() {
+		return nil
+	}
+	if lastIndex+1 < l.FirstIndex() {
+		return fmt.Errorf("%s: entries up to %d cannot be kept, the first is %d", l.dir, lastIndex, l.FirstIndex())
+	}
+	l.checkpointMu.Lock()
+	defer l.checkpointMu.Unlock()
+	l.cuts++
+	to, err := l.after(lastIndex)
+	if err != nil {
+		return err
+	}
+	if err := l.dropCheckpointsAbove(lastIndex); err != nil {
+		return err
+	}
+	for l.active().base > to.base {
+		s := l.active()
+		l.mu.Lock()
+		l.segments = slices.Clone(l.segments[:len(l.segments)-1])
+		l.mu.Unlock()
+		l.forgetDirty(s)
+		if err := s.remove(); err != nil {
+			return err
+		}
+	}
+	if err := l.cutActive(to, lastIndex); err != nil {
+		return err
+	}
+	if err := l.syncDirty(); err != nil {
+		return err
+	}
+	return l.rebuildState()
+}
+
+func (l *Log) forgetDirty(s *segment) {
+	l.dirty.Files = slices.DeleteFunc(l.dirty.Files, func(f vfs.File) bool { return f == s.file })
+}
+
+func (l *Log) syncDirty() error {
+	for _, f := range l.dirty.Files {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	l.dirty = Dirty{}
+	return l.fs.SyncDir(l.dir)
+}
+
+func (l *Log) dropCheckpointsAbove(index uint64) error {
+	have, err := l.checkpoints()
+	if err != nil {
+		return err
+	}
+	for _, c := range have {
+		if c > index {
+			if err := l.fs.Remove(checkpointName(l.dir, c)); err != nil {
+				return err
+			}
+		}
+	}
+	return l.fs.SyncDir(l.dir)
+}
+
+// cutActive shortens the last segment to a place.
+func (l *Log) cutActive(to mark, lastIndex uint64) error {
+	s := l.active()
+	file, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	if err := file.Truncate(to.pos); err != nil {
+		return err
+	}
+	if s.sealed {
+		if err := l.loadIndex(s); err != nil {
+			return err
+		}
+	}
+	if err := s.removeIndex(); err != nil {
+		return err
+	}
+	lastTerm, err := l.Term(lastIndex)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	s.sealed, s.size = false, to.pos
+	for len(s.index) > 0 && int64(s.index[len(s.index)-1].pos) >= to.pos {
+		s.index = s.index[:len(s.index)-1]
+	}
+	s.lastIndex = 0
+	if n := len(s.index); n > 0 {
+		s.lastIndex = int64(s.index[n-1].pos)
+	}
+	s.written = 0 // so that the file is written anew, without the entries that are gone
+	s.trusted, s.to = min(s.trusted, to.pos), min(s.to, to.pos)
+	l.end, l.lastIndex, l.lastTerm = to.offset, lastIndex, lastTerm
+	l.terms = slices.DeleteFunc(l.terms, func(t termStart) bool { return t.index > lastIndex })
+	l.owns = slices.DeleteFunc(l.owns, func(o ownEntry) bool { return o.Index > lastIndex })
+	l.marks = slices.DeleteFunc(l.marks, func(m mark) bool { return m.index > lastIndex })
+	l.hint = mark{}
+	l.start = min(l.start, l.end)
+	l.mu.Unlock()
+	if err := l.measure(s); err != nil {
+		return err
+	}
+	l.dirty.addFile(file)
+	return nil
+}
+
+// measure finds out a segment's oldest and newest times again.
+func (l *Log) measure(s *segment) error {
+	first, newest := int64(-1), int64(-1)
+	err := l.frames(s, func(f frame, h record.Header) {
+		if first < 0 {
+			first = h.BaseTimestamp
+		}
+		newest = max(newest, h.MaxTimestamp)
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.firstTime, s.maxTime = first, newest
+	return err
+}
+
+// frames calls f for each batch of a segment.
+func (l *Log) frames(s *segment, call func(frame, record.Header)) error {
+	file, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	w := newWalker(file, s, indexEntry{pos: headerFrame}, s.size, walkChunk)
+	for {
+		b, err := w.view(peekSize)
+		if err != nil {
+			return err
+		}
+		f, _, err := w.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if f.kind == Batch {
+			h, err := record.ParseHeader(b)
+			if err != nil {
+				return w.corrupt(err.Error())
+			}
+			call(f, h)
+		}
+	}
+}
+
+// rebuildState makes the owner's state that of the log: the newest checkpoint's, and what follows it.
+func (l *Log) rebuildState() error {
+	if l.state == nil {
+		return nil
+	}
+	have, err := l.checkpoints()
+	if err != nil {
+		return err
+	}
+	from := int64(-1)
+	for i := len(have) - 1; i >= 0 && from < 0; i-- {
+		b, err := vfs.ReadFile(l.fs, checkpointName(l.dir, have[i]))
+		if err != nil {
+			return err
+		}
+		c, err := parseCheckpoint(b)
+		if err != nil {
+			continue
+		}
+		if err := l.state.Restore(c.state); err != nil {
+			return err
+		}
+		from = c.end
+	}
+	if from < 0 {
+		if err := l.state.Restore(nil); err != nil {
+			return err
+		}
+	}
+	for _, s := range l.segments {
+		err := l.frames(s, func(f frame, h record.Header) {
+			if f.base >= from {
+				l.state.Replay(h)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
