@@ -42,7 +42,7 @@ func (l *Log) Retain(nowMs, limit int64) (removed int, err error) {
 	}
 }
 
-// dropFirst removes the oldest segment.
+// dropFirst removes the oldest segment, durably, so that after a crash no gap is between those that are left.
 func (l *Log) dropFirst() error {
 	l.mu.Lock()
 	s := l.segments[0]
@@ -52,8 +52,10 @@ func (l *Log) dropFirst() error {
 	l.forgetBelow(first)
 	l.mu.Unlock()
 	l.forgetDirty(s)
-	l.dirty.addDir(l.dir)
-	return s.remove()
+	if err := s.remove(); err != nil {
+		return err
+	}
+	return l.fs.SyncDir(l.dir)
 }
 
 // forgetBelow drops what is known of entries before a segment. Under mu.
