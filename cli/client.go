@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// client talks to the cluster.
+type client struct {
+	*kgo.Client
+	admin *kadm.Client
+}
+
+// connect makes a client; it dials when it is first asked something.
+func (o *options) connect(extra ...kgo.Opt) (*client, error) {
+	base := []kgo.Opt{
+		kgo.SeedBrokers(o.seeds()...),
+		kgo.ClientID("weir-cli"),
+		kgo.DialTimeout(min(o.timeout, 10*time.Second)),
+		kgo.RetryTimeout(o.timeout),
+		kgo.DisableClientMetrics(),
+	}
+	kafka, err := kgo.NewClient(append(base, extra...)...)
+	if err != nil {
+		return nil, &usageError{err.Error()}
+	}
+	admin := kadm.NewClient(kafka)
+	admin.SetTimeoutMillis(int32(min(o.timeout.Milliseconds(), 1<<31-1)))
+	return &client{kafka, admin}, nil
+}
+
+// ask runs f with a client and a context that ends after --timeout.
+func (o *options) ask(ctx context.Context, f func(context.Context, *client) error) error {
+	c, err := o.connect()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	return f(ctx, c)
+}
+
+// topicNames lists the names of all topics, in order.
+func (c *client) topicNames(ctx context.Context) ([]string, error) {
+	details, err := c.admin.ListTopicsWithInternal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Sorted(maps.Keys(details)), nil
+}
+
+// topics gives what the cluster knows about topics, all of which must exist.
+func (c *client) topics(ctx context.Context, names []string) (kadm.TopicDetails, error) {
+	details, err := c.admin.ListTopicsWithInternal(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if err := c.topicError(ctx, name, details[name].Err); err != nil {
+			return nil, err
+		}
+	}
+	return details, nil
+}
+
+// topicError names the topic that an error is about and, if there is no such topic, one with a similar name.
+func (c *client) topicError(ctx context.Context, name string, err error) error {
+	switch err {
+	case nil:
+		return nil
+	case kerr.UnknownTopicOrPartition:
+		names, listErr := c.topicNames(ctx)
+		if listErr != nil {
+			return listErr
+		}
+		return unknown("topic", name, names)
+	}
+	return fmt.Errorf("topic %q: %w", name, err)
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// usageError says that a command was used wrongly.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// explain puts an error of the client library in words that say what to do next.
+func (o *options) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	var shards *kadm.ShardErrors
+	if errors.As(err, &shards) && len(shards.Errs) > 0 {
+		err = shards.Errs[0].Err
+	}
+	var usage *usageError
+	var dial *net.OpError
+	var dns *net.DNSError
+	var eof *kgo.ErrFirstReadEOF
+	var code *kerr.Error
+	switch {
+	case errors.As(err, &usage), errors.Is(err, syscall.EPIPE):
+		return err
+	case errors.As(err, &dns):
+		return fmt.Errorf("host %q is not known: check --bootstrap-server", dns.Name)
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return o.explainDial(dial)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("no answer from the cluster at %s within %s: --timeout waits longer", o.bootstrap, o.timeout)
+	case errors.Is(err, context.Canceled):
+		return errors.New("interrupted")
+	case errors.As(err, &eof):
+		return fmt.Errorf("the server at %s closed the connection: is it a Kafka broker, without TLS and SASL?", o.bootstrap)
+	case errors.As(err, &code):
+		return explainCode(err, code)
+	}
+	return err
+}
+
+func (o *options) explainDial(dial *net.OpError) error {
+	address := "?"
+	if dial.Addr != nil {
+		address = dial.Addr.String()
+	}
+	if !o.isSeed(dial.Addr) {
+		return fmt.Errorf("the cluster says that one of its brokers is at %s, but no broker answers there: check its advertised.listeners", address)
+	}
+	return fmt.Errorf("no broker answers at %s: is it running? Start one with `weir serve`", o.bootstrap)
+}
+
+// isSeed tells whether an address that was dialed may be one of --bootstrap-server, whose hosts may be names.
+func (o *options) isSeed(address net.Addr) bool {
+	tcp, ok := address.(*net.TCPAddr)
+	return !ok || slices.ContainsFunc(o.seeds(), func(seed string) bool {
+		_, port, err := net.SplitHostPort(seed)
+		if err != nil {
+			port = "9092"
+		}
+		return port == fmt.Sprint(tcp.Port)
+	})
+}
+
+// explainCode says what a broker's error code means, with what was being done if the error tells.
+func explainCode(err error, code *kerr.Error) error {
+	what, _, found := strings.Cut(err.Error(), code.Error())
+	if !found {
+		what = ""
+	}
+	text := strings.TrimSuffix(code.Description, ".")
+	return fmt.Errorf("%s%s (%s)", what, text, code.Message)
+}
+
+// brokerError is the broker's own message about an error, or if it sent none what the code means.
+func brokerError(err error, message string) error {
+	if err != nil && message != "" {
+		return errors.New(message)
+	}
+	return err
+}
+
+// unknown says that something is not there, and what there is with a similar name.
+func unknown(kind, name string, there []string) error {
+	if near, ok := nearest(name, there); ok {
+		return fmt.Errorf("%s %q does not exist: did you mean %q?", kind, name, near)
+	}
+	return fmt.Errorf("%s %q does not exist: `weir %s list` shows those that do", kind, name, kind)
+}
+
+// nearest finds the name that is most like the one given, if any is like it at all.
+func nearest(name string, names []string) (string, bool) {
+	best, distance := "", max(2, len(name)/3)+1
+	for _, candidate := range names {
+		d := editDistance(strings.ToLower(name), strings.ToLower(candidate))
+		if d < distance || d == distance && best != "" && candidate < best {
+			best, distance = candidate, d
+		}
+	}
+	return best, best != "" && distance < len(name)
+}
+
+// editDistance counts the bytes to insert, remove or replace to make one of the other (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

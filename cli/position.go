@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+)
+
+// positionKind tells how a position is given.
+type positionKind int
+
+const (
+	fromStart  positionKind = iota
+	fromEnd                 // so many offsets before the end
+	fromOffset              // an offset
+	fromTime                // the first record that is not older
+)
+
+// position is a place in a partition as --from and --until name it.
+type position struct {
+	kind positionKind
+	n    int64 // offsets before the end, offset, or ms since the Unix epoch
+}
+
+// positionHelp is what the help of a command with positions says about them.
+const positionHelp = `A position is start, end, an offset (120), a number of offsets before the end (-10), a time
+(2026-11-24T08:30:00Z, or in local time 2026-11-24T08:30, 2026-11-24) or a time ago (-90s, -5m, -2h, -7d).`
+
+// timeLayouts are the forms of a time; those without a zone are local.
+var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly}
+
+// parsePosition reads a position; now is what a time ago counts from.
+func parsePosition(s string, now time.Time) (position, error) {
+	switch s {
+	case "start", "earliest":
+		return position{kind: fromStart}, nil
+	case "end", "latest":
+		return position{kind: fromEnd}, nil
+	}
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		if n < 0 || s[0] == '-' {
+			return position{fromEnd, -max(n, -math.MaxInt64)}, nil
+		}
+		return position{fromOffset, n}, nil
+	}
+	if ago, ok := strings.CutPrefix(s, "-"); ok {
+		if d, err := parseAge(ago); err == nil {
+			return position{fromTime, max(now.Add(-d).UnixMilli(), 0)}, nil
+		}
+	}
+	for _, layout := range timeLayouts {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return position{fromTime, max(t.UnixMilli(), 0)}, nil
+		}
+	}
+	return position{}, usagef("%q is not a position: use start, end, an offset, -10, 2026-11-24T08:30:00Z, 2026-11-24 or -5m", s)
+}
+
+// parseAge reads a duration in Go's form, or in days.
+func parseAge(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err
+	}
+	d, err := time.ParseDuration(s)
+	if err == nil && d < 0 {
+		err = fmt.Errorf("negative duration %s", s)
+	}
+	return d, err
+}
+
+// at gives the offset that a position stands for in a partition, not outside of it.
+func (p position) at(start, end int64, byTime int64) int64 {
+	offset := start
+	switch p.kind {
+	case fromEnd:
+		offset = end - p.n
+	case fromOffset:
+		offset = p.n
+	case fromTime:
+		offset = byTime
+	}
+	return min(max(offset, start), end)
+}
+
+// bounds are the offsets of a partition as they were when asked for.
+type bounds struct {
+	start, end  int64 // of the partition
+	from, until int64 // what is to be read: start <= from, until <= end
+}
+
+// resolver finds the offsets that positions stand for.
+type resolver struct {
+	client     *client
+	topics     []string
+	partitions []int32 // empty: all
+	committed  bool    // the end is that of committed transactions
+}
+
+// resolve gives the bounds of every partition.
+func (r *resolver) resolve(ctx context.Context, from, until position) (map[string]map[int32]bounds, error) {
+	starts, err := r.list(r.client.admin.ListStartOffsets(ctx, r.topics...))
+	if err != nil {
+		return nil, err
+	}
+	listEnds := r.client.admin.ListEndOffsets
+	if r.committed {
+		listEnds = r.client.admin.ListCommittedOffsets
+	}
+	ends, err := r.list(listEnds(ctx, r.topics...))
+	if err != nil {
+		return nil, err
+	}
+	froms, err := r.times(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	untils, err := r.times(ctx, until)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]map[int32]bounds{}
+	for topic, partitions := range starts {
+		all[topic] = map[int32]bounds{}
+		for partition, start := range partitions {
+			end := max(ends[topic][partition].Offset, start.Offset)
+			all[topic][partition] = bounds{
+				start: start.Offset, end: end,
+				from:  from.at(start.Offset, end, froms[topic][partition].Offset),
+				until: until.at(start.Offset, end, untils[topic][partition].Offset),
+			}
+		}
+	}
+	return all, nil
+}
+
+// times lists the offsets of a position that is a time; nil of any other.
+func (r *resolver) times(ctx context.Context, p position) (kadm.ListedOffsets, error) {
+	if p.kind != fromTime {
+		return nil, nil
+	}
+	return r.list(r.client.admin.ListOffsetsAfterMilli(ctx, p.n, r.topics...))
+}
+
+// list keeps the wanted partitions of a listing, all of which must have answered.
+func (r *resolver) list(offsets kadm.ListedOffsets, err error) (kadm.ListedOffsets, error) {
+	if err != nil {
+		return nil, err
+	}
+	wanted := kadm.ListedOffsets{}
+	for topic, partitions := range offsets {
+		wanted[topic] = map[int32]kadm.ListedOffset{}
+		for partition, offset := range partitions {
+			if !r.wants(partition) {
+				continue
+			}
+			if offset.Err != nil {
+				return nil, fmt.Errorf("partition %d of topic %q: %w", partition, topic, offset.Err)
+			}
+			wanted[topic][partition] = offset
+		}
+	}
+	return wanted, nil
+}
+
+func (r *resolver) wants(partition int32) bool {
+	return len(r.partitions) == 0 || slices.Contains(r.partitions, partition)
+}

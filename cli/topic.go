@@ -1,0 +1,295 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+func topicCommand(o *options) *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use:   "topic",
+		Short: "Create, list, describe and delete topics",
+		Example: `  weir topic create orders --partitions 3
+  weir topic list
+  weir topic describe orders
+  weir topic delete orders`,
+	})
+	cmd.AddCommand(topicCreateCommand(o), topicListCommand(o), topicDescribeCommand(o), topicDeleteCommand(o))
+	return cmd
+}
+
+// topicSummary is a topic as `topic create` and `topic list` tell it.
+type topicSummary struct {
+	Name              string `json:"name"`
+	ID                string `json:"id"`
+	Partitions        int    `json:"partitions"`
+	ReplicationFactor int    `json:"replication_factor"`
+	Internal          bool   `json:"internal"`
+}
+
+type topicCreate struct {
+	partitions  int32
+	replication int16
+	configs     []string
+	ifNotExists bool
+}
+
+func topicCreateCommand(o *options) *cobra.Command {
+	var c topicCreate
+	cmd := &cobra.Command{
+		Use:   "create NAME...",
+		Short: "Create topics",
+		Long: `Create topics. What is not said is left to the cluster's defaults.
+
+JSON: a list of the topics created, with the fields of 'weir topic list'.`,
+		Example: `  weir topic create orders
+  weir topic create orders payments --partitions 12 --replication-factor 3
+  weir topic create prices --config cleanup.policy=compact --config min.insync.replicas=2
+  weir topic create orders --if-not-exists`,
+		Args:              needs("NAME", true),
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, names []string) error {
+			configs, err := c.check(cmd)
+			if err != nil {
+				return err
+			}
+			return o.ask(ctx, func(ctx context.Context, cl *client) error {
+				return c.create(ctx, cl, o.printer(cmd), configs, unique(names))
+			})
+		}),
+	}
+	flags := cmd.Flags()
+	flags.Int32Var(&c.partitions, "partitions", -1, "how many partitions; -1: the cluster's default")
+	flags.Int16Var(&c.replication, "replication-factor", -1, "how many brokers keep each partition; -1: the cluster's default")
+	flags.StringArrayVar(&c.configs, "config", nil, "a topic configuration, `key=value`; may be repeated")
+	flags.BoolVar(&c.ifNotExists, "if-not-exists", false, "leave a topic that exists as it is, and succeed")
+	return cmd
+}
+
+// check makes sure of the flags and gives the configurations.
+func (c *topicCreate) check(cmd *cobra.Command) (map[string]*string, error) {
+	flags := cmd.Flags()
+	if flags.Changed("partitions") && c.partitions < 1 && c.partitions != -1 {
+		return nil, usagef("--partitions must be at least 1")
+	}
+	if flags.Changed("replication-factor") && c.replication < 1 && c.replication != -1 {
+		return nil, usagef("--replication-factor must be at least 1")
+	}
+	configs := map[string]*string{}
+	for _, config := range c.configs {
+		key, value, err := keyValue("--config", config)
+		if err != nil {
+			return nil, err
+		}
+		configs[key] = &value
+	}
+	return configs, nil
+}
+
+func (c *topicCreate) create(ctx context.Context, cl *client, p *printer, configs map[string]*string, names []string) error {
+	responses, err := cl.admin.CreateTopics(ctx, c.partitions, c.replication, configs, names...)
+	if err != nil {
+		return err
+	}
+	created := []topicSummary{}
+	var failed []error
+	for _, name := range names {
+		r, ok := responses[name]
+		switch {
+		case !ok:
+			failed = append(failed, fmt.Errorf("the cluster did not say whether it created topic %q", name))
+		case errors.Is(r.Err, kerr.TopicAlreadyExists) && c.ifNotExists:
+			if !p.json {
+				failed = append(failed, p.line("Topic %s exists already.", escape(name)))
+			}
+		case r.Err != nil:
+			failed = append(failed, brokerError(r.Err, r.ErrMessage))
+		default:
+			created = append(created, topicSummary{name, r.ID.String(), int(r.NumPartitions), int(r.ReplicationFactor), false})
+			if !p.json {
+				failed = append(failed, p.line("Created topic %s with %s, replication factor %d.",
+					escape(name), plural(int64(r.NumPartitions), "partition"), r.ReplicationFactor))
+			}
+		}
+	}
+	if p.json {
+		failed = append(failed, p.document(created))
+	}
+	return joined(failed)
+}
+
+func topicListCommand(o *options) *cobra.Command {
+	var internal bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List topics",
+		Long: `List topics, without those that Kafka keeps for itself.
+
+JSON: a list of objects with the fields name, id, partitions, replication_factor, internal.`,
+		Example: `  weir topic list
+  weir topic list --internal
+  weir topic list -o json | jq -r '.[].name'`,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
+			return o.ask(ctx, func(ctx context.Context, c *client) error {
+				details, err := c.admin.ListTopicsWithInternal(ctx)
+				if err != nil {
+					return err
+				}
+				if !internal {
+					details.FilterInternal()
+				}
+				return printTopics(o.printer(cmd), details)
+			})
+		}),
+	}
+	cmd.Flags().BoolVar(&internal, "internal", false, "also list the cluster's own topics, such as __consumer_offsets")
+	return cmd
+}
+
+func printTopics(p *printer, details kadm.TopicDetails) error {
+	topics := []topicSummary{}
+	for _, name := range slices.Sorted(maps.Keys(details)) {
+		d := details[name]
+		topics = append(topics, topicSummary{name, d.ID.String(), len(d.Partitions), d.Partitions.NumReplicas(), d.IsInternal})
+	}
+	if p.json {
+		return p.document(topics)
+	}
+	t := newTable("TOPIC", "PARTITIONS", "REPLICATION-FACTOR")
+	for _, topic := range topics {
+		t.row(topic.Name, topic.Partitions, topic.ReplicationFactor)
+	}
+	return p.table(t)
+}
+
+type topicDelete struct{ ifExists, yes bool }
+
+func topicDeleteCommand(o *options) *cobra.Command {
+	var d topicDelete
+	cmd := &cobra.Command{
+		Use:   "delete NAME...",
+		Short: "Delete topics and all their records",
+		Long: `Delete topics and all their records. On a terminal it asks first.
+
+JSON: a list of the names of the topics deleted.`,
+		Example: `  weir topic delete orders
+  weir topic delete orders payments --yes
+  weir topic delete orders --if-exists`,
+		Args:              needs("NAME", true),
+		ValidArgsFunction: o.completeTopics(true),
+		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, names []string) error {
+			names = unique(names)
+			if !d.yes && isTerminal(cmd.InOrStdin()) {
+				if err := confirm(ctx, cmd, names); err != nil {
+					return err
+				}
+			}
+			return o.ask(ctx, func(ctx context.Context, c *client) error {
+				return d.delete(ctx, c, o.printer(cmd), names)
+			})
+		}),
+	}
+	cmd.Flags().BoolVar(&d.ifExists, "if-exists", false, "succeed if a topic does not exist")
+	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+// confirm asks on the terminal whether topics shall be deleted.
+func confirm(ctx context.Context, cmd *cobra.Command, names []string) error {
+	shown := make([]string, len(names))
+	for i, name := range names {
+		shown[i] = escape(name)
+	}
+	cmd.PrintErrf("Delete %s and all records in it: %s? [y/N] ", plural(int64(len(names)), "topic"), strings.Join(shown, ", "))
+	answered := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 1<<10)).ReadString('\n')
+		answered <- answer
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case answer := <-answered:
+		if answer := strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
+			return errors.New("nothing was deleted")
+		}
+		return nil
+	}
+}
+
+func (d *topicDelete) delete(ctx context.Context, c *client, p *printer, names []string) error {
+	responses, err := c.admin.DeleteTopics(ctx, names...)
+	if err != nil {
+		return err
+	}
+	deleted := []string{}
+	var failed []error
+	for _, name := range names {
+		r, ok := responses[name]
+		switch {
+		case !ok:
+			failed = append(failed, fmt.Errorf("the cluster did not say whether it deleted topic %q", name))
+		case errors.Is(r.Err, kerr.UnknownTopicOrPartition) && d.ifExists:
+			if !p.json {
+				failed = append(failed, p.line("Topic %s does not exist.", escape(name)))
+			}
+		case errors.Is(r.Err, kerr.UnknownTopicOrPartition):
+			failed = append(failed, c.topicError(ctx, name, r.Err))
+		case r.Err != nil:
+			failed = append(failed, brokerError(r.Err, r.ErrMessage))
+		default:
+			deleted = append(deleted, name)
+			if !p.json {
+				failed = append(failed, p.line("Deleted topic %s.", escape(name)))
+			}
+		}
+	}
+	if p.json {
+		failed = append(failed, p.document(deleted))
+	}
+	return joined(failed)
+}
+
+// keyValue splits key=value.
+func keyValue(flag, s string) (key, value string, err error) {
+	key, value, found := strings.Cut(s, "=")
+	if !found || key == "" {
+		return "", "", usagef("%s %q is not key=value", flag, s)
+	}
+	return key, value, nil
+}
+
+// unique drops names that were there before, in place.
+func unique(names []string) []string {
+	seen := map[string]bool{}
+	return slices.DeleteFunc(names, func(name string) bool {
+		again := seen[name]
+		seen[name] = true
+		return again
+	})
+}
+
+// joined makes one error of those that are not nil, on one line.
+func joined(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) < 2 {
+		return errors.Join(errs...)
+	}
+	text := make([]string, len(errs))
+	for i, err := range errs {
+		text[i] = err.Error()
+	}
+	return errors.New(strings.Join(text, "; "))
+}

@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// topicDescription is what `topic describe` tells. Its JSON names are documented in the help.
+type topicDescription struct {
+	Name              string               `json:"name"`
+	ID                string               `json:"id"`
+	ReplicationFactor int                  `json:"replication_factor"`
+	Internal          bool                 `json:"internal"`
+	Configs           []topicConfig        `json:"configs"`
+	Partitions        []partitionPlacement `json:"partitions"`
+}
+
+type topicConfig struct {
+	Name   string  `json:"name"`
+	Value  *string `json:"value"`
+	Source string  `json:"source"`
+}
+
+type partitionPlacement struct {
+	Partition int32   `json:"partition"`
+	Leader    int32   `json:"leader"`
+	Epoch     int32   `json:"leader_epoch"`
+	Replicas  []int32 `json:"replicas"`
+	ISR       []int32 `json:"isr"`
+	Start     *int64  `json:"start_offset"`
+	End       *int64  `json:"end_offset"`
+	Error     string  `json:"error,omitempty"`
+}
+
+func topicDescribeCommand(o *options) *cobra.Command {
+	return &cobra.Command{
+		Use:   "describe NAME...",
+		Short: "Show a topic's partitions, offsets and configuration",
+		Long: `Show a topic's partitions (leader, leader epoch, replicas, in-sync replicas, first offset and the
+offset after the last record) and the configurations that differ from the defaults.
+
+JSON: a list of objects with the fields name, id, replication_factor, internal,
+  configs: name, value (null if it is secret), source (topic, broker or cluster);
+  partitions: partition, leader (-1: none), leader_epoch, replicas, isr, start_offset and end_offset
+  (null if the partition does not answer), error (only if there is one).`,
+		Example: `  weir topic describe orders
+  weir topic describe orders -o json | jq '[.[].partitions[].end_offset] | add'`,
+		Args:              needs("NAME", true),
+		ValidArgsFunction: o.completeTopics(true),
+		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, names []string) error {
+			return o.ask(ctx, func(ctx context.Context, c *client) error {
+				described, err := describeTopics(ctx, c, unique(names))
+				if err != nil {
+					return err
+				}
+				return printDescribed(o.printer(cmd), described)
+			})
+		}),
+	}
+}
+
+func describeTopics(ctx context.Context, c *client, names []string) ([]topicDescription, error) {
+	details, err := c.topics(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	// What a partition without a leader does not answer stays unknown; the rest of the description is still worth having.
+	starts, _ := c.admin.ListStartOffsets(ctx, names...)
+	ends, _ := c.admin.ListEndOffsets(ctx, names...)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	configs, err := c.admin.DescribeTopicConfigs(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
+	var all []topicDescription
+	for _, name := range names {
+		detail := details[name]
+		d := topicDescription{Name: name, ID: detail.ID.String(), ReplicationFactor: detail.Partitions.NumReplicas(),
+			Internal: detail.IsInternal, Partitions: []partitionPlacement{}}
+		for _, p := range detail.Partitions.Sorted() {
+			d.Partitions = append(d.Partitions, partitionPlacement{
+				Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch, Replicas: orEmpty(p.Replicas), ISR: orEmpty(p.ISR),
+				Start: offsetOf(starts, p), End: offsetOf(ends, p), Error: partitionError(p.Err),
+			})
+		}
+		config, err := configs.On(name, nil)
+		if err == nil {
+			err = brokerError(config.Err, config.ErrMessage)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("configuration of topic %q: %w", name, err)
+		}
+		d.Configs = changedConfigs(config.Configs)
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+// offsetOf gives a partition's listed offset, if it answered.
+func offsetOf(offsets kadm.ListedOffsets, p kadm.PartitionDetail) *int64 {
+	listed, ok := offsets.Lookup(p.Topic, p.Partition)
+	if !ok || listed.Err != nil {
+		return nil
+	}
+	return &listed.Offset
+}
+
+func partitionError(err error) string {
+	if code, ok := err.(*kerr.Error); ok && code != nil {
+		return code.Message
+	}
+	return ""
+}
+
+// configSources names where a value that is not a default comes from.
+var configSources = map[kmsg.ConfigSource]string{
+	kmsg.ConfigSourceDynamicTopicConfig:         "topic",
+	kmsg.ConfigSourceDynamicBrokerConfig:        "broker",
+	kmsg.ConfigSourceStaticBrokerConfig:         "broker",
+	kmsg.ConfigSourceDynamicDefaultBrokerConfig: "cluster",
+}
+
+// changedConfigs gives the configurations that differ from the defaults.
+func changedConfigs(configs []kadm.Config) []topicConfig {
+	changed := []topicConfig{}
+	for _, c := range configs {
+		if source, ok := configSources[c.Source]; ok {
+			changed = append(changed, topicConfig{c.Key, c.Value, source})
+		}
+	}
+	return changed
+}
+
+func printDescribed(p *printer, described []topicDescription) error {
+	if p.json {
+		return p.document(described)
+	}
+	for i, d := range described {
+		if i > 0 {
+			if err := p.line(""); err != nil {
+				return err
+			}
+		}
+		if err := printTopic(p, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printTopic(p *printer, d topicDescription) error {
+	kind := ""
+	if d.Internal {
+		kind = ", internal"
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "Topic %s: %s, replication factor %d%s, id %s\n",
+		escape(d.Name), plural(int64(len(d.Partitions)), "partition"), d.ReplicationFactor, kind, d.ID)
+	for _, c := range d.Configs {
+		value := "(secret)"
+		if c.Value != nil {
+			value = escape(*c.Value)
+		}
+		fmt.Fprintf(&text, "  %s=%s", escape(c.Name), value)
+		if c.Source != "topic" {
+			fmt.Fprintf(&text, "  (set on the %s)", c.Source)
+		}
+		text.WriteByte('\n')
+	}
+	if err := p.text([]byte(text.String())); err != nil {
+		return err
+	}
+	heads := []string{"PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END"}
+	failing := slices.ContainsFunc(d.Partitions, func(p partitionPlacement) bool { return p.Error != "" })
+	if failing {
+		heads = append(heads, "ERROR")
+	}
+	t := newTable(heads...)
+	for _, partition := range d.Partitions {
+		leader := ""
+		if partition.Leader >= 0 {
+			leader = strconv.Itoa(int(partition.Leader))
+		}
+		cells := []any{partition.Partition, leader, partition.Epoch, numbers(partition.Replicas), numbers(partition.ISR),
+			number(partition.Start), number(partition.End)}
+		if failing {
+			cells = append(cells, partition.Error)
+		}
+		t.row(cells...)
+	}
+	return p.table(t)
+}
