@@ -121,11 +121,6 @@ func (s *syncer) sync(batch []syncRequest) error {
 			votes = append(votes, Update{ID: r.group.id, State: r.hard})
 		}
 	}
-	if len(votes) > 0 {
-		if err := s.host.journal.Append(votes); err != nil {
-			return fmt.Errorf("writing the voter journal: %w", err)
-		}
-	}
 	if len(files)+len(dirs) == 0 && len(votes) == 0 {
 		return nil
 	}
@@ -135,8 +130,8 @@ func (s *syncer) sync(batch []syncRequest) error {
 		s.nanos.Add(int64(time.Since(start)))
 	}()
 	if len(votes) > 0 {
-		if err := s.host.journal.Sync(); err != nil {
-			return fmt.Errorf("syncing the voter journal: %w", err)
+		if err := s.host.journal.Commit(votes); err != nil {
+			return fmt.Errorf("writing the voter journal: %w", err)
 		}
 	}
 	if len(files)+len(dirs) > syncEachMax {

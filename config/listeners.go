@@ -1,0 +1,127 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Listener is an address that clients or nodes connect to, and the one they are told.
+type Listener struct {
+	Name           string
+	Host           string // "": all interfaces
+	Port           int    // 0: one that is free
+	AdvertisedHost string
+	AdvertisedPort int // 0: the port that is listened on
+}
+
+// Address is what to listen on.
+func (l Listener) Address() string { return net.JoinHostPort(l.Host, strconv.Itoa(l.Port)) }
+
+// derive works out what several options say together. It gives everything that is wrong.
+func (c *Config) derive() []string {
+	var problems []string
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	for _, role := range []string{"broker", "controller"} {
+		if len(c.ProcessRoles) > 0 && !slices.Contains(c.ProcessRoles, role) {
+			problem("process.roles=%s: a node is both broker and controller here; set broker,controller or remove the option", strings.Join(c.ProcessRoles, ","))
+		}
+	}
+	if len(c.ControllerQuorumVoters) > 1 {
+		problem("controller.quorum.voters names %d nodes: clusters of several nodes are not there yet; name one", len(c.ControllerQuorumVoters))
+	}
+	for _, voter := range c.ControllerQuorumVoters {
+		id, _, ok := strings.Cut(voter, "@")
+		if n, err := strconv.ParseInt(id, 10, 32); !ok || err != nil || int32(n) != c.NodeID {
+			problem("controller.quorum.voters=%s must name this node as %d@host:port", voter, c.NodeID)
+		}
+	}
+	if len(c.LogDirs) != 1 {
+		problem("log.dirs=%s: one folder holds all data; name one", strings.Join(c.LogDirs, ","))
+	}
+	listeners, err := parseListeners(c.ListenersText)
+	if err != nil {
+		problem("listeners: %v", err)
+	}
+	advertised, err := parseListeners(c.AdvertisedText)
+	if err != nil {
+		problem("advertised.listeners: %v", err)
+	}
+	protocols := map[string]string{}
+	for _, pair := range SplitList(c.ProtocolMap) {
+		name, protocol, _ := strings.Cut(pair, ":")
+		protocols[strings.ToUpper(name)] = strings.ToUpper(protocol)
+	}
+	for _, l := range listeners {
+		peer := slices.Contains(c.ControllerListenerNames, l.Name)
+		protocol := protocols[l.Name]
+		if protocol == "" && peer {
+			protocol = "PLAINTEXT" // as Kafka has it when nothing else is said
+		}
+		switch {
+		case protocol == "":
+			problem("listeners: %s is not in listener.security.protocol.map; add %s:PLAINTEXT to it", l.Name, l.Name)
+		case protocol != "PLAINTEXT":
+			problem("listeners: %s speaks %s, and only PLAINTEXT is there yet", l.Name, protocol)
+		}
+		l.AdvertisedHost, l.AdvertisedPort = l.Host, l.Port
+		for _, a := range advertised {
+			if a.Name == l.Name {
+				l.AdvertisedHost, l.AdvertisedPort = a.Host, a.Port
+			}
+		}
+		if peer {
+			c.PeerListeners = append(c.PeerListeners, l)
+		} else {
+			c.Listeners = append(c.Listeners, l)
+		}
+	}
+	for _, a := range advertised {
+		if !slices.ContainsFunc(listeners, func(l Listener) bool { return l.Name == a.Name }) {
+			problem("advertised.listeners: %s is not among the listeners", a.Name)
+		}
+		if a.Host == "0.0.0.0" || a.Host == "::" {
+			problem("advertised.listeners: clients cannot connect to %s; name an address that they can reach", a.Host)
+		}
+	}
+	if len(c.Listeners) == 0 && len(problems) == 0 {
+		problem("listeners=%s: none of them is for clients", c.ListenersText)
+	}
+	if c.HTTPListener != "" {
+		if _, _, err := net.SplitHostPort(c.HTTPListener); err != nil {
+			problem("http.listener=%s: write it as host:port, or leave it empty to turn it off", c.HTTPListener)
+		}
+	}
+	return problems
+}
+
+func parseListeners(text string) ([]Listener, error) {
+	var out []Listener
+	for _, item := range SplitList(text) {
+		name, address, ok := strings.Cut(item, "://")
+		if !ok {
+			return nil, fmt.Errorf("%s: write it as NAME://host:port", item)
+		}
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("%s: write it as NAME://host:port", item)
+		}
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s is not a port", item, port)
+		}
+		l := Listener{Name: strings.ToUpper(name), Host: host, Port: int(n)}
+		for _, other := range out {
+			if other.Name == l.Name {
+				return nil, fmt.Errorf("%s is there twice", l.Name)
+			}
+			if other.Port == l.Port && l.Port != 0 && other.Host == l.Host {
+				return nil, fmt.Errorf("%s and %s have the same address", other.Name, l.Name)
+			}
+		}
+		out = append(out, l)
+	}
+	return out, nil
+}
