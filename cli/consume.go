@@ -248,7 +248,10 @@ func (r *reading) stalled(trouble error) error {
 // poll waits a moment for records. Errors that the client gets over by itself are no errors.
 func (r *reading) poll(ctx context.Context) (kgo.Fetches, error) {
 	wait := pollPause
-	if r.follow {
+	switch {
+	case !r.progress.joined():
+		wait /= 10 // an assignment does not wake a poll
+	case r.follow:
 		wait = min(r.idle, time.Minute)
 	}
 	polling, cancel := context.WithTimeout(ctx, wait)

@@ -18,6 +18,8 @@ import (
 const (
 	// messageBytesDefault is Kafka's default of max.message.bytes, for topics whose configuration cannot be read.
 	messageBytesDefault = 1048588
+	// messageBytesMin is the least that the client takes as a limit.
+	messageBytesMin = 512
 	// messageBytesMax keeps a batch, and with it a line, well below what fits into a request.
 	messageBytesMax = 64 << 20
 	// anyPartition leaves the choice to the key.
@@ -103,6 +105,7 @@ func (p *produce) run(ctx context.Context, o *options, cmd *cobra.Command) error
 		return err
 	}
 	var limit atomic.Int32
+	limit.Store(messageBytesDefault)
 	c, err := o.connect(append(opts, kgo.ProducerBatchMaxBytesFn(func(string) int32 { return limit.Load() }))...)
 	if err != nil {
 		return err
@@ -212,7 +215,7 @@ func bytesMax(ctx context.Context, c *client, topic string) int {
 			continue
 		}
 		if n, err := strconv.Atoi(config.MaybeValue()); err == nil && n > 0 {
-			return min(n, messageBytesMax)
+			return min(max(n, messageBytesMin), messageBytesMax)
 		}
 	}
 	return messageBytesDefault

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -36,6 +37,9 @@ type topicSummary struct {
 	ReplicationFactor int    `json:"replication_factor"`
 	Internal          bool   `json:"internal"`
 }
+
+// topicID shows a topic id as Kafka does.
+func topicID(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
 
 type topicCreate struct {
 	partitions  int32
@@ -115,7 +119,7 @@ func (c *topicCreate) create(ctx context.Context, cl *client, p *printer, config
 		case r.Err != nil:
 			failed = append(failed, brokerError(r.Err, r.ErrMessage))
 		default:
-			created = append(created, topicSummary{name, r.ID.String(), int(r.NumPartitions), int(r.ReplicationFactor), false})
+			created = append(created, topicSummary{name, topicID(r.ID), int(r.NumPartitions), int(r.ReplicationFactor), false})
 			if !p.json {
 				failed = append(failed, p.line("Created topic %s with %s, replication factor %d.",
 					escape(name), plural(int64(r.NumPartitions), "partition"), r.ReplicationFactor))
@@ -162,7 +166,7 @@ func printTopics(p *printer, details kadm.TopicDetails) error {
 	topics := []topicSummary{}
 	for _, name := range slices.Sorted(maps.Keys(details)) {
 		d := details[name]
-		topics = append(topics, topicSummary{name, d.ID.String(), len(d.Partitions), d.Partitions.NumReplicas(), d.IsInternal})
+		topics = append(topics, topicSummary{name, topicID(d.ID), len(d.Partitions), d.Partitions.NumReplicas(), d.IsInternal})
 	}
 	if p.json {
 		return p.document(topics)

@@ -85,7 +85,7 @@ func describeTopics(ctx context.Context, c *client, names []string) ([]topicDesc
 	var all []topicDescription
 	for _, name := range names {
 		detail := details[name]
-		d := topicDescription{Name: name, ID: detail.ID.String(), ReplicationFactor: detail.Partitions.NumReplicas(),
+		d := topicDescription{Name: name, ID: topicID(detail.ID), ReplicationFactor: detail.Partitions.NumReplicas(),
 			Internal: detail.IsInternal, Partitions: []partitionPlacement{}}
 		for _, p := range detail.Partitions.Sorted() {
 			d.Partitions = append(d.Partitions, partitionPlacement{
