@@ -87,6 +87,7 @@ Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly.
 		produceCommand(o),
 		consumeCommand(o),
 		groupCommand(o),
+		logCommand(o),
 		versionCommand(o),
 	)
 	return root
