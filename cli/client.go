@@ -25,6 +25,7 @@ func (o *options) connect(extra ...kgo.Opt) (*client, error) {
 		kgo.ClientID("weir-cli"),
 		kgo.DialTimeout(min(o.timeout, 10*time.Second)),
 		kgo.RetryTimeout(o.timeout),
+		kgo.RequestTimeoutOverhead(min(max(o.timeout, 100*time.Millisecond), 10*time.Second)),
 		kgo.DisableClientMetrics(),
 	}
 	kafka, err := kgo.NewClient(append(base, extra...)...)
@@ -45,7 +46,12 @@ func (o *options) ask(ctx context.Context, f func(context.Context, *client) erro
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	return f(ctx, c)
+	defer context.AfterFunc(ctx, c.Close)() // the client's metadata requests heed no context
+	err = f(ctx, c)
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // topicNames lists the names of all topics, in order.

@@ -138,7 +138,7 @@ func (c *consume) run(ctx context.Context, o *options, cmd *cobra.Command, topic
 	defer r.client.Close()
 	err = r.run(ctx)
 	if c.group != "" {
-		err = errors.Join(err, r.leave(ctx))
+		err = joined(err, r.leave(ctx))
 	}
 	return err
 }

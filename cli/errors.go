@@ -22,10 +22,42 @@ func (e *usageError) Error() string { return e.text }
 
 func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
 
+// failures are several errors, told on one line.
+type failures []error
+
+func (f failures) Unwrap() []error { return f }
+
+func (f failures) Error() string {
+	text := make([]string, len(f))
+	for i, err := range f {
+		text[i] = err.Error()
+	}
+	return strings.Join(text, "; ")
+}
+
+// joined makes one error of those that are not nil.
+func joined(errs ...error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	switch len(errs) {
+	case 0:
+		return nil
+	case 1:
+		return errs[0]
+	}
+	return failures(errs)
+}
+
 // explain puts an error of the client library in words that say what to do next.
 func (o *options) explain(err error) error {
 	if err == nil {
 		return nil
+	}
+	if several, ok := err.(failures); ok {
+		explained := make(failures, len(several))
+		for i, err := range several {
+			explained[i] = o.explain(err)
+		}
+		return explained
 	}
 	var shards *kadm.ShardErrors
 	if errors.As(err, &shards) && len(shards.Errs) > 0 {
@@ -39,18 +71,20 @@ func (o *options) explain(err error) error {
 	switch {
 	case errors.As(err, &usage), errors.Is(err, syscall.EPIPE):
 		return err
-	case errors.As(err, &dns):
-		return fmt.Errorf("host %q is not known: check --bootstrap-server", dns.Name)
-	case errors.As(err, &dial) && dial.Op == "dial":
-		return o.explainDial(dial)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("no answer from the cluster at %s within %s: --timeout waits longer", o.bootstrap, o.timeout)
 	case errors.Is(err, context.Canceled):
 		return errors.New("interrupted")
+	case errors.As(err, &dns):
+		return fmt.Errorf("host %q is not known: check --bootstrap-server", dns.Name)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("no answer from the cluster at %s within %s: --timeout waits longer", o.bootstrap, o.timeout)
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return o.explainDial(dial)
 	case errors.As(err, &eof):
 		return fmt.Errorf("the server at %s closed the connection: is it a Kafka broker, without TLS and SASL?", o.bootstrap)
 	case errors.As(err, &code):
 		return explainCode(err, code)
+	case strings.Contains(err.Error(), "response size"): // the client library has no type for it
+		return fmt.Errorf("the server at %s does not speak Kafka's protocol: is it the right port, without TLS?", o.bootstrap)
 	}
 	return err
 }

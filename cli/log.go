@@ -65,7 +65,7 @@ leader_epoch;
 					break
 				}
 			}
-			return joined(append(failed, d.damages...))
+			return joined(append(failed, d.damages...)...)
 		}),
 	}
 	cmd.Flags().BoolVar(&records, "records", false, "also show the records of every batch")
@@ -336,4 +336,3 @@ func (d *dump) batchJSON(f log.Frame) (*batchJSON, error) {
 	}
 	return b, nil
 }
-

@@ -104,19 +104,16 @@ func (p *produce) run(ctx context.Context, o *options, cmd *cobra.Command) error
 	if err != nil {
 		return err
 	}
-	var limit atomic.Int32
-	limit.Store(messageBytesDefault)
-	c, err := o.connect(append(opts, kgo.ProducerBatchMaxBytesFn(func(string) int32 { return limit.Load() }))...)
+	bytesMax, err := p.prepare(ctx, o, cmd)
+	if err != nil {
+		return err
+	}
+	source.limit(bytesMax)
+	c, err := o.connect(append(opts, kgo.ProducerBatchMaxBytes(int32(bytesMax)))...)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	bytesMax, err := p.prepare(ctx, o, c, cmd)
-	if err != nil {
-		return err
-	}
-	limit.Store(int32(bytesMax))
-	source.limit(bytesMax)
 	interactive := isTerminal(in)
 	if interactive {
 		cmd.PrintErrf("Every line becomes a record of topic %s. End with Ctrl-D.\n", escape(p.topic))
@@ -130,14 +127,14 @@ func (p *produce) run(ctx context.Context, o *options, cmd *cobra.Command) error
 	if interactive && errors.Is(err, context.Canceled) {
 		err = nil // Ctrl-C is another way to end it
 	}
-	return errors.Join(err, s.summary(o.printer(cmd), cmd))
+	return joined(err, s.summary(o.printer(cmd), cmd))
 }
 
 func (p *produce) clientOptions(o *options) ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.AllowAutoTopicCreation(),
 		// The first record that cannot be delivered in time ends the run: it is not sent again, and so not written twice.
-		kgo.RecordDeliveryTimeout(o.timeout),
+		kgo.RecordDeliveryTimeout(max(o.timeout, time.Second)),
 		kgo.AllowIdempotentProduceCancellation(),
 	}
 	codec, ok := codecs[p.compression]
@@ -178,24 +175,27 @@ func (p *produce) recordHeaders() ([]kgo.RecordHeader, error) {
 
 // prepare looks at the topic before anything is read: it finds out early that no broker answers or that there is no such
 // partition, and gives the bytes that a batch may have.
-func (p *produce) prepare(ctx context.Context, o *options, c *client, cmd *cobra.Command) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	details, err := c.admin.ListTopicsWithInternal(ctx, p.topic)
-	if err != nil {
-		return 0, err
-	}
-	detail := details[p.topic]
-	switch {
-	case errors.Is(detail.Err, kerr.UnknownTopicOrPartition):
-		cmd.PrintErrf("Topic %s does not exist yet: asking the cluster to create it.\n", escape(p.topic))
-		return messageBytesDefault, nil
-	case detail.Err != nil && !kerr.IsRetriable(detail.Err):
-		return 0, fmt.Errorf("topic %q: %w", p.topic, detail.Err)
-	case p.partition != anyPartition && int(p.partition) >= len(detail.Partitions):
-		return 0, noPartition(p.topic, p.partition, len(detail.Partitions))
-	}
-	return bytesMax(ctx, c, p.topic), nil
+func (p *produce) prepare(ctx context.Context, o *options, cmd *cobra.Command) (size int, err error) {
+	err = o.ask(ctx, func(ctx context.Context, c *client) error {
+		details, err := c.admin.ListTopicsWithInternal(ctx, p.topic)
+		if err != nil {
+			return err
+		}
+		detail := details[p.topic]
+		switch {
+		case errors.Is(detail.Err, kerr.UnknownTopicOrPartition):
+			cmd.PrintErrf("Topic %s does not exist yet: asking the cluster to create it.\n", escape(p.topic))
+			size = messageBytesDefault
+			return nil
+		case detail.Err != nil && !kerr.IsRetriable(detail.Err):
+			return fmt.Errorf("topic %q: %w", p.topic, detail.Err)
+		case p.partition != anyPartition && int(p.partition) >= len(detail.Partitions):
+			return noPartition(p.topic, p.partition, len(detail.Partitions))
+		}
+		size = bytesMax(ctx, c, p.topic)
+		return nil
+	})
+	return size, err
 }
 
 // noPartition says that a topic has no such partition.

@@ -129,7 +129,7 @@ func (c *topicCreate) create(ctx context.Context, cl *client, p *printer, config
 	if p.json {
 		failed = append(failed, p.document(created))
 	}
-	return joined(failed)
+	return joined(failed...)
 }
 
 func topicListCommand(o *options) *cobra.Command {
@@ -263,7 +263,7 @@ func (d *topicDelete) delete(ctx context.Context, c *client, p *printer, names [
 	if p.json {
 		failed = append(failed, p.document(deleted))
 	}
-	return joined(failed)
+	return joined(failed...)
 }
 
 // keyValue splits key=value.
@@ -283,17 +283,4 @@ func unique(names []string) []string {
 		seen[name] = true
 		return again
 	})
-}
-
-// joined makes one error of those that are not nil, on one line.
-func joined(errs []error) error {
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	if len(errs) < 2 {
-		return errors.Join(errs...)
-	}
-	text := make([]string, len(errs))
-	for i, err := range errs {
-		text[i] = err.Error()
-	}
-	return errors.New(strings.Join(text, "; "))
 }

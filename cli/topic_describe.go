@@ -138,6 +138,7 @@ func changedConfigs(configs []kadm.Config) []topicConfig {
 			changed = append(changed, topicConfig{c.Key, c.Value, source})
 		}
 	}
+	slices.SortFunc(changed, func(a, b topicConfig) int { return strings.Compare(a.Name, b.Name) })
 	return changed
 }
 

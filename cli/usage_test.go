@@ -1,0 +1,173 @@
+package cli
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+)
+
+func TestUsageErrors(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"topc", `there is no command "weir topc": did you mean "weir topic"?`},
+		{"topic ls", `there is no command "weir topic ls": did you mean "weir topic list"?`},
+		{"topic create", "weir topic create needs a NAME"},
+		{"topic create a --partitions 0", "--partitions must be at least 1"},
+		{"topic create a --replication-factor -2", "--replication-factor must be at least 1"},
+		{"topic create a --config x", `--config "x" is not key=value`},
+		{"topic create a --partitions many", `invalid argument "many" for "--partitions" flag: strconv.ParseInt: parsing "many": invalid syntax`},
+		{"topic list a", `weir topic list takes no arguments, but got "a"`},
+		{"topic list --bogus", "unknown flag: --bogus"},
+		{"topic list -o xml", `invalid argument "xml" for "-o, --output" flag: use table or json`},
+		{"topic list --timeout 0s", "--timeout must be more than 0"},
+		{"topic list -b ,", "--bootstrap-server names no broker: give it as host:port"},
+		{"produce", "weir produce needs a TOPIC"},
+		{"produce a b", "weir produce takes one TOPIC, but got 2"},
+		{"produce a --acks 2", `--acks "2": use all, 1 or 0`},
+		{"produce a --compression rar", `--compression "rar": use none, gzip, snappy, lz4 or zstd`},
+		{"produce a --header x", `--header "x" is not key=value`},
+		{"produce a --partition -2", "--partition must be at least 0"},
+		{"produce a --format %z", "--format: unknown percent escape sequence \"z\""},
+		{"produce a --format %v --key-separator x", "--key-separator and --format exclude each other"},
+		{"consume", "weir consume needs a TOPIC"},
+		{"consume a --from yesterday", `"yesterday" is not a position: use start, end, an offset, -10, 2026-11-24T08:30:00Z, 2026-11-24 or -5m`},
+		{"consume a --follow --until-end", "--follow never stops at an end: leave out --until and --until-end"},
+		{"consume a --until 3 --until-end", "--until and --until-end exclude each other"},
+		{"consume a --group g -p 1", "--group and --partition exclude each other: a group's partitions are assigned"},
+		{"consume a --max 0", "--max must be at least 1"},
+		{"consume a -p -1", "--partition must be at least 0"},
+		{"consume a --isolation-level none", `--isolation-level "none": use read_uncommitted or read_committed`},
+		{"consume a -o json --format %v", "--format and --output json exclude each other"},
+		{"consume a --format %z", "--format: unknown escape sequence %z"},
+		{"log dump", "weir log dump needs a FILE"},
+	} {
+		got := weir(context.Background(), strings.NewReader(""), strings.Fields(test.args)...)
+		said, hint, _ := strings.Cut(got.err, "\n")
+		if got.code != exitUsage || said != "weir: "+test.want || !strings.HasPrefix(hint, "See 'weir") || got.out != "" {
+			t.Errorf("weir %s: exit code %d, output %q, errors %q, want %q", test.args, got.code, got.out, got.err, test.want)
+		}
+	}
+}
+
+func TestHelpIsNoError(t *testing.T) {
+	for _, args := range []string{"", "topic", "group", "log", "topic create --help"} {
+		if got := weir(context.Background(), nil, strings.Fields(args)...); got.code != exitOK || !strings.Contains(got.out, "Usage:") || got.err != "" {
+			t.Errorf("weir %s: %+v", args, got)
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if got := weir(context.Background(), nil, "version"); got.code != 0 || !strings.HasPrefix(got.out, "weir development, go") {
+		t.Errorf("%+v", got)
+	}
+	if got := weir(context.Background(), nil, "version", "-o", "json"); !strings.Contains(got.out, `"version": "development"`) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// commandsThatConnect are those that need a broker, with what they need to get as far as asking it.
+var commandsThatConnect = []string{
+	"topic list", "topic create a", "topic describe a", "topic delete a", "produce a", "consume a", "consume a --follow",
+	"consume a --group g", "group list", "group describe a",
+}
+
+func TestNoBroker(t *testing.T) {
+	address := closedPort(t)
+	for _, args := range commandsThatConnect {
+		got := weir(context.Background(), strings.NewReader("x\n"), append(strings.Fields(args), "-b", address)...)
+		want := "weir: no broker answers at " + address + ": is it running? Start one with `weir serve`\n"
+		if got != (ran{err: want, code: exitFailed}) {
+			t.Errorf("weir %s: %+v", args, got)
+		}
+	}
+}
+
+func TestBootstrapServerFromEnvironment(t *testing.T) {
+	c := newCluster(t)
+	t.Setenv(bootstrapEnv, c.seed)
+	if got := weir(context.Background(), nil, "topic", "list"); got.code != 0 {
+		t.Errorf("%+v", got)
+	}
+	if got := weir(context.Background(), nil, "topic", "list", "-b", closedPort(t)); got.code != exitFailed {
+		t.Errorf("the flag must win: %+v", got)
+	}
+}
+
+// closedPort gives an address where nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestServerThatIsNoBroker(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		answer string // empty: none; the connection stays open
+		close  bool
+		want   string
+	}{
+		{"silent", "", false, "weir: no answer from the cluster at <address> within 300ms: --timeout waits longer\n"},
+		{"closes", "", true, "weir: the server at <address> closed the connection: is it a Kafka broker, without TLS and SASL?\n"},
+		{"http", "HTTP/1.1 400 Bad Request\r\n\r\n", true, "weir: the server at <address> does not speak Kafka's protocol: is it the right port, without TLS?\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					defer conn.Close()
+					if _, err := conn.Read(make([]byte, 1024)); err == nil {
+						_, _ = conn.Write([]byte(test.answer))
+					}
+					if test.close {
+						conn.Close()
+					}
+				}
+			}()
+			for _, args := range []string{"topic list", "produce a", "consume a", "group list"} {
+				got := weir(context.Background(), strings.NewReader(""), append(strings.Fields(args), "-b", l.Addr().String(), "--timeout", "300ms")...)
+				expect(t, got, exitFailed, "", test.want)
+			}
+		})
+	}
+}
+
+func TestUnknownHost(t *testing.T) {
+	got := weir(context.Background(), nil, "topic", "list", "-b", "no-such-host.invalid:9092")
+	expect(t, got, exitFailed, "", "weir: host \"no-such-host.invalid\" is not known: check --bootstrap-server\n")
+}
+
+func TestInterrupted(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, args := range commandsThatConnect {
+		ctx, cancel := context.WithCancel(context.Background())
+		go func() {
+			if conn, err := l.Accept(); err == nil {
+				defer conn.Close()
+				_, _ = conn.Read(make([]byte, 1))
+			}
+			cancel()
+		}()
+		got := weir(ctx, strings.NewReader(""), append(strings.Fields(args), "-b", l.Addr().String())...)
+		if got != (ran{err: "weir: interrupted\n", code: exitFailed}) {
+			t.Errorf("weir %s: %+v", args, got)
+		}
+	}
+}
