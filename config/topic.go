@@ -53,6 +53,7 @@ type Entry struct {
 	*Option
 	Value    *string // nil: null, or hidden
 	Source   Source
+	ReadOnly bool
 	Synonyms []Synonym // where the value comes from, and what is behind it, the strongest first
 }
 
@@ -118,7 +119,7 @@ func (c *Config) synonyms(o *Option, l Layers, own Source) []Synonym {
 }
 
 func (c *Config) entry(o *Option, l Layers, own Source) Entry {
-	e := Entry{Option: o, Value: o.Default, Source: SourceDefault, Synonyms: c.synonyms(o, l, own)}
+	e := Entry{Option: o, Value: o.Default, Source: SourceDefault, ReadOnly: own == SourceStatic && !o.Dynamic, Synonyms: c.synonyms(o, l, own)}
 	if len(e.Synonyms) > 0 {
 		e.Value, e.Source = e.Synonyms[0].Value, e.Synonyms[0].Source
 	}

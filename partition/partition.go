@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/weir/weir/config"
+	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/log"
 	"github.com/weir/weir/record"
 	"github.com/weir/weir/replication"
@@ -30,10 +32,13 @@ type Partition struct {
 	group  *replication.Group
 	log    *log.Log
 	logger *slog.Logger
+	now    func() int64 // ms
 
 	config     atomic.Pointer[config.TopicConfig]
 	leadership atomic.Pointer[Leadership]
 	high       atomic.Int64 // high watermark
+
+	checkpointing atomic.Bool // one is being written
 
 	// The turn's own.
 	producers *producers
@@ -187,6 +192,29 @@ func (p *Partition) Committed(index uint64) {
 	}
 	p.pending = p.pending[n:]
 	p.wake()
+	p.checkpoint()
+}
+
+// checkpoint sees that a start after a crash has little to read. What may take long happens outside the turn.
+func (p *Partition) checkpoint() {
+	if p.checkpointing.Load() || !p.log.CheckpointDue() {
+		return
+	}
+	c, err := p.log.BeginCheckpoint()
+	if err != nil {
+		p.logger.Error("a checkpoint failed; it is tried again", "partition", p.String(), "error", err)
+		return
+	}
+	p.checkpointing.Store(true)
+	go func() {
+		defer p.checkpointing.Store(false)
+		switch err := c.Write(); {
+		case vfs.IsNoSpace(err):
+			p.logger.Error("a checkpoint failed; it is tried again", "partition", p.String(), "error", err)
+		case err != nil: // what could not be synced is lost, and must not be acknowledged
+			p.group.Fail(fmt.Errorf("checkpoint of %s: %w", p, err))
+		}
+	}()
 }
 
 // LeaderChanged implements replication.Replica.
@@ -224,7 +252,7 @@ func (p *Partition) maintain(now time.Time, producerIdle time.Duration) error {
 			p.logger.Info("retention removed segments", "partition", p.String(), "segments", removed, "logStart", p.log.StartOffset())
 		}
 		p.producers.expire(producerIdle.Milliseconds())
-		return err
+		return errors.Join(err, p.log.RollIfOld(now))
 	})
 }
 

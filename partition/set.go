@@ -70,8 +70,9 @@ func (s *Set) Open(topic string, id cluster.UUID, number int32, replicas []int32
 	p := &Partition{
 		Topic: topic, ID: replication.GroupID{Topic: id, Partition: number},
 		self: s.cfg.Self, logger: s.cfg.Logger,
-		producers: newProducers(func() int64 { return s.cfg.Now().UnixMilli() }),
+		now: func() int64 { return s.cfg.Now().UnixMilli() },
 	}
+	p.producers = newProducers(p.now)
 	p.leadership.Store(&Leadership{Epoch: -1})
 	p.config.Store(cfg)
 	dir := path.Join(s.cfg.Dir, fmt.Sprintf("%s-%d", topic, number))

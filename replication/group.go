@@ -180,6 +180,9 @@ func (g *Group) Do(f func() error) error {
 // SetRelaxed switches between acknowledging after the sync and after the write. It holds from the next append on.
 func (g *Group) SetRelaxed(relaxed bool) { g.relaxed.Store(relaxed) }
 
+// Fail ends all acknowledging on this node: the data directory can no longer be trusted.
+func (g *Group) Fail(err error) { g.host.fatal(err) }
+
 // Campaign starts an election now.
 func (g *Group) Campaign() { g.put(func(in *inbox) { in.campaign = true }) }
 

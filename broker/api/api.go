@@ -98,7 +98,7 @@ func (b *Broker) Start() {
 	for i := range apis {
 		b.table[int16(apis[i].key)] = &apis[i]
 	}
-	b.sessions = newSessions(int(b.Config.MaxIncrementalFetchSessionCacheSlots))
+	b.sessions = newSessions(int(b.Config.FetchSessionCacheSlots))
 }
 
 // Supports tells whether a version of an API is answered.

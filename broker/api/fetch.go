@@ -87,7 +87,9 @@ func (b *Broker) fetchedPartition(s *session, w *wanted) (*partition.Partition, 
 	return b.Partitions.Lookup(name, w.partition)
 }
 
-func (f *fetching) enough() bool { return f.urgent || f.bytes >= int(f.req.MinBytes) || len(f.results) == 0 }
+func (f *fetching) enough() bool {
+	return f.urgent || f.bytes >= int(f.req.MinBytes) || len(f.results) == 0
+}
 
 // park waits until there is enough, the wait is over, or the client is gone.
 func (f *fetching) park(deadline time.Time) {
@@ -175,4 +177,3 @@ func addFetched(resp *wire.FetchResponse, w *wanted, p wire.FetchPartition) {
 	}
 	resp.Topics = append(resp.Topics, wire.FetchTopic{Topic: w.topic, TopicID: w.id, Partitions: []wire.FetchPartition{p}})
 }
-

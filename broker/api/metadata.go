@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -84,17 +85,16 @@ func (b *Broker) newTopic(name string) kmsg.CreateTopicsRequestTopic {
 			brokers++
 		}
 		t.NumPartitions = b.Config.OffsetsTopicNumPartitions
-		t.ReplicationFactor = min(b.Config.OffsetsTopicReplicationFactor, int16(brokers))
-		for name, value := range map[string]string{
-			"cleanup.policy":   "compact",
-			"segment.bytes":    "104857600",
-			"compression.type": "producer",
+		t.ReplicationFactor = min(b.Config.OffsetsTopicReplication, int16(brokers))
+		for _, c := range [][2]string{
+			{"cleanup.policy", "compact"},
+			{"compression.type", "producer"},
+			{"segment.bytes", strconv.Itoa(int(b.Config.OffsetsTopicSegmentBytes))},
 		} {
-			c := kmsg.NewCreateTopicsRequestTopicConfig()
-			c.Name, c.Value = name, &value
-			t.Configs = append(t.Configs, c)
+			out := kmsg.NewCreateTopicsRequestTopicConfig()
+			out.Name, out.Value = c[0], &c[1]
+			t.Configs = append(t.Configs, out)
 		}
-		slices.SortFunc(t.Configs, func(x, y kmsg.CreateTopicsRequestTopicConfig) int { return len(x.Name) - len(y.Name) })
 	}
 	return t
 }

@@ -1,0 +1,131 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir/weir/broker/server"
+	"github.com/weir/weir/cluster"
+	"github.com/weir/weir/config"
+)
+
+// layers gives the dynamic configurations that apply to something on this broker.
+func (b *Broker) layers(resource map[string]string) config.Layers {
+	img := b.Controller.Image()
+	return config.Layers{
+		Resource: resource,
+		Broker:   img.Config(cluster.Resource{Kind: cluster.BrokerResource, Name: strconv.Itoa(int(b.Self))}),
+		Default:  img.Config(cluster.Resource{Kind: cluster.BrokerResource}),
+	}
+}
+
+func (b *Broker) topicEntries(set map[string]string) []config.Entry {
+	return b.Config.DescribeTopic(b.layers(set))
+}
+
+// describeConfigs answers DescribeConfigs 1–4 for topics, brokers and groups.
+func (b *Broker) describeConfigs(r *server.Request, req *kmsg.DescribeConfigsRequest) {
+	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
+	for _, res := range req.Resources {
+		out := kmsg.NewDescribeConfigsResponseResource()
+		out.ResourceType, out.ResourceName = res.ResourceType, res.ResourceName
+		entries, err := b.describeResource(cluster.Resource{Kind: cluster.ResourceKind(res.ResourceType), Name: res.ResourceName})
+		if err != nil {
+			out.ErrorCode, out.ErrorMessage = code(err), kmsg.StringPtr(err.Error())
+			if ke := kafkaError(err); ke != nil && err == error(ke) {
+				out.ErrorMessage = &ke.Description
+			}
+		}
+		for _, e := range entries {
+			if res.ConfigNames == nil || slices.Contains(res.ConfigNames, e.Name) {
+				out.Configs = append(out.Configs, describeEntry(e, req))
+			}
+		}
+		resp.Resources = append(resp.Resources, out)
+	}
+	r.Reply(resp)
+}
+
+func (b *Broker) describeResource(res cluster.Resource) ([]config.Entry, error) {
+	img := b.Controller.Image()
+	switch res.Kind {
+	case cluster.TopicResource:
+		if img.Topic(res.Name) == nil {
+			if text := cluster.CheckTopicName(res.Name); text != "" {
+				return nil, fmt.Errorf("%s%w", text, silent{kerr.InvalidTopicException})
+			}
+			return nil, kerr.UnknownTopicOrPartition
+		}
+		return b.topicEntries(img.Config(res)), nil
+	case cluster.BrokerResource:
+		return b.describeBroker(img, res.Name)
+	case cluster.GroupResource:
+		if res.Name == "" {
+			return nil, fmt.Errorf("Group name must not be empty%w", silent{kerr.InvalidRequest}) //nolint:staticcheck // Kafka's words
+		}
+		return b.Config.DescribeGroup(b.layers(img.Config(res))), nil
+	}
+	return nil, fmt.Errorf("Unsupported resource type: %d%w", res.Kind, silent{kerr.InvalidRequest}) //nolint:staticcheck // Kafka's words
+}
+
+// silent is an error of Kafka's that adds nothing to a message that says it all.
+type silent struct{ code *kerr.Error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.code }
+
+// describeBroker gives this broker's options, or without a name those that were set for all brokers.
+func (b *Broker) describeBroker(img *cluster.Image, name string) ([]config.Entry, error) {
+	if name == "" {
+		set := img.Config(cluster.Resource{Kind: cluster.BrokerResource})
+		var out []config.Entry
+		for _, e := range b.Config.DescribeBroker(config.Layers{Default: set}) {
+			if _, ok := set[e.Name]; ok {
+				out = append(out, e)
+			}
+		}
+		return out, nil
+	}
+	if name != strconv.Itoa(int(b.Self)) {
+		return nil, fmt.Errorf("Unexpected broker id, expected %d or empty string, but received %s%w", b.Self, name, silent{kerr.InvalidRequest}) //nolint:staticcheck // Kafka's words
+	}
+	return b.Config.DescribeBroker(b.layers(nil)), nil
+}
+
+func describeEntry(e config.Entry, req *kmsg.DescribeConfigsRequest) kmsg.DescribeConfigsResponseResourceConfig {
+	out := kmsg.NewDescribeConfigsResponseResourceConfig()
+	out.Name, out.Value, out.Source, out.IsSensitive = e.Name, e.Value, kmsg.ConfigSource(e.Source), e.Sensitive
+	out.IsDefault, out.ReadOnly, out.ConfigType = e.Source == config.SourceDefault, e.ReadOnly, kmsg.ConfigType(e.Type)
+	if req.IncludeSynonyms {
+		for _, s := range e.Synonyms {
+			syn := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+			syn.Name, syn.Value, syn.Source = s.Name, s.Value, kmsg.ConfigSource(s.Source)
+			out.ConfigSynonyms = append(out.ConfigSynonyms, syn)
+		}
+	}
+	if req.IncludeDocumentation {
+		out.Documentation = &e.Doc
+	}
+	return out
+}
+
+// incrementalAlterConfigs answers IncrementalAlterConfigs 0–1.
+func (b *Broker) incrementalAlterConfigs(r *server.Request, req *kmsg.IncrementalAlterConfigsRequest) {
+	b.Controller.Submit(cluster.Request{Body: req}, func(reply any, err error) {
+		if err == nil {
+			r.Reply(reply.(*kmsg.IncrementalAlterConfigsResponse))
+			return
+		}
+		resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+		for _, res := range req.Resources {
+			out := kmsg.NewIncrementalAlterConfigsResponseResource()
+			out.ResourceType, out.ResourceName, out.ErrorCode = res.ResourceType, res.ResourceName, controllerError(err).Code
+			resp.Resources = append(resp.Resources, out)
+		}
+		r.Reply(resp)
+	})
+}

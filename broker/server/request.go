@@ -1,0 +1,121 @@
+package server
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir/weir/broker/wire"
+	"github.com/weir/weir/log"
+)
+
+// Request is a request on its way. It must be ended by exactly one of Reply, ReplyFetch, NoReply and Close.
+type Request struct {
+	wire.Header
+	Body     kmsg.Request
+	Conn     *Conn
+	Received time.Time
+
+	frame *frame
+	done  atomic.Bool
+	out   response
+	ready chan struct{} // closed when out is set
+}
+
+// response is what the writer sends.
+type response struct {
+	bytes []byte
+	cuts  []int      // where data belongs in bytes
+	data  []log.Data // one for each cut
+	close bool       // close the connection instead
+}
+
+// frame is a request's bytes, shared by those who still use them.
+type frame struct {
+	b      []byte
+	cost   int64 // taken from the memory budget
+	class  int   // of the pool; -1: none
+	users  atomic.Int32
+	server *Server
+}
+
+// Retain keeps the request's bytes until Release.
+func (r *Request) Retain() { r.frame.users.Add(1) }
+
+// Release lets go of the request's bytes.
+func (r *Request) Release() { r.frame.release() }
+
+func (f *frame) release() {
+	switch n := f.users.Add(-1); {
+	case n == 0:
+		f.server.memory.Release(f.cost)
+		putBuffer(f.b, f.class)
+		f.b = nil
+	case n < 0:
+		panic("BUG: a request's bytes were released twice")
+	}
+}
+
+// Done is closed when the connection is gone and nobody waits for the answer.
+func (r *Request) Done() <-chan struct{} { return r.Conn.gone }
+
+// Reply answers.
+func (r *Request) Reply(resp kmsg.Response) {
+	r.finish(response{bytes: wire.AppendResponse(nil, r.CorrelationID, resp)})
+}
+
+// ReplyFetch answers a fetch. data are the records of its partitions, in order; they are released when they were sent.
+func (r *Request) ReplyFetch(f *wire.FetchResponse, data []log.Data) {
+	bytes, cuts := wire.AppendFetch(nil, r.CorrelationID, r.Version, f)
+	r.finish(response{bytes: bytes, cuts: cuts, data: data})
+}
+
+// NoReply ends a request that has no answer.
+func (r *Request) NoReply() { r.finish(response{}) }
+
+// Close ends a request by closing its connection.
+func (r *Request) Close() { r.finish(response{close: true}) }
+
+func (r *Request) finish(out response) {
+	if !r.done.CompareAndSwap(false, true) {
+		panic("BUG: a request was answered twice")
+	}
+	r.out = out
+	close(r.ready)
+}
+
+func (o *response) releaseData() {
+	for i := range o.data {
+		o.data[i].Release()
+	}
+}
+
+// Frame buffers are reused by size: powers of two from 4 KiB to 4 MiB.
+const (
+	smallestClass = 12
+	largestClass  = 22
+)
+
+var pools [largestClass - smallestClass + 1]sync.Pool
+
+// getBuffer gives a buffer of at least n bytes, and its class.
+func getBuffer(n int) ([]byte, int) {
+	for c := smallestClass; c <= largestClass; c++ {
+		if n <= 1<<c {
+			if b, ok := pools[c-smallestClass].Get().(*[]byte); ok {
+				return (*b)[:n], c - smallestClass
+			}
+			return make([]byte, n, 1<<c), c - smallestClass
+		}
+	}
+	return make([]byte, n), -1
+}
+
+func putBuffer(b []byte, class int) {
+	if class >= 0 {
+		b = b[:cap(b)]
+		pools[class].Put(&b)
+	}
+}
