@@ -83,6 +83,7 @@ Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly.
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err.Error()} })
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{string(outputTable), string(outputJSON)}, cobra.ShellCompDirectiveNoFileComp))
 	root.AddCommand(
+		serveCommand(o),
 		topicCommand(o),
 		produceCommand(o),
 		consumeCommand(o),

@@ -52,8 +52,15 @@ type (
 
 // Controller is the metadata state machine.
 type Controller struct {
-	cfg   Config
-	image *Image
+	cfg     Config
+	image   *Image
+	changes Changes
+}
+
+// Changes says what is different in an image from the one before.
+type Changes struct {
+	Topics  []string // created, grown, reconfigured or deleted
+	Brokers bool     // the configuration of brokers, which is the default of topics
 }
 
 var _ machine.Machine = (*Controller)(nil)
@@ -71,7 +78,20 @@ func (c *Controller) Replay(r machine.Record) error {
 		return err
 	}
 	c.image = next
+	switch {
+	case next.touched.Kind == TopicResource:
+		c.changes.Topics = append(c.changes.Topics, next.touched.Name)
+	case next.touched.Kind == BrokerResource:
+		c.changes.Brokers = true
+	}
 	return nil
+}
+
+// TakeChanges gives what changed since it was called before.
+func (c *Controller) TakeChanges() Changes {
+	out := c.changes
+	c.changes = Changes{}
+	return out
 }
 
 // Tick implements machine.Machine: the controller waits for nothing.

@@ -106,6 +106,7 @@ type Image struct {
 	// nextProducerID is the first id of the next block.
 	nextProducerID int64
 	version        int64
+	touched        Resource // by the last record; a zero kind: no resource
 }
 
 func emptyImage() *Image {

@@ -57,6 +57,7 @@ type producerIDsRecord struct {
 func (i *Image) apply(kind string, value []byte) (*Image, error) {
 	next := *i
 	next.version++
+	next.touched = Resource{}
 	var err error
 	switch kind {
 	case kindTopic:
@@ -92,6 +93,7 @@ func (i *Image) addTopic(r topicRecord) error {
 	if i.Topic(r.Name) != nil {
 		return fmt.Errorf("topic %q is there already", r.Name)
 	}
+	i.touched = Resource{TopicResource, r.Name}
 	i.topics = i.topics.Set(r.Name, &Topic{Name: r.Name, ID: r.ID})
 	i.names = i.names.Set(string(r.ID[:]), r.Name)
 	return nil
@@ -107,6 +109,7 @@ func (i *Image) addPartitions(r partitionsRecord) error {
 	for _, replicas := range r.Replicas {
 		grown.Partitions = append(grown.Partitions, Partition{Replicas: replicas})
 	}
+	i.touched = Resource{TopicResource, r.Topic}
 	i.topics = i.topics.Set(r.Topic, &grown)
 	return nil
 }
@@ -116,6 +119,7 @@ func (i *Image) removeTopic(r topicGoneRecord) error {
 	if t == nil || t.ID != r.ID {
 		return fmt.Errorf("topic %q is not there", r.Name)
 	}
+	i.touched = Resource{TopicResource, r.Name}
 	i.topics = i.topics.Delete(r.Name)
 	i.names = i.names.Delete(string(r.ID[:]))
 	i.configs = i.configs.Delete(Resource{TopicResource, r.Name})
@@ -129,6 +133,7 @@ func (i *Image) setBroker(r brokerRecord) error {
 
 func (i *Image) setConfig(r configRecord) error {
 	res := Resource{r.Kind, r.Name}
+	i.touched = res
 	set, ok := i.configs.Get(res)
 	if !ok {
 		set = immutable.NewSortedMap[string, string](nil)

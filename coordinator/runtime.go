@@ -55,6 +55,7 @@ type Runtime struct {
 	unknown  int       // batches that were proposed, by this machine or one before it, and not yet answered
 	timer    *time.Timer
 	deadline time.Time
+	broken   chan struct{} // closed when the log cannot be replayed
 }
 
 // effect is what waits for a batch to be committed. Without a batch it waits for those before it.
@@ -67,7 +68,7 @@ type effect struct {
 
 // Start hosts a machine on a partition.
 func Start(cfg Config) *Runtime {
-	r := &Runtime{cfg: cfg, waiting: map[uint64]func(any, error){}}
+	r := &Runtime{cfg: cfg, waiting: map[uint64]func(any, error){}, broken: make(chan struct{})}
 	r.timer = time.AfterFunc(time.Hour, r.tick)
 	r.timer.Stop()
 	cfg.Partition.OnLeadership(r.leadership)
@@ -100,6 +101,9 @@ func (r *Runtime) Look(f func(machine.Machine)) error {
 	f(r.machine)
 	return nil
 }
+
+// Broken is closed when the machine's log cannot be replayed.
+func (r *Runtime) Broken() <-chan struct{} { return r.broken }
 
 // Stop ends the runtime: what waits is answered, no time passes any more.
 func (r *Runtime) Stop() {
@@ -155,8 +159,10 @@ func (r *Runtime) load(epoch int32) {
 	}
 	r.loading = false
 	if err != nil {
+		r.leads = false // it stays that way until another node, or another version, leads
+		close(r.broken)
 		r.mu.Unlock()
-		r.cfg.Logger.Error("a coordinator cannot be loaded; its groups stay unavailable", "partition", r.cfg.Partition.String(), "error", err)
+		r.cfg.Logger.Error("a coordinator's log cannot be replayed", "partition", r.cfg.Partition.String(), "error", err)
 		return
 	}
 	r.machine = m

@@ -111,9 +111,6 @@ func (f *fetching) park(deadline time.Time) {
 		case <-timer.C:
 			f.read()
 		case <-f.r.Done():
-			f.drop()
-			f.r.Close()
-			return
 		}
 		break
 	}

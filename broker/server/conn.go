@@ -53,6 +53,7 @@ func (c *Conn) abort() {
 		c.cancel()
 		_ = c.nc.Close()
 	})
+	c.stopReading()
 }
 
 // stopReading lets what is under way be answered, and nothing more be read.
@@ -66,6 +67,7 @@ func (c *Conn) stopReading() {
 // read takes requests off the socket until it ends.
 func (c *Conn) read() {
 	defer close(c.queue)
+	defer c.stopReading()
 	for {
 		r, err := c.readRequest()
 		if err != nil {

@@ -58,8 +58,8 @@ func (f *frame) release() {
 	}
 }
 
-// Done is closed when the connection is gone and nobody waits for the answer.
-func (r *Request) Done() <-chan struct{} { return r.Conn.gone }
+// Done is closed when the client is gone or the server stops: what waits for something should answer now.
+func (r *Request) Done() <-chan struct{} { return r.Conn.stop }
 
 // Reply answers.
 func (r *Request) Reply(resp kmsg.Response) {

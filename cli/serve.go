@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weir/weir/config"
+	"github.com/weir/weir/node"
+)
+
+func serveCommand(o *options) *cobra.Command {
+	var file, level string
+	var set []string
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a node",
+		Long: `Runs a node: a Kafka broker with its data in ./weir-data, for clients on port 9092 and with health and
+metrics on http://127.0.0.1:8080, unless options say otherwise.
+
+Options have Kafka's names. They come from --set, from environment variables (WEIR_LOG_DIRS is log.dirs),
+from a server.properties and from the defaults, the strongest first. docs/configuration.md lists them.
+
+SIGINT and SIGTERM stop the node cleanly. After a crash nothing that was acknowledged is lost.`,
+		Example: `  weir serve
+  weir serve --set log.dirs=/var/lib/weir --set num.partitions=6
+  weir serve --config server.properties
+  WEIR_LISTENERS=PLAINTEXT://0.0.0.0:9092 weir serve`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serve(cmd.Context(), cmd.ErrOrStderr(), file, level, set)
+		},
+	}
+	cmd.Flags().StringVar(&file, "config", "", "a `server.properties`")
+	cmd.Flags().StringArrayVar(&set, "set", nil, "an option as `name=value`; may be given several times")
+	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	return cmd
+}
+
+// serve runs a node until ctx ends or the node fails.
+func serve(ctx context.Context, out io.Writer, file, level string, set []string) error {
+	var min slog.Level
+	if err := min.UnmarshalText([]byte(level)); err != nil {
+		return usagef("--log-level %s: use debug, info, warn or error", level)
+	}
+	logger := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: min}))
+	sources := config.Sources{FileName: file, Env: os.Environ(), Set: set}
+	if file != "" {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("the configuration cannot be read: %w", err)
+		}
+		sources.File = b
+	}
+	cfg, notes, err := config.Load(sources)
+	if err != nil {
+		return fmt.Errorf("the configuration is not right: %w", err)
+	}
+	if len(notes.NoEffect) > 0 {
+		logger.Info("these options of Kafka have no effect here", "options", strings.Join(notes.NoEffect, ", "))
+	}
+	n, err := node.Start(node.Options{Config: cfg, Logger: logger})
+	if err != nil {
+		return err
+	}
+	greet(out, n, cfg)
+	select {
+	case <-ctx.Done():
+		if err := n.Stop(); err != nil {
+			return fmt.Errorf("the node did not stop cleanly, the next start will recover: %w", err)
+		}
+		fmt.Fprintln(out, "Weir has stopped.")
+		return nil
+	case err := <-n.Failed():
+		return fmt.Errorf("the node stops because its data directory cannot be trusted: %w; what was acknowledged is on disk; look after the disk, then start it again", err)
+	}
+}
+
+// greet tells where everything is and what to try next.
+func greet(out io.Writer, n *node.Node, cfg *config.Config) {
+	fmt.Fprintf(out, "Weir is ready: node %d of cluster %s\n", cfg.NodeID, n.ClusterID())
+	fmt.Fprintf(out, "  data      %s\n", cfg.LogDirs[0])
+	addresses := n.Addresses()
+	bootstrap := ""
+	for _, name := range slices.Sorted(maps.Keys(addresses)) {
+		fmt.Fprintf(out, "  kafka     %s (%s)\n", local(addresses[name]), name)
+		if bootstrap == "" {
+			bootstrap = local(addresses[name])
+		}
+	}
+	if n.HTTPAddress() != "" {
+		fmt.Fprintf(out, "  http      http://%s (health, metrics, api)\n", local(n.HTTPAddress()))
+	}
+	flag := ""
+	if bootstrap != bootstrapDefault {
+		flag = " -b " + bootstrap
+	}
+	fmt.Fprintf(out, "\nTry, in another terminal:\n  echo hello | weir produce greetings%s\n  weir consume greetings --from start%s\n", flag, flag)
+}
+
+// local gives an address that can be connected to from here.
+func local(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return "localhost:" + port
+	}
+	return address
+}

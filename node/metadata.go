@@ -1,0 +1,147 @@
+package node
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/weir/weir/cluster"
+	"github.com/weir/weir/coordinator"
+	"github.com/weir/weir/coordinator/machine"
+	"github.com/weir/weir/partition"
+)
+
+// metadata follows the metadata log: it hands requests to the controller, and every new image to this node's partitions
+// and coordinators. It implements api.Controller.
+type metadata struct {
+	runtime *coordinator.Runtime
+	set     *partition.Set
+	groups  *coordinator.Groups
+	image   atomic.Pointer[cluster.Image]
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	queue   []update
+	stopped bool
+	done    chan struct{}
+	ready   chan struct{} // closed when the first image is in effect
+
+	ids       sync.Mutex
+	nextID    int64
+	idsLeft   int64
+	idWaiters []func(int64, error)
+}
+
+// update is an image and what is different in it.
+type update struct {
+	image   *cluster.Image
+	changes cluster.Changes
+}
+
+func newMetadata(set *partition.Set, groups *coordinator.Groups) *metadata {
+	m := &metadata{set: set, groups: groups, done: make(chan struct{}), ready: make(chan struct{})}
+	m.changed = sync.NewCond(&m.mu)
+	go m.follow()
+	return m
+}
+
+// capture and publish connect the controller's runtime to follow.
+func (m *metadata) capture(c machine.Machine) any {
+	ctl := c.(*cluster.Controller)
+	return update{ctl.Image(), ctl.TakeChanges()}
+}
+
+func (m *metadata) publish(u any) {
+	m.mu.Lock()
+	m.queue = append(m.queue, u.(update))
+	m.mu.Unlock()
+	m.changed.Signal()
+}
+
+// follow brings the node to each image, in order.
+func (m *metadata) follow() {
+	defer close(m.done)
+	for first := true; ; first = false {
+		m.mu.Lock()
+		for len(m.queue) == 0 && !m.stopped {
+			m.changed.Wait()
+		}
+		if m.stopped {
+			m.mu.Unlock()
+			return
+		}
+		// Several images are as good as the last one with all their changes.
+		u := m.queue[len(m.queue)-1]
+		for _, before := range m.queue[:len(m.queue)-1] {
+			u.changes.Topics = append(u.changes.Topics, before.changes.Topics...)
+			u.changes.Brokers = u.changes.Brokers || before.changes.Brokers
+		}
+		m.queue = m.queue[:0]
+		m.mu.Unlock()
+
+		m.image.Store(u.image)
+		switch {
+		case first:
+			m.set.Apply(u.image, nil)
+		case len(u.changes.Topics) > 0:
+			m.set.Apply(u.image, u.changes.Topics)
+		}
+		if u.changes.Brokers {
+			m.set.Reconfigure(u.image)
+		}
+		m.groups.Follow(u.image, m.set)
+		if first {
+			close(m.ready)
+		}
+	}
+}
+
+func (m *metadata) stop() {
+	m.mu.Lock()
+	m.stopped = true
+	m.mu.Unlock()
+	m.changed.Signal()
+	<-m.done
+}
+
+// Image is the newest picture.
+func (m *metadata) Image() *cluster.Image { return m.image.Load() }
+
+// Submit hands a request to the controller.
+func (m *metadata) Submit(request any, done func(any, error)) { m.runtime.Submit(request, done) }
+
+// ProducerID gives an id from this node's block, and gets a new block when it is used up.
+func (m *metadata) ProducerID(done func(int64, error)) {
+	m.ids.Lock()
+	if m.idsLeft > 0 {
+		id := m.nextID
+		m.nextID++
+		m.idsLeft--
+		m.ids.Unlock()
+		done(id, nil)
+		return
+	}
+	m.idWaiters = append(m.idWaiters, done)
+	first := len(m.idWaiters) == 1
+	m.ids.Unlock()
+	if first {
+		m.Submit(cluster.AllocateProducerIDs{}, m.newBlock)
+	}
+}
+
+func (m *metadata) newBlock(reply any, err error) {
+	m.ids.Lock()
+	waiters := m.idWaiters
+	m.idWaiters = nil
+	if err == nil {
+		block := reply.(cluster.ProducerIDs)
+		m.nextID, m.idsLeft = block.First, block.Count
+	}
+	m.ids.Unlock()
+	for _, done := range waiters {
+		if err != nil {
+			done(0, err)
+		} else {
+			m.ProducerID(done)
+		}
+	}
+}

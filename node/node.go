@@ -1,0 +1,350 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/weir/weir/broker/api"
+	"github.com/weir/weir/broker/server"
+	"github.com/weir/weir/cluster"
+	"github.com/weir/weir/config"
+	"github.com/weir/weir/coordinator"
+	"github.com/weir/weir/coordinator/group"
+	"github.com/weir/weir/coordinator/machine"
+	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/partition"
+	"github.com/weir/weir/replication"
+)
+
+// stopTime is how long requests under way may take when the node stops.
+const stopTime = 5 * time.Second
+
+// Options are what a node is started with.
+type Options struct {
+	Config *config.Config
+	Logger *slog.Logger
+	FS     vfs.FS // nil: the machine's
+}
+
+// Node is a running node.
+type Node struct {
+	opts     Options
+	cfg      *config.Config
+	dir      *dataDir
+	host     *replication.Host
+	set      *partition.Set
+	log      *partition.Partition // the metadata log
+	metadata *metadata
+	groups   *coordinator.Groups
+	server   *server.Server
+	http     *httpServer
+	bound    []bound
+	failed   chan error
+	stop     chan struct{}
+	running  sync.WaitGroup
+}
+
+// bound is a listener that is open.
+type bound struct {
+	config.Listener
+	socket net.Listener
+}
+
+// Start starts a node. When it returns, clients are served.
+func Start(opts Options) (*Node, error) {
+	if opts.FS == nil {
+		opts.FS = vfs.NewOS()
+	}
+	n := &Node{opts: opts, cfg: opts.Config, failed: make(chan error, 1), stop: make(chan struct{})}
+	for _, step := range []func() error{n.openDir, n.listen, n.startReplication, n.startMetadata, n.register, n.serve} {
+		if err := step(); err != nil {
+			n.abandon()
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+func (n *Node) openDir() (err error) {
+	n.dir, err = openDataDir(n.opts.FS, n.cfg.LogDirs[0], n.cfg.NodeID)
+	return err
+}
+
+// listen opens all ports, so that one that is taken is noticed before anything else is done.
+func (n *Node) listen() error {
+	for _, l := range n.cfg.Listeners {
+		nl, err := net.Listen("tcp", l.Address())
+		if err != nil {
+			return fmt.Errorf("listener %s cannot listen on %s: %w; is another broker running there? Choose another address with --set listeners=%s://host:port", l.Name, l.Address(), err, l.Name)
+		}
+		n.bound = append(n.bound, bound{l, nl})
+	}
+	if n.cfg.HTTPListener != "" {
+		nl, err := net.Listen("tcp", n.cfg.HTTPListener)
+		if err != nil {
+			return fmt.Errorf("http.listener cannot listen on %s: %w; choose another with --set http.listener=host:port, or turn it off with --set http.listener=", n.cfg.HTTPListener, err)
+		}
+		n.http = newHTTPServer(n, nl)
+	}
+	return nil
+}
+
+func (n *Node) startReplication() (err error) {
+	n.host, err = replication.NewHost(replication.HostConfig{
+		FS: n.opts.FS, Dir: n.dir.path, Self: replication.NodeID(n.cfg.NodeID), Logger: n.opts.Logger, Fatal: n.fail,
+	})
+	if err != nil {
+		return err
+	}
+	n.set = partition.NewSet(partition.SetConfig{
+		FS: n.opts.FS, Dir: n.dir.path, Self: replication.NodeID(n.cfg.NodeID), Host: n.host, Logger: n.opts.Logger, Now: time.Now,
+		TopicConfig:  n.topicConfig,
+		ProducerIdle: func() time.Duration { return time.Duration(n.cfg.ProducerIDExpirationMs) * time.Millisecond },
+	})
+	return nil
+}
+
+// fail is told that the data directory can no longer be trusted.
+func (n *Node) fail(err error) {
+	select {
+	case n.failed <- err:
+	default:
+	}
+}
+
+// Failed gives the error that ends the node: nothing is acknowledged any more, and the process should end.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+func (n *Node) topicConfig(img *cluster.Image, t *cluster.Topic) *config.TopicConfig {
+	return n.cfg.Topic(config.Layers{
+		Resource: img.Config(cluster.Resource{Kind: cluster.TopicResource, Name: t.Name}),
+		Broker:   img.Config(cluster.Resource{Kind: cluster.BrokerResource, Name: strconv.Itoa(int(n.cfg.NodeID))}),
+		Default:  img.Config(cluster.Resource{Kind: cluster.BrokerResource}),
+	})
+}
+
+// startMetadata opens the metadata log and follows it.
+func (n *Node) startMetadata() error {
+	never := "-1"
+	cfg := n.cfg.Topic(config.Layers{Resource: map[string]string{
+		"retention.ms": never, "retention.bytes": never, "cleanup.policy": "delete", "durability": "fsync",
+	}})
+	var err error
+	n.log, err = n.set.Open(cluster.MetadataTopic, cluster.UUID{}, 0, []int32{n.cfg.NodeID}, cfg)
+	if err != nil {
+		return fmt.Errorf("the metadata log cannot be opened: %w", err)
+	}
+	base := coordinator.Config{Now: time.Now, Logger: n.opts.Logger}
+	n.groups = coordinator.NewGroups(base, n.groupLimits())
+	n.metadata = newMetadata(n.set, n.groups)
+	base.Partition = n.log
+	base.New = func() machine.Machine { return cluster.NewController(n.controllerConfig()) }
+	base.Capture, base.Publish = n.metadata.capture, n.metadata.publish
+	n.metadata.runtime = coordinator.Start(base)
+	select {
+	case <-n.metadata.ready:
+		return nil
+	case err := <-n.failed:
+		return err
+	case <-n.metadata.runtime.Broken():
+		return errors.New("the metadata log cannot be read, see above; the node cannot start without it")
+	}
+}
+
+func (n *Node) groupLimits() group.Config {
+	ms := func(v int32) time.Duration { return time.Duration(v) * time.Millisecond }
+	return group.Config{
+		InitialRebalanceDelay:     ms(n.cfg.GroupInitialRebalanceDelay),
+		MinSession:                ms(n.cfg.GroupMinSessionTimeoutMs),
+		MaxSession:                ms(n.cfg.GroupMaxSessionTimeoutMs),
+		MaxSize:                   int(n.cfg.GroupMaxSize),
+		OffsetMetadataMax:         int(n.cfg.OffsetMetadataMaxBytes),
+		OffsetsRetention:          time.Duration(n.cfg.OffsetsRetentionMinutes) * time.Minute,
+		OffsetsRetentionCheckEach: time.Duration(n.cfg.OffsetsRetentionCheckMs) * time.Millisecond,
+		NewMemberID: func(prefix string) string {
+			id := randomID()
+			return fmt.Sprintf("%s-%x-%x-%x-%x-%x", prefix, id[:4], id[4:6], id[6:8], id[8:10], id[10:])
+		},
+	}
+}
+
+func (n *Node) controllerConfig() cluster.Config {
+	return cluster.Config{
+		NewID:                func() cluster.UUID { return randomID() },
+		Pick:                 rand.IntN,
+		Partitions:           n.cfg.NumPartitions,
+		ReplicationFactor:    n.cfg.DefaultReplicationFactor,
+		DeleteTopics:         n.cfg.DeleteTopicEnable,
+		ValidateTopicConfig:  config.ValidateTopic,
+		ValidateBrokerConfig: func(name, value string, _ bool) error { return config.ValidateBroker(name, value) },
+		ValidateGroupConfig:  config.ValidateGroup,
+		ApplyConfig: func(kind cluster.ResourceKind, name string, op kmsg.IncrementalAlterConfigOp, current, value *string) (*string, error) {
+			table := config.TopicOptions()
+			switch kind {
+			case cluster.BrokerResource:
+				table = config.BrokerOptions()
+			case cluster.GroupResource:
+				table = config.GroupOptions()
+			}
+			return table.Apply(name, config.Op(op), current, value)
+		},
+	}
+}
+
+// register makes this broker and its addresses known.
+func (n *Node) register() error {
+	b := cluster.Broker{ID: n.cfg.NodeID, Rack: n.cfg.BrokerRack}
+	for _, l := range n.bound {
+		port := l.AdvertisedPort
+		if port == 0 {
+			port = l.socket.Addr().(*net.TCPAddr).Port
+		}
+		host := l.AdvertisedHost
+		if host == "" || host == "0.0.0.0" || host == "::" {
+			host = hostName()
+		}
+		b.Endpoints = append(b.Endpoints, cluster.Endpoint{Listener: l.Name, Host: host, Port: int32(port)})
+	}
+	if known := n.metadata.Image().Broker(b.ID); known != nil && sameBroker(*known, b) {
+		return nil
+	}
+	done := make(chan error, 1)
+	n.metadata.Submit(cluster.RegisterBroker{Broker: b}, func(_ any, err error) { done <- err })
+	return <-done
+}
+
+func sameBroker(a, b cluster.Broker) bool {
+	if a.Rack != b.Rack || len(a.Endpoints) != len(b.Endpoints) {
+		return false
+	}
+	for i := range a.Endpoints {
+		if a.Endpoints[i] != b.Endpoints[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// hostName is what clients are told when a listener listens on all interfaces: the name of the machine, if it can be
+// resolved, else localhost.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	if _, err := net.LookupHost(name); err != nil {
+		return "localhost"
+	}
+	return name
+}
+
+func (n *Node) serve() error {
+	broker := &api.Broker{
+		ClusterID: n.dir.clusterID, Self: n.cfg.NodeID, Config: n.cfg, Controller: n.metadata, Partitions: n.set, Groups: n.groups,
+		Logger: n.opts.Logger, Now: time.Now,
+	}
+	broker.Start()
+	n.server = server.New(server.Config{
+		MaxRequestBytes:     int(n.cfg.SocketRequestMaxBytes),
+		MaxConnections:      int(n.cfg.MaxConnections),
+		MaxConnectionsPerIP: int(n.cfg.MaxConnectionsPerIP),
+		IdleTimeout:         time.Duration(n.cfg.ConnectionsMaxIdleMs) * time.Millisecond,
+		MemoryBytes:         n.cfg.QueuedMaxRequestBytes,
+		Logger:              n.opts.Logger,
+	}, broker)
+	for _, l := range n.bound {
+		n.running.Go(func() {
+			if err := n.server.Serve(l.socket, l.Name); err != nil {
+				n.fail(fmt.Errorf("listener %s: %w", l.Name, err))
+			}
+		})
+	}
+	if n.http != nil {
+		n.running.Go(n.http.serve)
+	}
+	n.running.Go(n.maintain)
+	return nil
+}
+
+// maintain does the rounds of retention until the node stops.
+func (n *Node) maintain() {
+	tick := time.NewTicker(time.Duration(n.cfg.LogRetentionCheckIntervalMs) * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			n.set.Maintain()
+		case <-n.stop:
+			return
+		}
+	}
+}
+
+// Stop stops the node: what is under way is answered, then everything is closed.
+func (n *Node) Stop() error {
+	close(n.stop)
+	n.groups.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	n.server.Shutdown(ctx)
+	if n.http != nil {
+		n.http.stop()
+	}
+	n.running.Wait()
+	return n.closeStorage()
+}
+
+// closeStorage closes what holds data, in the reverse order of starting.
+func (n *Node) closeStorage() error {
+	n.metadata.runtime.Stop()
+	n.metadata.stop()
+	err := errors.Join(n.set.Close(), n.set.ClosePartition(n.log), n.host.Stop())
+	return errors.Join(err, n.dir.lock.Close())
+}
+
+// abandon gives up a start.
+func (n *Node) abandon() {
+	for _, l := range n.bound {
+		_ = l.socket.Close()
+	}
+	if n.http != nil {
+		_ = n.http.listener.Close()
+	}
+	if n.metadata != nil && n.metadata.runtime != nil && n.log != nil {
+		_ = n.closeStorage()
+		return
+	}
+	if n.dir != nil {
+		_ = n.dir.lock.Close()
+	}
+}
+
+// Addresses gives where clients connect: the listeners' names and what they listen on.
+func (n *Node) Addresses() map[string]string {
+	out := map[string]string{}
+	for _, l := range n.bound {
+		out[l.Name] = l.socket.Addr().String()
+	}
+	return out
+}
+
+// HTTPAddress is where health and metrics are; "": nowhere.
+func (n *Node) HTTPAddress() string {
+	if n.http == nil {
+		return ""
+	}
+	return n.http.listener.Addr().String()
+}
+
+// ClusterID is the id of the cluster.
+func (n *Node) ClusterID() string { return n.dir.clusterID }
