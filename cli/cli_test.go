@@ -97,7 +97,7 @@ func (c *cluster) write(topic string, records ...string) {
 		if len(fields) > 2 {
 			r.Value = []byte(fields[2])
 		}
-		var ms int64 = 1_700_000_000_000
+		ms := time.Now().UnixMilli()
 		if _, err := fmt.Sscan(fields[0], &r.Partition); err != nil {
 			c.t.Fatal(err)
 		}

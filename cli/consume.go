@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 type consume struct {
@@ -117,8 +119,9 @@ func (c *consume) run(ctx context.Context, o *options, cmd *cobra.Command, topic
 	if err != nil {
 		return err
 	}
-	r := &reading{print: print, left: c.max, timeout: o.timeout, follow: c.follow, committed: c.isolation == "read_committed",
-		warn: func(text string) { cmd.PrintErrln("weir: " + oneLine(text)) }}
+	r := &reading{print: print, left: c.max, timeout: o.timeout, follow: c.follow, grouped: c.group != "",
+		committed: c.isolation == "read_committed",
+		warn:      func(text string) { cmd.PrintErrln("weir: " + oneLine(text)) }}
 	if c.follow {
 		r.idle = math.MaxInt64
 		if cmd.Flags().Changed("timeout") {
@@ -178,7 +181,8 @@ func (c *consume) clientOptions(r *reading, topics []string) []kgo.Opt {
 		return append(opts, kgo.ConsumePartitions(r.progress.positions()))
 	}
 	return append(opts, kgo.ConsumerGroup(c.group), kgo.ConsumeTopics(topics...),
-		kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Second),
+		// Partitions change hands only between polls, when what was read is printed and can be committed.
+		kgo.DisableAutoCommit(), kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(r.progress.assigned),
 		kgo.OnPartitionsRevoked(r.revoked),
 		kgo.OnPartitionsLost(func(_ context.Context, _ *kgo.Client, gone map[string][]int32) { r.progress.remove(gone) }),
@@ -197,10 +201,16 @@ type reading struct {
 	committed bool
 	warn      func(string)
 	warned    string
+	grouped   bool
+	saved     time.Time // when the group's offsets were last committed
 }
 
-// pollPause is how long to wait for records before asking whether there can be any.
-const pollPause = 500 * time.Millisecond
+const (
+	// pollPause is how long to wait for records before asking whether there can be any.
+	pollPause = 500 * time.Millisecond
+	// saveInterval is how often a group's offsets are committed.
+	saveInterval = time.Second
+)
 
 // run reads. The end of ctx is a normal end.
 func (r *reading) run(ctx context.Context) error {
@@ -221,6 +231,8 @@ func (r *reading) run(ctx context.Context) error {
 				moved = true
 			}
 		}
+		r.saveNow(ctx)
+		r.client.AllowRebalance()
 		switch waited := time.Since(last); {
 		case moved:
 			last = time.Now()
@@ -252,7 +264,7 @@ func (r *reading) poll(ctx context.Context) (kgo.Fetches, error) {
 	case !r.progress.joined():
 		wait /= 10 // an assignment does not wake a poll
 	case r.follow:
-		wait = min(r.idle, time.Minute)
+		wait = min(r.idle, saveInterval)
 	}
 	polling, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -280,39 +292,72 @@ func (r *reading) warnOnce(text string) {
 	r.warned = text
 }
 
-// printAll prints what is wanted of the records, and marks it as printed once it is written.
+// printAll prints what is wanted of the records.
 func (r *reading) printAll(fetches kgo.Fetches) (moved bool, err error) {
-	var printed []*kgo.Record
 	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		for _, record := range p.Records {
 			if r.left == 0 || err != nil {
 				return
 			}
-			wanted := r.progress.step(record)
-			if !wanted {
+			if !r.progress.step(record) {
 				continue
 			}
 			moved = true
-			if !record.Attrs.IsControl() {
+			if !record.Attrs.IsControl() && r.progress.wants(record) {
 				err = r.print.record(&p.FetchPartition, record)
 				r.left--
 			}
-			printed = append(printed, record)
 		}
 	})
 	if err == nil {
 		err = r.print.flush()
 	}
 	if err == nil {
-		r.client.MarkCommitRecords(printed...)
+		r.progress.printed()
 	}
 	return moved, err
 }
 
+// saveNow commits what was printed, if it is time to. Should that fail, it is tried again, for the last time when leaving.
+func (r *reading) saveNow(ctx context.Context) {
+	if !r.grouped || time.Since(r.saved) < saveInterval {
+		return
+	}
+	r.saved = time.Now()
+	if err := r.save(ctx, r.client.Client); err != nil && ctx.Err() == nil {
+		r.warnOnce("committing the group's offsets: " + err.Error())
+	}
+}
+
+// save commits the offsets of what was printed.
+func (r *reading) save(ctx context.Context, client *kgo.Client) error {
+	offsets := r.progress.unsaved()
+	if len(offsets) == 0 {
+		return nil
+	}
+	var failed error
+	client.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, response *kmsg.OffsetCommitResponse, err error) {
+		if failed = err; err != nil {
+			return
+		}
+		for _, topic := range response.Topics {
+			for _, p := range topic.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil && failed == nil {
+					failed = err
+				}
+			}
+		}
+	})
+	if failed == nil {
+		r.progress.saved(offsets)
+	}
+	return failed
+}
+
 // revoked commits what was printed of partitions before another member gets them.
 func (r *reading) revoked(ctx context.Context, client *kgo.Client, gone map[string][]int32) {
-	if err := client.CommitMarkedOffsets(ctx); err != nil {
-		r.warn("committing before partitions go to another member: " + err.Error())
+	if err := r.save(ctx, client); err != nil {
+		r.warn("committing the group's offsets before partitions go to another member: " + err.Error())
 	}
 	r.progress.remove(gone)
 }
@@ -321,8 +366,9 @@ func (r *reading) revoked(ctx context.Context, client *kgo.Client, gone map[stri
 func (r *reading) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), min(r.timeout, 5*time.Second))
 	defer cancel()
-	if err := r.client.CommitMarkedOffsets(ctx); err != nil {
+	if err := r.save(ctx, r.client.Client); err != nil {
 		return fmt.Errorf("committing the group's offsets: %w", err)
 	}
+	r.client.AllowRebalance()
 	return r.client.LeaveGroupContext(ctx)
 }

@@ -22,6 +22,9 @@ type span struct {
 	until     int64
 	mine      bool  // assigned to this reader
 	next      int64 // offset to read next; -1: not yet known
+	epoch     int32 // leader epoch of the record before next; -1: not known
+	written   int64 // offset after what is printed; -1: not yet known
+	saved     int64 // what the group committed; -1: nothing
 }
 
 func (s *span) done() bool { return !s.mine || s.next >= s.until }
@@ -38,7 +41,7 @@ func newProgress(all map[string]map[int32]bounds, follow bool, from position) *p
 	for topic, partitions := range all {
 		p.spans[topic] = map[int32]*span{}
 		for partition, b := range partitions {
-			s := &span{topic: topic, partition: partition, from: b.from, until: b.until, next: -1}
+			s := &span{topic: topic, partition: partition, from: b.from, until: b.until, next: -1, epoch: -1, written: -1, saved: -1}
 			if follow {
 				s.until = math.MaxInt64
 				if from.kind == fromOffset {
@@ -81,7 +84,7 @@ func (p *progress) positions() map[string]map[int32]kgo.Offset {
 	return all
 }
 
-// find gives a partition's span. Partitions added after the start have none, except when following.
+// find gives a partition's span. Partitions added after the start have none: they are not read.
 func (p *progress) find(topic string, partition int32) *span {
 	return p.spans[topic][partition]
 }
@@ -94,7 +97,7 @@ func (p *progress) assigned(_ context.Context, _ *kgo.Client, added map[string][
 	for topic, partitions := range added {
 		for _, partition := range partitions {
 			if s := p.find(topic, partition); s != nil {
-				s.mine, s.next = true, -1
+				s.mine, s.next, s.epoch, s.written, s.saved = true, -1, -1, -1, -1
 			}
 		}
 	}
@@ -110,11 +113,14 @@ func (p *progress) adjust(_ context.Context, offsets map[string]map[int32]kgo.Of
 			if s == nil {
 				continue
 			}
-			s.next = offset.EpochOffset().Offset
-			if s.next < 0 {
-				s.next = s.from
+			at := offset.EpochOffset()
+			s.next, s.epoch, s.saved = at.Offset, at.Epoch, at.Offset
+			if at.Offset < 0 {
+				// Committing where it begins, too, lets the next run go on there even if nothing comes.
+				s.next, s.epoch, s.saved = s.from, -1, -1
 				partitions[partition] = kgo.NewOffset().At(s.from)
 			}
+			s.written = s.next
 		}
 	}
 	return offsets, nil
@@ -133,19 +139,62 @@ func (p *progress) remove(gone map[string][]int32) {
 	}
 }
 
-// step moves on to after a record and tells whether it is wanted.
+// step moves on to after a record. It tells whether the record is one of those to read; beyond them it moves to the end.
 func (p *progress) step(r *kgo.Record) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.find(r.Topic, r.Partition)
-	if s == nil || !s.mine || r.Offset >= s.until {
-		if s != nil {
-			s.next = max(s.next, s.until)
-		}
+	if s == nil || !s.mine {
 		return false
 	}
-	s.next = r.Offset + 1
-	return r.Offset >= s.skip
+	if r.Offset >= s.until {
+		s.next = max(s.next, s.until)
+		return false
+	}
+	s.next, s.epoch = r.Offset+1, r.LeaderEpoch
+	return true
+}
+
+// wants tells whether a record is not one before --from.
+func (p *progress) wants(r *kgo.Record) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return r.Offset >= p.find(r.Topic, r.Partition).skip
+}
+
+// printed takes note that everything read so far is written out.
+func (p *progress) printed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.each(func(s *span) { s.written = s.next })
+}
+
+// unsaved gives what a group has to commit of this reader's partitions.
+func (p *progress) unsaved() map[string]map[int32]kgo.EpochOffset {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[string]map[int32]kgo.EpochOffset{}
+	p.each(func(s *span) {
+		if !s.mine || s.written < 0 || s.written == s.saved {
+			return
+		}
+		if all[s.topic] == nil {
+			all[s.topic] = map[int32]kgo.EpochOffset{}
+		}
+		all[s.topic][s.partition] = kgo.EpochOffset{Epoch: s.epoch, Offset: s.written}
+	})
+	return all
+}
+
+// saved takes note of what was committed.
+func (p *progress) saved(offsets map[string]map[int32]kgo.EpochOffset) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for topic, partitions := range offsets {
+		for partition, offset := range partitions {
+			p.find(topic, partition).saved = offset.Offset
+		}
+	}
 }
 
 // joined tells whether partitions have been assigned, be they none.
