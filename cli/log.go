@@ -184,7 +184,7 @@ func frameKind(f log.Frame) string {
 const frameLine = "%-10v  %-8v  %-19v  %-5v  %-10v  %-8v  %s\n"
 
 func (d *dump) frameText(f log.Frame) error {
-	index, offsets, details := "-", strconv.FormatInt(f.Offset, 10), ""
+	index, offsets, details := "-", strconv.FormatInt(f.Offset, 10), "-"
 	if d.indexed && !f.Header && f.Damage == "" {
 		index = strconv.FormatUint(f.Index, 10)
 	}
