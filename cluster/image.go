@@ -52,9 +52,9 @@ type Broker struct {
 
 // Endpoint is where a broker's listener is reached.
 type Endpoint struct {
-	Listener string
-	Host     string
-	Port     int32
+	Listener string `json:"listener"`
+	Host     string `json:"host"`
+	Port     int32  `json:"port"`
 }
 
 // Endpoint gives the broker's address on a listener.

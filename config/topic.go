@@ -109,10 +109,9 @@ func (c *Config) synonyms(o *Option, l Layers, own Source) []Synonym {
 			add(name, v, SourceStatic)
 		}
 	}
-	for _, name := range names {
-		if b := BrokerOptions().Find(name); b != nil && b.Default != nil {
-			add(name, *b.Default, SourceDefault)
-			break
+	if len(names) > 0 {
+		if b := BrokerOptions().Find(names[0]); b != nil && b.Default != nil {
+			add(names[0], *b.Default, SourceDefault)
 		}
 	}
 	return out

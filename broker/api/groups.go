@@ -364,6 +364,9 @@ func (b *Broker) coordinators(r *server.Request, req *kmsg.FindCoordinatorReques
 func (b *Broker) coordinatorOf(r *server.Request, key string, out *kmsg.FindCoordinatorResponseCoordinator) *kerr.Error {
 	img := b.Controller.Image()
 	t := img.Topic(cluster.OffsetsTopic)
+	if t == nil {
+		return kerr.CoordinatorNotAvailable
+	}
 	leader := b.leaderOf(t, int32(coordinator.PartitionFor(key, len(t.Partitions)))).leader
 	broker := img.Broker(leader)
 	if broker == nil {

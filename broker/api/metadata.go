@@ -67,7 +67,9 @@ func (b *Broker) autoCreate(names []string, done func(failed map[string]*kerr.Er
 			switch e, _ := kerr.ErrorForCode(t.ErrorCode).(*kerr.Error); {
 			case e == nil:
 				made[t.Topic] = int(t.NumPartitions)
-			case e != kerr.TopicAlreadyExists:
+			case e == kerr.TopicAlreadyExists: // someone else was quicker
+				made[t.Topic] = 1
+			default:
 				failed[t.Topic] = e
 			}
 		}

@@ -37,8 +37,8 @@ func ParseHeader(frame []byte) (Header, []byte, error) {
 		h.ClientID, rest = &id, rest[n:]
 	}
 	l := layouts()[h.Key]
-	if l == nil || h.Version < l.flexible {
-		return h, rest, nil
+	if l == nil || h.Version < l.flexible || h.Version > l.newest {
+		return h, rest, nil // of what is not known, the layout is not known either
 	}
 	w := walker{b: rest, flexible: true}
 	if w.tags(nil); w.bad != "" {
