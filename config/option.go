@@ -152,7 +152,7 @@ func (o *Option) invalid(value, why string) error {
 	if o.Sensitive {
 		value = "[hidden]"
 	}
-	return fmt.Errorf("Invalid value %s for configuration %s: %s", value, o.Name, why) //nolint:staticcheck // Kafka's words, which tools show as they are
+	return fmt.Errorf("Invalid value %s for configuration %s: %s", value, o.Name, why)
 }
 
 func bits(t Type) int {

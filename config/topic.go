@@ -191,7 +191,7 @@ func (c *Config) Topic(l Layers) *TopicConfig {
 func ValidateTopic(name, value string) error {
 	o := TopicOptions().Find(name)
 	if o == nil {
-		return fmt.Errorf("Unknown topic config name: %s", name) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Unknown topic config name: %s", name)
 	}
 	return o.Check(value)
 }
@@ -200,7 +200,7 @@ func ValidateTopic(name, value string) error {
 func ValidateGroup(name, value string) error {
 	o := GroupOptions().Find(name)
 	if o == nil {
-		return fmt.Errorf("Unknown group config name: %s", name) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Unknown group config name: %s", name)
 	}
 	return o.Check(value)
 }
@@ -212,7 +212,7 @@ func ValidateBroker(name, value string) error {
 		return nil // brokers take options of plugins that they do not know
 	}
 	if !o.Dynamic {
-		return fmt.Errorf("Cannot update these configs dynamically: Set(%s)", name) //nolint:staticcheck // Kafka's words
+		return fmt.Errorf("Cannot update these configs dynamically: Set(%s)", name)
 	}
 	return o.Check(value)
 }
@@ -241,7 +241,7 @@ func (t *Table) Apply(name string, op Op, current, value *string) (*string, erro
 		return nil, fmt.Errorf("unknown operation %d", op)
 	}
 	if o == nil || o.Type != List {
-		return nil, fmt.Errorf("Config value append is not allowed for config key: %s", name) //nolint:staticcheck // Kafka's words
+		return nil, fmt.Errorf("Config value append is not allowed for config key: %s", name)
 	}
 	if current == nil {
 		current = o.Default

@@ -101,7 +101,7 @@ func (l *Log) recover(bases []int64) (Recovery, error) {
 		return r, err
 	}
 	if covered == nil {
-		if covered, err = l.begin(bases[0]); err != nil {
+		if err := l.begin(bases[0]); err != nil {
 			if !errors.Is(err, io.ErrUnexpectedEOF) {
 				return r, err
 			}
@@ -227,16 +227,16 @@ func (l *Log) loadIndex(s *segment) error {
 }
 
 // begin readies a log without a checkpoint for the scan of all of its segments.
-func (l *Log) begin(base int64) (*checkpoint, error) {
+func (l *Log) begin(base int64) error {
 	s := &segment{fs: l.fs, name: segmentName(l.dir, base), base: base, firstTime: -1, maxTime: -1}
 	firstIndex, prevTerm, err := l.readHeader(s)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.firstIndex, s.prevTerm, s.size = firstIndex, prevTerm, headerFrame
 	l.segments = []*segment{s}
 	l.start, l.end, l.lastIndex, l.lastTerm = base, base, firstIndex-1, prevTerm
-	return &checkpoint{}, nil
+	return nil
 }
 
 // readHeader reads and checks a segment's header frame. A header that is not whole is io.ErrUnexpectedEOF.

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -130,7 +131,7 @@ func (r raftLogger) Panic(v ...any)                   { panic("BUG: raft: " + fm
 func (r raftLogger) Panicf(format string, v ...any)   { panic("BUG: raft: " + fmt.Sprintf(format, v...)) }
 
 func (r raftLogger) debugf(format string, v ...any) {
-	if r.l.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // the handler does not look at the context
+	if r.l.Enabled(context.Background(), slog.LevelDebug) {
 		r.l.Debug(fmt.Sprintf(format, v...))
 	}
 }

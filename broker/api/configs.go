@@ -65,11 +65,11 @@ func (b *Broker) describeResource(res cluster.Resource) ([]config.Entry, error) 
 		return b.describeBroker(img, res.Name)
 	case cluster.GroupResource:
 		if res.Name == "" {
-			return nil, fmt.Errorf("Group name must not be empty%w", silent{kerr.InvalidRequest}) //nolint:staticcheck // Kafka's words
+			return nil, fmt.Errorf("Group name must not be empty%w", silent{kerr.InvalidRequest})
 		}
 		return b.Config.DescribeGroup(b.layers(img.Config(res))), nil
 	}
-	return nil, fmt.Errorf("Unsupported resource type: %d%w", res.Kind, silent{kerr.InvalidRequest}) //nolint:staticcheck // Kafka's words
+	return nil, fmt.Errorf("Unsupported resource type: %d%w", res.Kind, silent{kerr.InvalidRequest})
 }
 
 // silent is an error of Kafka's that adds nothing to a message that says it all.
@@ -91,7 +91,7 @@ func (b *Broker) describeBroker(img *cluster.Image, name string) ([]config.Entry
 		return out, nil
 	}
 	if name != strconv.Itoa(int(b.Self)) {
-		return nil, fmt.Errorf("Unexpected broker id, expected %d or empty string, but received %s%w", b.Self, name, silent{kerr.InvalidRequest}) //nolint:staticcheck // Kafka's words
+		return nil, fmt.Errorf("Unexpected broker id, expected %d or empty string, but received %s%w", b.Self, name, silent{kerr.InvalidRequest})
 	}
 	return b.Config.DescribeBroker(b.layers(nil)), nil
 }

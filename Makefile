@@ -1,0 +1,51 @@
+# make run     build, and start a node with its data in ./weir-data
+# make test    the whole default suite: format, vet, staticcheck, all tests
+# make shop    the running example: an e-commerce shop
+# make help    all targets
+SHELL := /bin/bash
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: help build run test lint race fuzz shop clients bench generate clean
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## build the static binary bin/weir
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/weir ./cmd/weir
+
+run: build ## build and start a node with its data in ./weir-data
+	bin/weir serve
+
+lint: ## format, vet, staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt these: $$out"; exit 1; fi
+	$(GO) vet ./...
+	cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...
+
+test: build lint ## the whole default suite
+	$(GO) test ./...
+
+race: ## all tests under the race detector
+	$(GO) test -race ./...
+
+fuzz: ## each fuzz target for a short time
+	@set -e; for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
+		for f in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$t | cut -c6-); do \
+			$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 5s ./$$(dirname $$t); done; done
+
+shop: build ## run the shop example on a fresh node
+	examples/shop/run.sh
+
+clients: build ## other people's clients: Python, JavaScript, Java
+	test/clients/run.sh
+
+bench: ## benchmarks of the packages
+	$(GO) test -run '^$$' -bench . -benchtime 200ms ./record ./log ./broker/wire
+
+generate: ## write the generated pages of docs/ anew
+	$(GO) generate ./...
+
+clean: ## remove what was built
+	rm -rf bin

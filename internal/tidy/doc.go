@@ -1,0 +1,2 @@
+// Package tidy keeps the house rules. They are tests.
+package tidy
