@@ -174,21 +174,24 @@ func (p *layoutParser) kind(f *field, word string) {
 // ErrUnknown says that the guard does not know a request or its version.
 var ErrUnknown = errors.New("unknown request or version")
 
-// Check walks a request's body. cost is about what decoding it will allocate, in bytes.
+// Check walks a request's body. cost is about what decoding it will allocate, in bytes. Bytes that follow the request are
+// passed over, as Kafka does: librdkafka 2 sends some after Metadata 13.
 func Check(key, version int16, body []byte) (cost int, err error) {
+	cost, _, err = check(key, version, body)
+	return cost, err
+}
+
+// check also gives the number of bytes that follow the request.
+func check(key, version int16, body []byte) (cost, left int, err error) {
 	l := find(key)
 	if l == nil || version < 0 || version > l.newest {
-		return 0, ErrUnknown
+		return 0, 0, ErrUnknown
 	}
 	w := walker{b: body, version: version, flexible: version >= l.flexible}
-	w.structure(l.fields)
-	if w.bad == "" && len(w.b) > 0 {
-		w.fail("bytes are left over")
+	if w.structure(l.fields); w.bad != "" {
+		return 0, 0, fmt.Errorf("malformed %s request of version %d: %s, %d bytes before its end", l.name, version, w.bad, len(w.b))
 	}
-	if w.bad != "" {
-		return 0, fmt.Errorf("malformed %s request of version %d: %s, %d bytes before its end", l.name, version, w.bad, len(w.b))
-	}
-	return w.cost, nil
+	return w.cost, len(w.b), nil
 }
 
 // walker goes over a body without decoding it. Once bad says what is wrong it stays put.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -73,8 +74,11 @@ func TestGuardKnowsEveryRequest(t *testing.T) {
 				req.SetVersion(version)
 				fill(rng, reflect.ValueOf(req).Elem(), 0)
 				body := req.AppendTo(nil)
-				if _, err := Check(key, version, body); err != nil {
-					t.Fatalf("%s version %d: %v\n%+v", l.name, version, err, req)
+				if _, left, err := check(key, version, body); err != nil || left != 0 {
+					t.Fatalf("%s version %d: %d bytes left (%v)\n%+v", l.name, version, left, err, req)
+				}
+				if _, err := Check(key, version, append(slices.Clone(body), 0, 0, 0)); err != nil {
+					t.Fatalf("%s version %d: bytes after the request: %v", l.name, version, err)
 				}
 				for n := range body {
 					if _, err := Check(key, version, body[:n]); err == nil {
