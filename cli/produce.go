@@ -67,13 +67,13 @@ JSON: one object on standard output with the fields topic, records, bytes (of ke
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&p.file, "file", "", "read from this file instead of standard input")
-	flags.StringVar(&p.keySeparator, "key-separator", "", `a line is key, separator, value; '\t' is a tab`)
+	flags.StringVar(&p.file, "file", "", "read from this `file` instead of standard input")
+	flags.StringVar(&p.keySeparator, "key-separator", "", "a line is key, `separator`, value; '\\t' is a tab")
 	flags.StringVar(&p.format, "format", "", "the `layout` of the input, instead of lines")
-	flags.Int32VarP(&p.partition, "partition", "p", anyPartition, "write to this partition; -1: chosen by key")
+	flags.Int32VarP(&p.partition, "partition", "p", anyPartition, "write to the partition of this `number`; -1: chosen by key")
 	flags.StringArrayVar(&p.headers, "header", nil, "a header of every record, `key=value`; may be repeated")
-	flags.StringVar(&p.compression, "compression", "none", "none, gzip, snappy, lz4 or zstd")
-	flags.StringVar(&p.acks, "acks", "all", "who must have a record: all in-sync replicas, 1 (the leader) or 0 (nobody)")
+	flags.StringVar(&p.compression, "compression", "none", "`codec`: none, gzip, snappy, lz4 or zstd")
+	flags.StringVar(&p.acks, "acks", "all", "`who` must have a record: all in-sync replicas, 1 (the leader) or 0 (nobody)")
 	_ = cmd.RegisterFlagCompletionFunc("compression", cobra.FixedCompletions([]string{"none", "gzip", "snappy", "lz4", "zstd"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("acks", cobra.FixedCompletions([]string{"all", "1", "0"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd

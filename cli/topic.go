@@ -216,7 +216,7 @@ func confirm(ctx context.Context, cmd *cobra.Command, names []string) error {
 	for i, name := range names {
 		shown[i] = escape(name)
 	}
-	cmd.PrintErrf("Delete %s and all records in it: %s? [y/N] ", plural(int64(len(names)), "topic"), strings.Join(shown, ", "))
+	cmd.PrintErrf("Delete %s with all records: %s? [y/N] ", plural(int64(len(names)), "topic"), strings.Join(shown, ", "))
 	answered := make(chan string, 1)
 	go func() {
 		answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 1<<10)).ReadString('\n')
