@@ -262,4 +262,3 @@ func (t *Table) Apply(name string, op Op, current, value *string) (*string, erro
 	out := strings.Join(items, ",")
 	return &out, nil
 }
-
