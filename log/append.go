@@ -192,6 +192,7 @@ func (l *Log) Roll() error {
 	old.index = append(old.index, indexEntry{uint32(l.end - old.base), uint32(l.lastIndex + 1 - old.firstIndex), uint32(old.size), old.maxTime})
 	if _, err := old.writeIndex(); err != nil {
 		old.index = old.index[:len(old.index)-1]
+		l.forgetDirty(s)
 		return errors.Join(err, s.remove())
 	}
 	l.mu.Lock()

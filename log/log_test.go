@@ -72,6 +72,9 @@ func (w *writer) sync() error {
 
 func openTest(t *testing.T, fs vfs.FS, cfg Config) (*writer, Recovery) {
 	t.Helper()
+	if err := errors.Join(fs.MkdirAll("data"), fs.SyncDir(".")); err != nil {
+		t.Fatal(err)
+	}
 	l, r, err := Open(fs, "data/t-0", Identity{Partition: 7}, cfg, nil)
 	if err != nil {
 		t.Fatal(err)

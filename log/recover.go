@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -90,6 +91,7 @@ func (l *Log) create() error {
 		return err
 	}
 	l.segments = []*segment{s}
+	l.dirty.addDir(path.Dir(l.dir)) // the folder itself is new
 	return nil
 }
 

@@ -139,8 +139,13 @@ func (l *Log) syncDirty() error {
 			return err
 		}
 	}
+	for _, dir := range append(l.dirty.Dirs, l.dir) {
+		if err := l.fs.SyncDir(dir); err != nil {
+			return err
+		}
+	}
 	l.dirty = Dirty{}
-	return l.fs.SyncDir(l.dir)
+	return nil
 }
 
 func (l *Log) dropCheckpointsAbove(index uint64) error {

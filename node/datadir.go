@@ -30,7 +30,7 @@ type dataDir struct {
 
 // openDataDir takes the data directory, and marks a new one as this node's.
 func openDataDir(fsys vfs.FS, dir string, nodeID int32) (*dataDir, error) {
-	if err := fsys.MkdirAll(dir); err != nil {
+	if err := errors.Join(fsys.MkdirAll(dir), fsys.SyncDir(path.Dir(dir))); err != nil {
 		return nil, fmt.Errorf("the data directory %s cannot be made: %w; choose another with log.dirs", dir, err)
 	}
 	lock, err := fsys.Lock(path.Join(dir, lockName))

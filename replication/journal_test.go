@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -13,7 +14,7 @@ func group(n int) GroupID { return GroupID{Partition: int32(n)} }
 // TestJournalCrash crashes after every operation: what was synced is there, and nothing that was never written.
 func TestJournalCrash(t *testing.T) {
 	base := vfs.NewMem()
-	if err := base.MkdirAll("d"); err != nil {
+	if err := errors.Join(base.MkdirAll("d"), base.SyncDir(".")); err != nil {
 		t.Fatal(err)
 	}
 	fs := vfs.NewFaults(base)
