@@ -75,7 +75,7 @@ func (p *Partition) AppendOwn(batch []byte, done func(AppendResult)) {
 // appendError maps what the group answers to what clients understand.
 func appendError(err error) error {
 	switch {
-	case errors.Is(err, replication.ErrStorage):
+	case errors.Is(err, replication.ErrStorage), errors.Is(err, replication.ErrFailed):
 		return kerr.KafkaStorageError
 	case errors.Is(err, replication.ErrNotLeader), errors.Is(err, replication.ErrClosed):
 		return kerr.NotLeaderForPartition

@@ -29,6 +29,9 @@ var ErrNotLeader = errors.New("this node does not lead the partition")
 // ErrStorage answers proposals while the disk takes no more data. It passes when space is freed.
 var ErrStorage = errors.New("the disk is full")
 
+// ErrFailed answers proposals after the data directory failed.
+var ErrFailed = errors.New("the data directory has failed")
+
 // ErrClosed answers proposals to a group that was closed.
 var ErrClosed = errors.New("the partition is closed on this node")
 
@@ -261,6 +264,11 @@ func (g *Group) turn(in *inbox) {
 	for _, call := range in.calls {
 		call()
 	}
+	if g.host.dead.Load() { // nothing is believed any more, and nothing acknowledged
+		g.syncing = 0
+		g.refuse(in.proposals, ErrFailed)
+		return
+	}
 	g.syncing -= in.synced
 	for _, m := range in.done {
 		g.step(m)
@@ -297,9 +305,7 @@ func (g *Group) propose(proposals []*Proposal) {
 		refuse = ErrStorage
 	}
 	if refuse != nil {
-		for _, p := range proposals {
-			g.replica.Reject(p, refuse)
-		}
+		g.refuse(proposals, refuse)
 		return
 	}
 	entries := make([]*raftpb.Entry, 0, len(proposals))
@@ -320,13 +326,19 @@ func (g *Group) propose(proposals []*Proposal) {
 	}
 }
 
+func (g *Group) refuse(proposals []*Proposal, err error) {
+	for _, p := range proposals {
+		g.replica.Reject(p, err)
+	}
+}
+
 // lastIndex is the index of the newest entry that raft has. At the end of a turn all of them are in the log, unless the
 // disk is full, and then nothing is proposed.
 func (g *Group) lastIndex() uint64 { return g.log.LastIndex() }
 
 // drain does what raft asks for until it asks for nothing more.
 func (g *Group) drain() {
-	for len(g.stalled) == 0 && g.rn.HasReady() {
+	for len(g.stalled) == 0 && g.rn.HasReady() && !g.host.dead.Load() {
 		g.storage.light = true
 		ready := g.rn.Ready()
 		g.storage.light = false

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	weirBinary = filepath.Join(dir, "weir")
-	build := exec.Command("go", "build", "-o", weirBinary, "../cmd/weir")
+	build := exec.Command("go", append(append([]string{"build"}, raceFlag...), "-o", weirBinary, "../cmd/weir")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building weir: %v\n%s", err, out)
 		os.Exit(1)
