@@ -24,7 +24,8 @@ func (o *options) connect(extra ...kgo.Opt) (*client, error) {
 		kgo.SeedBrokers(o.seeds()...),
 		kgo.ClientID("weir-cli"),
 		kgo.DialTimeout(min(o.timeout, 10*time.Second)),
-		kgo.RetryTimeout(o.timeout),
+		// Giving up before a command does tells why it has to: which broker it cannot reach, for one.
+		kgo.RetryTimeout(o.timeout * 2 / 3),
 		kgo.RequestTimeoutOverhead(min(max(o.timeout, 100*time.Millisecond), 10*time.Second)),
 		kgo.DisableClientMetrics(),
 	}

@@ -67,10 +67,10 @@ headers (a list of key, value or value_base64).`,
 	flags.Int32SliceVarP(&c.partitions, "partition", "p", nil, "only this partition, by its `number`; may be repeated")
 	flags.StringVarP(&c.group, "group", "g", "", "read as a member of this `group`")
 	flags.BoolVarP(&c.follow, "follow", "f", false, "at the end, wait for more records, until Ctrl-C")
-	flags.Int64VarP(&c.max, "max", "n", math.MaxInt64, "stop after this `number` of records")
+	flags.Int64VarP(&c.max, "max", "n", 0, "stop after this `number` of records")
 	flags.StringVar(&c.format, "format", `%v\n`, "the `layout` of a printed record")
-	flags.StringVar(&c.isolation, "isolation-level", "read_uncommitted", "`level`: read_committed leaves out what transactions have not committed")
-	flags.Lookup("max").DefValue = ""
+	flags.StringVar(&c.isolation, "isolation-level", "read_uncommitted", "`level`: with read_committed, only what transactions have committed")
+	flags.Lookup("partition").DefValue = "" // the help need not show that no partitions is the default
 	_ = cmd.RegisterFlagCompletionFunc("group", o.completeGroups(true))
 	_ = cmd.RegisterFlagCompletionFunc("isolation-level", cobra.FixedCompletions([]string{"read_uncommitted", "read_committed"}, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
@@ -86,7 +86,7 @@ func (c *consume) check(o *options, cmd *cobra.Command) error {
 		return usagef("--until and --until-end exclude each other")
 	case c.group != "" && len(c.partitions) > 0:
 		return usagef("--group and --partition exclude each other: a group's partitions are assigned")
-	case c.max < 1:
+	case changed("max") && c.max < 1:
 		return usagef("--max must be at least 1")
 	case changed("format") && o.output == outputJSON:
 		return usagef("--format and --output json exclude each other")
@@ -119,7 +119,11 @@ func (c *consume) run(ctx context.Context, o *options, cmd *cobra.Command, topic
 	if err != nil {
 		return err
 	}
-	r := &reading{print: print, left: c.max, timeout: o.timeout, follow: c.follow, grouped: c.group != "",
+	left := c.max
+	if left == 0 {
+		left = math.MaxInt64
+	}
+	r := &reading{print: print, left: left, timeout: o.timeout, follow: c.follow, grouped: c.group != "",
 		committed: c.isolation == "read_committed",
 		warn:      func(text string) { cmd.PrintErrln("weir: " + oneLine(text)) }}
 	if c.follow {
@@ -217,25 +221,29 @@ func (r *reading) run(ctx context.Context) error {
 	last := time.Now()
 	var trouble error
 	for r.left > 0 && !r.progress.done() && ctx.Err() == nil {
-		fetches, err := r.poll(ctx)
-		if err != nil && !r.follow {
+		fetches, pollErr := r.poll(ctx)
+		moved, err := r.printAll(fetches)
+		if err != nil {
 			return err
 		}
-		moved, printErr := r.printAll(fetches)
-		if printErr != nil {
-			return printErr
+		if pollErr != nil {
+			if refused(pollErr) || !r.follow && !kerr.IsRetriable(pollErr) && !kgo.IsRetryableBrokerErr(pollErr) {
+				return pollErr
+			}
+			trouble = pollErr
 		}
 		if fetches.NumRecords() == 0 && !r.follow {
-			var skipped bool
-			if skipped, trouble = r.skipGaps(ctx); skipped {
-				moved = true
+			skipped, err := r.skipGaps(ctx)
+			moved = moved || skipped
+			if err != nil {
+				trouble = err
 			}
 		}
 		r.saveNow(ctx)
 		r.client.AllowRebalance()
 		switch waited := time.Since(last); {
 		case moved:
-			last = time.Now()
+			last, trouble = time.Now(), nil
 		case r.follow && waited >= r.idle:
 			return nil
 		case !r.follow && waited >= r.timeout:
@@ -245,16 +253,24 @@ func (r *reading) run(ctx context.Context) error {
 	return nil
 }
 
+// refused tells whether an error will not pass by itself.
+func refused(err error) bool {
+	return errors.Is(err, kerr.TopicAuthorizationFailed) || errors.Is(err, kerr.GroupAuthorizationFailed) ||
+		errors.Is(err, kerr.ClusterAuthorizationFailed) || errors.Is(err, kerr.SaslAuthenticationFailed)
+}
+
 // stalled says what is missing when nothing has moved for too long.
 func (r *reading) stalled(trouble error) error {
-	if !r.progress.joined() {
-		return fmt.Errorf("the group assigned no partitions within %s: another member may hold up its rebalance, --timeout waits longer", r.timeout)
-	}
 	text := fmt.Sprintf("nothing arrived for %s, though %s has not been read to its end", r.timeout, r.progress.unread())
+	hint := ""
+	if !r.progress.joined() {
+		text = fmt.Sprintf("the group assigned no partitions within %s", r.timeout)
+		hint = "another member may hold up its rebalance, "
+	}
 	if trouble != nil && !errors.Is(trouble, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: %w", text, trouble)
 	}
-	return errors.New(text + ": --timeout waits longer")
+	return fmt.Errorf("%s: %s--timeout waits longer", text, hint)
 }
 
 // poll waits a moment for records. Errors that the client gets over by itself are no errors.
@@ -277,7 +293,10 @@ func (r *reading) poll(ctx context.Context) (kgo.Fetches, error) {
 		case errors.As(err, &loss):
 			r.warnOnce(loss.Error())
 		default:
-			failed = fmt.Errorf("partition %d of topic %q: %w", partition, topic, err)
+			failed = err
+			if topic != "" {
+				failed = fmt.Errorf("partition %d of topic %q: %w", partition, topic, err)
+			}
 			r.warnOnce(failed.Error())
 		}
 	})

@@ -302,6 +302,20 @@ func TestConsumeGroupWithMoreMembersThanPartitions(t *testing.T) {
 	}
 }
 
+func TestConsumeFailsWhenTheGroupAssignsNothing(t *testing.T) {
+	c := newCluster(t)
+	c.topic("orders", 1)
+	c.fake.ControlKey(int16(kmsg.JoinGroup), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		response := request.ResponseKind().(*kmsg.JoinGroupResponse)
+		response.ErrorCode = kerr.CoordinatorLoadInProgress.Code
+		return response, nil, true
+	})
+	expect(t, c.weir("consume", "orders", "--group", "g", "--timeout", "500ms"), exitFailed, "",
+		"weir: the group assigned no partitions within 500ms: unable to join group session: "+
+			"The coordinator is loading and hence can't process requests (COORDINATOR_LOAD_IN_PROGRESS)\n")
+}
+
 // failingWriter is an output whose reader goes away after some bytes.
 type failingWriter struct {
 	left int
@@ -358,10 +372,8 @@ func TestFailingOutputIsAnError(t *testing.T) {
 	}
 }
 
-func TestConsumeFailsWhenNothingArrives(t *testing.T) {
-	c := newCluster(t)
-	c.topic("orders", 2)
-	c.write("orders", "0 k v", "1 k v")
+// failFetches answers every fetch with an error.
+func (c *cluster) failFetches(code *kerr.Error) {
 	c.fake.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
 		c.fake.KeepControl()
 		fetch := request.(*kmsg.FetchRequest)
@@ -370,16 +382,35 @@ func TestConsumeFailsWhenNothingArrives(t *testing.T) {
 			answer := kmsg.FetchResponseTopic{Topic: topic.Topic, TopicID: topic.TopicID}
 			for _, p := range topic.Partitions {
 				one := kmsg.NewFetchResponseTopicPartition()
-				one.Partition, one.ErrorCode = p.Partition, kerr.KafkaStorageError.Code
+				one.Partition, one.ErrorCode = p.Partition, code.Code
 				answer.Partitions = append(answer.Partitions, one)
 			}
 			response.Topics = append(response.Topics, answer)
 		}
 		return response, nil, true
 	})
+}
+
+func TestConsumeFailsWhenNothingArrives(t *testing.T) {
+	c := newCluster(t)
+	c.topic("orders", 2)
+	c.write("orders", "0 k v", "1 k v")
+	c.failFetches(kerr.KafkaStorageError)
 	expect(t, c.weir("consume", "orders", "--timeout", "600ms"), exitFailed, "",
 		"weir: nothing arrived for 600ms, though partition 0 of topic \"orders\" (at offset 0 of 1) has not been read to its end: "+
 			"Disk error when trying to access log file on the disk (KAFKA_STORAGE_ERROR)\n")
+}
+
+func TestConsumeFollowEndsWhenRefused(t *testing.T) {
+	c := newCluster(t)
+	c.topic("orders", 1)
+	c.failFetches(kerr.TopicAuthorizationFailed)
+	for _, args := range []string{"consume orders -f", "consume orders -f --group g"} {
+		got := c.weir(strings.Fields(args)...)
+		if got.code != exitFailed || !strings.Contains(got.err, "weir: partition 0 of topic \"orders\": Not authorized to access topics") {
+			t.Errorf("weir %s: %+v", args, got)
+		}
+	}
 }
 
 func TestConsumeUnknownPartition(t *testing.T) {

@@ -59,10 +59,7 @@ func (o *options) explain(err error) error {
 		}
 		return explained
 	}
-	var shards *kadm.ShardErrors
-	if errors.As(err, &shards) && len(shards.Errs) > 0 {
-		err = shards.Errs[0].Err
-	}
+	err = oneShard(err)
 	var usage *usageError
 	var dial *net.OpError
 	var dns *net.DNSError
@@ -79,6 +76,8 @@ func (o *options) explain(err error) error {
 		return fmt.Errorf("no answer from the cluster at %s within %s: --timeout waits longer", o.bootstrap, o.timeout)
 	case errors.As(err, &dial) && dial.Op == "dial":
 		return o.explainDial(dial)
+	case errors.Is(err, kgo.ErrRecordTimeout):
+		return fmt.Errorf("the cluster at %s did not take the records within %s: --timeout waits longer", o.bootstrap, o.timeout)
 	case errors.As(err, &eof):
 		return fmt.Errorf("the server at %s closed the connection: is it a Kafka broker, without TLS and SASL?", o.bootstrap)
 	case errors.As(err, &code):
@@ -87,6 +86,22 @@ func (o *options) explain(err error) error {
 		return fmt.Errorf("the server at %s does not speak Kafka's protocol: is it the right port, without TLS?", o.bootstrap)
 	}
 	return err
+}
+
+// oneShard gives the error of one broker, if several were asked.
+func oneShard(err error) error {
+	var shards *kadm.ShardErrors
+	if errors.As(err, &shards) && len(shards.Errs) > 0 {
+		return shards.Errs[0].Err
+	}
+	return err
+}
+
+// brokerCode gives the error code that a broker answered with; nil: the error is no answer.
+func brokerCode(err error) *kerr.Error {
+	var code *kerr.Error
+	errors.As(oneShard(err), &code)
+	return code
 }
 
 func (o *options) explainDial(dial *net.OpError) error {

@@ -74,6 +74,17 @@ orders 1 - 0 - ` + id + `
 	}
 }
 
+func TestGroupOfAnotherType(t *testing.T) {
+	c := newCluster(t)
+	c.fake.ControlKey(int16(kmsg.ListGroups), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		response := request.ResponseKind().(*kmsg.ListGroupsResponse)
+		response.Groups = []kmsg.ListGroupsResponseGroup{{Group: "jobs", GroupType: "Share", GroupState: "Empty"}}
+		return response, nil, true
+	})
+	expect(t, c.weir("group", "describe", "jobs"), exitFailed, "",
+		"weir: group \"jobs\": it is a share group; only classic and consumer groups have committed offsets to describe\n")
+}
+
 // describeMember answers the description of a consumer group as Kafka does; kfake leaves out the names of topics.
 func (c *cluster) describeMember(group, id, client, topic string, partitions ...int32) {
 	c.fake.ControlKey(int16(kmsg.ConsumerGroupDescribe), func(request kmsg.Request) (kmsg.Response, error, bool) {

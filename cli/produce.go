@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -192,8 +193,11 @@ func (p *produce) prepare(ctx context.Context, o *options, cmd *cobra.Command) (
 		case p.partition != anyPartition && int(p.partition) >= len(detail.Partitions):
 			return noPartition(p.topic, p.partition, len(detail.Partitions))
 		}
-		size = bytesMax(ctx, c, p.topic)
-		return nil
+		if err := reachable(ctx, c, p.topic); err != nil {
+			return err
+		}
+		size, err = bytesMax(ctx, c, p.topic)
+		return err
 	})
 	return size, err
 }
@@ -203,11 +207,21 @@ func noPartition(topic string, partition int32, partitions int) error {
 	return fmt.Errorf("topic %q has no partition %d: its partitions are 0 to %d", topic, partition, partitions-1)
 }
 
+// reachable makes sure that a leader of the topic's partitions answers, whatever it answers: producing would only time out.
+func reachable(ctx context.Context, c *client, topic string) error {
+	_, err := c.admin.ListEndOffsets(ctx, topic)
+	var shards *kadm.ShardErrors
+	if brokerCode(err) != nil || errors.As(err, &shards) && !shards.AllFailed {
+		return nil
+	}
+	return err
+}
+
 // bytesMax gives a topic's max.message.bytes. Not everybody who may write to a topic may read its configuration.
-func bytesMax(ctx context.Context, c *client, topic string) int {
+func bytesMax(ctx context.Context, c *client, topic string) (int, error) {
 	configs, err := c.admin.DescribeTopicConfigs(ctx, topic)
-	if err != nil {
-		return messageBytesDefault
+	if err != nil && brokerCode(err) == nil {
+		return 0, err
 	}
 	resource, _ := configs.On(topic, nil)
 	for _, config := range resource.Configs {
@@ -215,10 +229,10 @@ func bytesMax(ctx context.Context, c *client, topic string) int {
 			continue
 		}
 		if n, err := strconv.Atoi(config.MaybeValue()); err == nil && n > 0 {
-			return min(max(n, messageBytesMin), messageBytesMax)
+			return min(max(n, messageBytesMin), messageBytesMax), nil
 		}
 	}
-	return messageBytesDefault
+	return messageBytesDefault, nil
 }
 
 // noTopic says why nothing could be written: the cluster does not create topics by itself.

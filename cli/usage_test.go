@@ -3,8 +3,11 @@ package cli
 import (
 	"context"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestUsageErrors(t *testing.T) {
@@ -142,6 +145,35 @@ func TestServerThatIsNoBroker(t *testing.T) {
 				expect(t, got, exitFailed, "", test.want)
 			}
 		})
+	}
+}
+
+// A broker whose advertised address is wrong is the first thing that goes wrong with Kafka in a container.
+func TestAdvertisedAddressIsWrong(t *testing.T) {
+	c := newCluster(t)
+	wrong := closedPort(t)
+	_, portText, _ := net.SplitHostPort(wrong)
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.fake.ControlKey(int16(kmsg.Metadata), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		c.fake.KeepControl()
+		name := "orders"
+		p := kmsg.NewMetadataResponseTopicPartition()
+		p.Leader, p.Replicas, p.ISR = 7, []int32{7}, []int32{7}
+		response := request.ResponseKind().(*kmsg.MetadataResponse)
+		response.ControllerID = 7
+		response.Brokers = []kmsg.MetadataResponseBroker{{NodeID: 7, Host: "127.0.0.1", Port: int32(port)}}
+		response.Topics = []kmsg.MetadataResponseTopic{{Topic: &name, TopicID: [16]byte{1}, Partitions: []kmsg.MetadataResponseTopicPartition{p}}}
+		return response, nil, true
+	})
+	want := "weir: the cluster says that one of its brokers is at " + wrong + ", but no broker answers there: check its advertised.listeners\n"
+	for _, args := range []string{"consume orders", "produce orders", "topic create orders", "topic delete orders", "group list"} {
+		got := weir(context.Background(), strings.NewReader("x\n"), append(strings.Fields(args), "-b", c.seed, "--timeout", "1s")...)
+		if got.code != exitFailed || !strings.HasSuffix(got.err, want) {
+			t.Errorf("weir %s: %+v", args, got)
+		}
 	}
 }
 
