@@ -2,35 +2,62 @@ package vfs
 
 import (
 	"io"
+	"path"
 	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // Op is one operation on a file system.
 type Op struct {
 	Kind string // create, open, read, write, truncate, sync, syncall, syncdir, rename, remove, list, size, mkdir, lock
 	Name string
-	N    int // counted from 1 over all operations
+	To   string // of a rename: the new name
+	N    int    // counted from 1 over all operations
 }
 
-// Fault makes matching operations fail.
+// Fault changes what matching operations do: they fail, or only wait.
 type Fault struct {
 	Kind  string // as in Op; "": all
-	Name  string // a part of the path; "": all
+	Name  string // a part of the path, or a pattern for all of it or for its last part (path.Match); "": all
 	After int    // how many matching operations pass first
-	Times int    // how many fail then; 0: all
-	Err   error
-	Write int // of a failing write, so many bytes are written all the same
+	Times int    // how many are hit then; 0: all
+	Err   error  // nil: EIO, unless there is a Before
+	Write int    // of a failing write, so many bytes are written all the same
+	// Before is called before the operation, outside all locks: it may block. Without an Err the operation is then done.
+	Before func(Op)
 }
 
-// Faults passes operations on to a file system and makes some of them fail.
+func (f *Fault) matches(op Op) bool {
+	return (f.Kind == "" || f.Kind == op.Kind) && (matchName(f.Name, op.Name) || op.To != "" && matchName(f.Name, op.To))
+}
+
+func matchName(pattern, name string) bool {
+	if strings.Contains(name, pattern) {
+		return true
+	}
+	whole, _ := path.Match(pattern, name)
+	last, _ := path.Match(pattern, path.Base(name))
+	return whole || last
+}
+
+// error is what a hit operation answers; nil: it is done.
+func (f *Fault) error() error {
+	switch {
+	case f == nil:
+		return nil
+	case f.Err == nil && f.Before == nil:
+		return syscall.EIO
+	}
+	return f.Err
+}
+
+// Faults passes operations on to a file system, counts them, and makes some of them fail.
 type Faults struct {
 	base FS
 
 	mu     sync.Mutex
-	faults []*Fault
+	faults []*Fault // their After and Times count down
 	ops    int
 	room   int64 // bytes that may still be written; negative: no limit
 	onOp   func(Op)
@@ -39,7 +66,7 @@ type Faults struct {
 // NewFaults wraps a file system. Nothing fails until Inject or Limit.
 func NewFaults(base FS) *Faults { return &Faults{base: base, room: -1} }
 
-// Inject adds a fault.
+// Inject adds a fault. An operation that several match is hit by the first that is due.
 func (f *Faults) Inject(fault Fault) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,7 +87,7 @@ func (f *Faults) Limit(bytes int64) {
 	f.room = bytes
 }
 
-// OnOp calls a function after each operation.
+// OnOp calls a function after each operation, also after those that failed.
 func (f *Faults) OnOp(call func(Op)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,29 +101,37 @@ func (f *Faults) Ops() int {
 	return f.ops
 }
 
-// before counts an operation and gives the fault that hits it.
-func (f *Faults) before(kind, name string) (Op, *Fault) {
+// before counts an operation and gives the fault that hits it, if any.
+func (f *Faults) before(op *Op) *Fault {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.ops++
-	op := Op{kind, name, f.ops}
+	op.N = f.ops
+	hit := f.hit(*op)
+	f.mu.Unlock()
+	if hit != nil && hit.Before != nil {
+		hit.Before(*op)
+	}
+	return hit
+}
+
+// hit finds the fault that is due for an operation. Under mu.
+func (f *Faults) hit(op Op) *Fault {
 	for i, fault := range f.faults {
-		if fault.Kind != "" && fault.Kind != kind || !strings.Contains(name, fault.Name) {
+		if !fault.matches(op) {
 			continue
 		}
 		if fault.After > 0 {
 			fault.After--
 			continue
 		}
-		hit := *fault
 		if fault.Times > 0 {
 			if fault.Times--; fault.Times == 0 {
 				f.faults = append(f.faults[:i:i], f.faults[i+1:]...)
 			}
 		}
-		return op, &hit
+		return fault
 	}
-	return op, nil
+	return nil
 }
 
 func (f *Faults) after(op Op) {
@@ -108,19 +143,18 @@ func (f *Faults) after(op Op) {
 	}
 }
 
-func (f *Faults) do(kind, name string, call func() error) error {
-	op, hit := f.before(kind, name)
-	if hit != nil {
-		return hit.Err
+func (f *Faults) do(op Op, call func() error) error {
+	err := f.before(&op).error()
+	if err == nil {
+		err = call()
 	}
-	err := call()
 	f.after(op)
 	return err
 }
 
 func (f *Faults) file(kind, name string, open func(string) (File, error)) (File, error) {
 	var file File
-	err := f.do(kind, name, func() (err error) {
+	err := f.do(Op{Kind: kind, Name: name}, func() (err error) {
 		file, err = open(name)
 		return err
 	})
@@ -143,105 +177,59 @@ func (f *Faults) OpenReadWrite(name string) (File, error) {
 
 // Remove implements FS.
 func (f *Faults) Remove(name string) error {
-	return f.do("remove", name, func() error { return f.base.Remove(name) })
+	return f.do(Op{Kind: "remove", Name: name}, func() error { return f.base.Remove(name) })
 }
 
 // RemoveAll implements FS.
 func (f *Faults) RemoveAll(dir string) error {
-	return f.do("remove", dir, func() error { return f.base.RemoveAll(dir) })
+	return f.do(Op{Kind: "remove", Name: dir}, func() error { return f.base.RemoveAll(dir) })
 }
 
 // Rename implements FS.
 func (f *Faults) Rename(from, to string) error {
-	return f.do("rename", from, func() error { return f.base.Rename(from, to) })
+	return f.do(Op{Kind: "rename", Name: from, To: to}, func() error { return f.base.Rename(from, to) })
 }
 
 // MkdirAll implements FS.
 func (f *Faults) MkdirAll(dir string) error {
-	return f.do("mkdir", dir, func() error { return f.base.MkdirAll(dir) })
+	return f.do(Op{Kind: "mkdir", Name: dir}, func() error { return f.base.MkdirAll(dir) })
 }
 
 // List implements FS.
 func (f *Faults) List(dir string) (names []string, err error) {
-	err = f.do("list", dir, func() error { names, err = f.base.List(dir); return err })
+	err = f.do(Op{Kind: "list", Name: dir}, func() error { names, err = f.base.List(dir); return err })
 	return names, err
 }
 
 // Size implements FS.
 func (f *Faults) Size(name string) (size int64, err error) {
-	err = f.do("size", name, func() error { size, err = f.base.Size(name); return err })
+	err = f.do(Op{Kind: "size", Name: name}, func() error { size, err = f.base.Size(name); return err })
 	return size, err
 }
 
 // SyncDir implements FS.
 func (f *Faults) SyncDir(dir string) error {
-	return f.do("syncdir", dir, func() error { return f.base.SyncDir(dir) })
+	return f.do(Op{Kind: "syncdir", Name: dir}, func() error { return f.base.SyncDir(dir) })
 }
 
 // SyncAll implements FS.
 func (f *Faults) SyncAll(dir string) error {
-	return f.do("syncall", dir, func() error { return f.base.SyncAll(dir) })
+	return f.do(Op{Kind: "syncall", Name: dir}, func() error { return f.base.SyncAll(dir) })
 }
 
 // Lock implements FS.
 func (f *Faults) Lock(name string) (c io.Closer, err error) {
-	err = f.do("lock", name, func() error { c, err = f.base.Lock(name); return err })
+	err = f.do(Op{Kind: "lock", Name: name}, func() error { c, err = f.base.Lock(name); return err })
 	return c, err
 }
 
-// Space implements FS.
-func (f *Faults) Space(dir string) (total, free int64, err error) { return f.base.Space(dir) }
-
-type faultFile struct {
-	File
-	f    *Faults
-	name string
-}
-
-func (x *faultFile) ReadAt(b []byte, at int64) (n int, err error) {
-	op, hit := x.f.before("read", x.name)
-	if hit != nil {
-		return 0, hit.Err
-	}
-	n, err = x.File.ReadAt(b, at)
-	x.f.after(op)
-	return n, err
-}
-
-func (x *faultFile) WriteAt(b []byte, at int64) (int, error) {
-	op, hit := x.f.before("write", x.name)
-	if hit != nil {
-		n := 0
-		if part := min(hit.Write, len(b)); part > 0 {
-			n, _ = x.File.WriteAt(b[:part], at)
-		}
-		return n, hit.Err
-	}
-	room := x.f.take(int64(len(b)))
-	n, err := x.File.WriteAt(b[:room], at)
-	if err == nil && room < int64(len(b)) {
-		err = unix.ENOSPC
-	}
-	x.f.after(op)
-	return n, err
-}
-
-// take gives how many of the bytes still fit on the disk.
-func (f *Faults) take(bytes int64) int64 {
+// Space implements FS. With a limit there is no more free than the limit leaves.
+func (f *Faults) Space(dir string) (total, free int64, err error) {
+	total, free, err = f.base.Space(dir)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.room < 0 {
-		return bytes
+	if f.room >= 0 {
+		free = min(free, f.room)
 	}
-	got := min(bytes, f.room)
-	f.room -= got
-	return got
-}
-
-func (x *faultFile) Truncate(size int64) error {
-	return x.f.do("truncate", x.name, func() error { return x.File.Truncate(size) })
-}
-
-func (x *faultFile) Sync() error {
-	return x.f.do("sync", x.name, x.File.Sync)
+	return total, free, err
 }

@@ -4,7 +4,16 @@ import (
 	"errors"
 	"io"
 	"path"
+	"syscall"
 )
+
+// ErrLocked is answered by Lock when another process holds the lock.
+var ErrLocked = errors.New("locked by another process")
+
+// IsNoSpace tells whether an error says that the disk, or the quota on it, is full.
+func IsNoSpace(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
 
 // ReadFile reads a whole file.
 func ReadFile(fs FS, name string) ([]byte, error) {
@@ -24,7 +33,8 @@ func ReadFile(fs FS, name string) ([]byte, error) {
 	return b[:n], errors.Join(err, f.Close())
 }
 
-// WriteFileAtomic replaces a file in one durable step: after a crash there is the old content or the new.
+// WriteFileAtomic replaces a file in one durable step: after a crash there is the old content or the new. On the way the
+// new content is in name + ".tmp", so a file has one writer at a time.
 func WriteFileAtomic(fs FS, name string, data []byte) error {
 	tmp := name + ".tmp"
 	f, err := fs.Create(tmp)
@@ -34,11 +44,11 @@ func WriteFileAtomic(fs FS, name string, data []byte) error {
 	if _, err = f.WriteAt(data, 0); err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, fs.Remove(tmp))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = fs.Rename(tmp, name)
 	}
-	if err := fs.Rename(tmp, name); err != nil {
-		return err
+	if err != nil {
+		return errors.Join(err, fs.Remove(tmp))
 	}
 	return fs.SyncDir(path.Dir(name))
 }

@@ -1,0 +1,15 @@
+package vfs
+
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+func (*osFS) Space(dir string) (total, free int64, err error) {
+	var st unix.Statvfs_t
+	if err := retry(func() error { return unix.Statvfs(dir, &st) }); err != nil {
+		return 0, 0, &os.PathError{Op: "statvfs", Path: dir, Err: err}
+	}
+	return int64(st.Blocks) * int64(st.Frsize), int64(st.Bavail) * int64(st.Frsize), nil
+}
