@@ -10,7 +10,7 @@ import (
 )
 
 // direct is the size from which on a batch is written as it is, instead of being gathered with its neighbours.
-const direct = 64 << 10
+const direct = 16 << 10
 
 // Append writes entries at the end. Indexes must follow each other and the last one; a batch must carry the log end offset
 // as its base and the term as its epoch. They are durable when what TakeDirty gives was synced.
@@ -44,17 +44,17 @@ func (l *Log) appendSome(entries []Entry) (int, error) {
 	}
 	defer s.release()
 	p := pendingAppend{log: l, at: s.size, end: l.end, first: s.firstTime, newest: s.maxTime, index: l.lastIndex, term: l.lastTerm}
-	buf := l.staging[:0]
+	buf, gathered := l.staging[:0], true
 	n := 0
 	for n < len(entries) {
 		e := entries[n]
-		if n > 0 && (l.mustRollAt(s, p.at, p.end, e, cfg) || len(buf)+len(e.Data) > 4*direct) {
+		if n > 0 && (l.mustRollAt(s, p.at, p.end, e, cfg) || len(buf)+len(e.Data) > 8*direct) {
 			break
 		}
 		if e.Kind == Batch && len(e.Data) >= direct {
 			if n == 0 {
 				p.add(e, int64(len(e.Data)))
-				buf = e.Data
+				buf, gathered = e.Data, false
 				n++
 			}
 			break
@@ -71,7 +71,7 @@ func (l *Log) appendSome(entries []Entry) (int, error) {
 	if err := writeAt(file, buf, s.size); err != nil {
 		return 0, errors.Join(err, file.Truncate(s.size))
 	}
-	if len(buf) < direct {
+	if gathered {
 		l.staging = buf[:0]
 	}
 	l.commit(s, &p, cfg)

@@ -342,6 +342,7 @@ func (l *Log) scanSegment(r *Recovery) (*CorruptError, error) {
 		}
 		l.take(s, f, b)
 		r.Scanned += f.size
+		l.dirty.addFile(file)
 	}
 }
 

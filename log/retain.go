@@ -123,7 +123,7 @@ func (l *Log) TruncateSuffix(lastIndex uint64) error {
 	if err := l.cutActive(to, lastIndex); err != nil {
 		return err
 	}
-	if err := l.syncDirty(); err != nil {
+	if err := l.Sync(); err != nil {
 		return err
 	}
 	return l.rebuildState()
@@ -133,7 +133,8 @@ func (l *Log) forgetDirty(s *segment) {
 	l.dirty.Files = slices.DeleteFunc(l.dirty.Files, func(f vfs.File) bool { return f == s.file })
 }
 
-func (l *Log) syncDirty() error {
+// Sync makes everything appended so far durable.
+func (l *Log) Sync() error {
 	for _, f := range l.dirty.Files {
 		if err := f.Sync(); err != nil {
 			return err

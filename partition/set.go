@@ -83,6 +83,11 @@ func (s *Set) Open(topic string, id cluster.UUID, number int32, replicas []int32
 	if text := recovery.String(); text != "" {
 		s.cfg.Logger.Info("recovered a log", "partition", p.String(), "what", text)
 	}
+	if recovery.Scanned > 0 && !cfg.Relaxed() { // it counts as committed below, so it must be on disk and not only in memory
+		if err := l.Sync(); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
 	p.log = l
 	voters := make([]replication.NodeID, len(replicas))
 	for i, r := range replicas {

@@ -47,7 +47,7 @@ func init() {
 		{kmsg.SyncGroup, 0, 5, 0, on((*Broker).syncGroup)},
 		{kmsg.DescribeGroups, 0, 6, 0, on((*Broker).describeGroups)},
 		{kmsg.ListGroups, 0, 5, 0, on((*Broker).listGroups)},
-		{kmsg.ApiVersions, 0, 4, 0, on((*Broker).apiVersions)},
+		{kmsg.ApiVersions, 0, 5, 0, on((*Broker).apiVersions)},
 		{kmsg.CreateTopics, 2, 7, 2, on((*Broker).createTopics)},
 		{kmsg.DeleteTopics, 1, 6, 1, on((*Broker).deleteTopics)},
 		{kmsg.InitProducerID, 0, 5, 0, on((*Broker).initProducerID)},

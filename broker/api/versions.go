@@ -7,12 +7,17 @@ import (
 	"github.com/weir/weir/broker/server"
 )
 
-// apiVersions answers ApiVersions 0–4 from the table. A version that is not known never gets here: the server answers it
+// apiVersions answers ApiVersions 0–5 from the table. A version that is not known never gets here: the server answers it
 // in version 0, so that every client can read it (KIP-511).
 func (b *Broker) apiVersions(r *server.Request, req *kmsg.ApiVersionsRequest) {
 	resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
 	if req.Version >= 3 && !(validSoftware(req.ClientSoftwareName) && validSoftware(req.ClientSoftwareVersion)) {
 		resp.ErrorCode = kerr.InvalidRequest.Code
+		r.Reply(resp)
+		return
+	}
+	if req.Version >= 5 && (req.ClusterID != nil && *req.ClusterID != b.ClusterID || req.NodeID >= 0 && req.NodeID != b.Self) {
+		resp.ErrorCode = kerr.RebootstrapRequired.Code // the client means another broker that had this address (KIP-1242)
 		r.Reply(resp)
 		return
 	}
