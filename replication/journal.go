@@ -1,12 +1,14 @@
 package replication
 
 import (
-	"encoding/binary"
+	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"sync"
 
 	"github.com/weir/weir/internal/vfs"
@@ -20,6 +22,10 @@ type GroupID struct {
 
 func (g GroupID) String() string { return fmt.Sprintf("%x-%d", g.Topic, g.Partition) }
 
+func (g GroupID) compare(other GroupID) int {
+	return cmp.Or(bytes.Compare(g.Topic[:], other.Topic[:]), cmp.Compare(g.Partition, other.Partition))
+}
+
 // HardState is what raft must not forget. Term and vote are durable before they count; Commit is a hint.
 type HardState struct{ Term, Vote, Commit uint64 }
 
@@ -30,132 +36,76 @@ type Update struct {
 	gone  bool
 }
 
+// DamageError says that the voter journal is not what was written, so that a vote may be missing. A forgotten vote could
+// make two leaders, so nothing is guessed.
+type DamageError struct {
+	File   string
+	Pos    int64 // byte position in the file
+	Reason string
+}
+
+func (e *DamageError) Error() string {
+	return fmt.Sprintf("%s is damaged at byte %d: %s. A vote may be missing, so this node must not vote: "+
+		"restore the data directory from a backup, or replace this node with a new one", e.File, e.Pos, e.Reason)
+}
+
 // Journal keeps the hard states of all groups of a data directory in one file, so that many elections are one write and
-// one sync. The file begins with "WVOT" and a version uint8 = 1. Then frames, big-endian, each synced before the next:
+// one sync. Its layout is in journal_format.go.
 //
-//	crc uint32 (CRC32C of the rest of the frame), count uint32, and count times:
-//	  kind uint8 (1: state, 2: group gone), topic id 16 bytes, partition int32, term uint64, vote uint64, commit uint64
-//
-// The last state of a group counts. A damaged frame at the end was not yet durable and is dropped; one that whole frames
-// follow is an error, because a forgotten vote could make two leaders.
+// Each commit is an append and a sync. The file is made anew, with one update a group, when most of it is outdated, and
+// when it is opened: what an earlier process read back from a failed sync may not be on the disk.
 type Journal struct {
 	fs   vfs.FS
 	name string
 
 	mu     sync.Mutex
-	file   vfs.File
 	states map[GroupID]HardState
+	file   vfs.File
 	size   int64 // of the file
 	count  int   // updates in the file
+	// rewriteAt is the number of updates from which on the file is worth rewriting, if most of them are outdated. It is
+	// rewriteMin, and more after a full disk was in the way.
+	rewriteAt, rewriteMin int
+	// failed is why the file can no longer be trusted: what a failed sync left out cannot be synced again.
+	failed error
+	buf    []byte
 }
 
 const (
-	journalName   = "votes.journal"
-	journalHeader = 5
-	frameHeader   = 8
-	updateSize    = 45
-	kindState     = 1
-	kindGone      = 2
-	// rewriteMin is the number of updates below which the file is not worth rewriting.
+	journalName = "votes.journal"
+	// rewriteMin is the number of updates below which the file is not worth rewriting: 0.9 MB.
 	rewriteMin = 20_000
+	// rewriteFactor is how many times as many updates as groups make the file worth rewriting.
+	rewriteFactor = 4
 )
 
-var (
-	journalMagic = []byte{'W', 'V', 'O', 'T', 1}
-	castagnoli   = crc32.MakeTable(crc32.Castagnoli)
-)
-
-// OpenJournal reads the journal of a data directory, or begins one.
+// OpenJournal reads the journal of a data directory, or begins one. A *DamageError means that votes may be missing.
 func OpenJournal(fsys vfs.FS, dir string) (*Journal, error) {
-	j := &Journal{fs: fsys, name: path.Join(dir, journalName), states: map[GroupID]HardState{}}
+	j := &Journal{fs: fsys, name: path.Join(dir, journalName), states: map[GroupID]HardState{}, rewriteMin: rewriteMin}
 	b, err := vfs.ReadFile(fsys, j.name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return j, j.rewrite()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return opened(j, j.rewrite())
+	case err != nil:
+		return nil, err
 	}
+	end, err := j.load(b)
 	if err != nil {
 		return nil, err
 	}
-	if err := j.load(b); err != nil {
+	err = j.rewrite()
+	if vfs.IsNoSpace(err) && j.failed == nil {
+		// On a full disk the old file has to do: a node that did not start could not free space.
+		err = j.reuse(end)
+	}
+	return opened(j, err)
+}
+
+func opened(j *Journal, err error) (*Journal, error) {
+	if err != nil {
 		return nil, err
 	}
-	// Beginning anew drops what was cut off, and what is outdated.
-	return j, j.rewrite()
-}
-
-func (j *Journal) load(b []byte) error {
-	if len(b) < journalHeader || string(b[:4]) != string(journalMagic[:4]) {
-		return fmt.Errorf("%s is damaged at byte 0: it is not a voter journal; restore it, or remove this node's data directory if other nodes have the data", j.name)
-	}
-	if b[4] != journalMagic[4] {
-		return fmt.Errorf("%s has format %d, and this version knows %d: start the node with the version that wrote it", j.name, b[4], journalMagic[4])
-	}
-	for pos := journalHeader; pos < len(b); {
-		updates, size := parseFrame(b[pos:])
-		if size == 0 {
-			for at := pos + 1; at < len(b); at++ {
-				if _, size := parseFrame(b[at:]); size > 0 {
-					return fmt.Errorf("%s is damaged at byte %d and whole again at %d: a vote may be missing, so this node must not vote; restore the file from a backup", j.name, pos, at)
-				}
-			}
-			return nil
-		}
-		for _, u := range updates {
-			j.note(u)
-		}
-		pos += size
-	}
-	return nil
-}
-
-func (j *Journal) note(u Update) {
-	if u.gone {
-		delete(j.states, u.ID)
-	} else {
-		j.states[u.ID] = u.State
-	}
-}
-
-// parseFrame reads the frame at the start of b. Size 0: there is no whole one.
-func parseFrame(b []byte) (updates []Update, size int) {
-	be := binary.BigEndian
-	if len(b) < frameHeader {
-		return nil, 0
-	}
-	count := int(be.Uint32(b[4:]))
-	if count == 0 || count > (len(b)-frameHeader)/updateSize {
-		return nil, 0
-	}
-	size = frameHeader + count*updateSize
-	if crc32.Checksum(b[4:size], castagnoli) != be.Uint32(b) {
-		return nil, 0
-	}
-	for b = b[frameHeader:size]; len(b) > 0; b = b[updateSize:] {
-		u := Update{gone: b[0] == kindGone}
-		copy(u.ID.Topic[:], b[1:17])
-		u.ID.Partition = int32(be.Uint32(b[17:]))
-		u.State = HardState{be.Uint64(b[21:]), be.Uint64(b[29:]), be.Uint64(b[37:])}
-		updates = append(updates, u)
-	}
-	return updates, size
-}
-
-func appendFrame(b []byte, updates []Update) []byte {
-	be, at := binary.BigEndian, len(b)
-	b = be.AppendUint32(append(b, 0, 0, 0, 0), uint32(len(updates)))
-	for _, u := range updates {
-		kind := byte(kindState)
-		if u.gone {
-			kind = kindGone
-		}
-		b = append(b, kind)
-		b = append(b, u.ID.Topic[:]...)
-		b = be.AppendUint32(b, uint32(u.ID.Partition))
-		b = be.AppendUint64(b, u.State.Term)
-		b = be.AppendUint64(b, u.State.Vote)
-		b = be.AppendUint64(b, u.State.Commit)
-	}
-	be.PutUint32(b[at:], crc32.Checksum(b[at+4:], castagnoli))
-	return b
+	return j, nil
 }
 
 // Get gives a group's state.
@@ -166,52 +116,155 @@ func (j *Journal) Get(id GroupID) (HardState, bool) {
 	return s, ok
 }
 
-// Commit makes new states of groups durable.
+// Each calls f for every group, in the order of their ids.
+func (j *Journal) Each(f func(GroupID, HardState)) {
+	j.mu.Lock()
+	all := j.snapshot()
+	j.mu.Unlock()
+	for _, u := range all {
+		f(u.ID, u.State)
+	}
+}
+
+// Commit makes new states of groups durable, all in one write and one sync. After a failed write nothing has changed, and it
+// may be tried again. A failed sync is final: all later commits fail. Once the commit is durable, rewriting the file may
+// still fail; that the disk is full for it is no error.
 func (j *Journal) Commit(updates []Update) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	b := appendFrame(nil, updates)
-	if _, err := j.file.WriteAt(b, j.size); err != nil {
-		return errors.Join(err, j.file.Truncate(j.size))
+	if j.failed != nil {
+		return j.failed
 	}
-	if err := j.file.Sync(); err != nil {
+	if len(updates) == 0 {
+		return nil
+	}
+	j.check(updates)
+	j.buf = appendFrame(j.buf[:0], updates)
+	if _, err := j.file.WriteAt(j.buf, j.size); err != nil {
+		if cut := j.file.Truncate(j.size); cut != nil {
+			return errors.Join(err, j.fail(cut))
+		}
 		return err
 	}
-	j.size += int64(len(b))
+	if err := j.file.Sync(); err != nil {
+		return j.fail(err)
+	}
+	j.size += int64(len(j.buf))
 	j.count += len(updates)
 	for _, u := range updates {
 		j.note(u)
 	}
-	if j.count > rewriteMin && j.count > 4*len(j.states) {
-		return j.rewrite()
+	if err := j.seal(); err != nil {
+		return j.fail(err)
 	}
-	return nil
+	return j.compact()
+}
+
+// seal notes in the header how much is durable. A disk too full for that is no harm: the header then knows less.
+func (j *Journal) seal() error {
+	_, err := j.file.WriteAt(header(j.size), 0)
+	if vfs.IsNoSpace(err) {
+		return nil
+	}
+	return err
+}
+
+// check panics when a group would take back its word.
+func (j *Journal) check(updates []Update) {
+	for _, u := range updates {
+		old := j.states[u.ID]
+		if !u.gone && (u.State.Term < old.Term || u.State.Term == old.Term && old.Vote != 0 && u.State.Vote != old.Vote) {
+			panic(fmt.Sprintf("BUG: raft group %v goes from %+v to %+v", u.ID, old, u.State))
+		}
+	}
+}
+
+func (j *Journal) note(u Update) {
+	if u.gone {
+		delete(j.states, u.ID)
+	} else {
+		j.states[u.ID] = u.State
+	}
+}
+
+func (j *Journal) fail(err error) error {
+	j.failed = fmt.Errorf("%s cannot be trusted any more: %w", j.name, err)
+	return j.failed
 }
 
 // Remove forgets a group, durably.
 func (j *Journal) Remove(id GroupID) error { return j.Commit([]Update{{ID: id, gone: true}}) }
 
-// rewrite makes the file anew with one update a group, durably. Under mu, or before anyone else has the journal.
-func (j *Journal) rewrite() error {
-	b := append([]byte(nil), journalMagic...)
-	updates := make([]Update, 0, len(j.states))
-	for id, s := range j.states {
-		updates = append(updates, Update{ID: id, State: s})
+// compact makes the file anew when most of it is outdated. Under mu.
+func (j *Journal) compact() error {
+	if j.count < j.rewriteAt || j.count < rewriteFactor*len(j.states) {
+		return nil
 	}
+	err := j.rewrite()
+	if vfs.IsNoSpace(err) && j.failed == nil {
+		j.rewriteAt = 2 * j.count // until then the file may grow
+		return nil
+	}
+	return err
+}
+
+// snapshot gives one update for each group, in the order of their ids. Under mu.
+func (j *Journal) snapshot() []Update {
+	all := make([]Update, 0, len(j.states))
+	for _, id := range slices.SortedFunc(maps.Keys(j.states), GroupID.compare) {
+		all = append(all, Update{ID: id, State: j.states[id]})
+	}
+	return all
+}
+
+// rewrite makes the file anew with one update a group, durably. Unless the journal failed, an error leaves the old file in
+// use. Under mu, or before anyone else has the journal.
+func (j *Journal) rewrite() error {
+	b := make([]byte, headerSize)
+	updates := j.snapshot()
 	if len(updates) > 0 {
 		b = appendFrame(b, updates)
 	}
-	if err := vfs.WriteFileAtomic(j.fs, j.name, b); err != nil {
+	copy(b, header(int64(len(b))))
+	tmp := j.name + ".tmp"
+	f, err := j.fs.Create(tmp)
+	if err != nil {
 		return err
 	}
+	if _, err = f.WriteAt(b, 0); err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return errors.Join(err, f.Close(), j.fs.Remove(tmp))
+	}
+	if err = j.fs.Rename(tmp, j.name); err == nil {
+		err = j.fs.SyncDir(path.Dir(j.name))
+	}
+	if err != nil { // a crash may leave either file
+		return errors.Join(j.fail(err), f.Close())
+	}
+	if j.file != nil {
+		_ = j.file.Close() // nobody needs the old file
+	}
+	j.file, j.size, j.count, j.rewriteAt = f, int64(len(b)), len(updates), j.rewriteMin
+	return nil
+}
+
+// reuse goes on with the old file, without what follows its last whole frame.
+func (j *Journal) reuse(end int64) error {
 	f, err := j.fs.OpenReadWrite(j.name)
 	if err != nil {
 		return err
 	}
-	old := j.file
-	j.file, j.size, j.count = f, int64(len(b)), len(j.states)
-	if old != nil {
-		return old.Close()
+	j.file, j.size, j.rewriteAt = f, end, max(j.rewriteMin, 2*j.count)
+	if err = f.Truncate(end); err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		err = j.seal()
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
 	}
 	return nil
 }
@@ -220,5 +273,9 @@ func (j *Journal) rewrite() error {
 func (j *Journal) Close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.file.Close()
+	var err error
+	if j.failed == nil {
+		err = j.file.Sync() // the header
+	}
+	return errors.Join(err, j.file.Close())
 }

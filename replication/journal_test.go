@@ -1,107 +1,502 @@
 package replication
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"hash/crc32"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/weir/weir/internal/vfs"
 )
 
-func group(n int) GroupID { return GroupID{Partition: int32(n)} }
+const journalFile = "d/" + journalName
 
-// TestJournalCrash crashes after every operation: what was synced is there, and nothing that was never written.
-func TestJournalCrash(t *testing.T) {
-	base := vfs.NewMem()
-	if err := errors.Join(base.MkdirAll("d"), base.SyncDir(".")); err != nil {
+var errInjected = errors.New("injected")
+
+type states = map[GroupID]HardState
+
+func group(n int) GroupID { return GroupID{Topic: [16]byte{byte(n >> 8)}, Partition: int32(n)} }
+
+// vote is an update of a group to a term and a vote that follows from it.
+func vote(n int, term uint64) Update {
+	return Update{ID: group(n), State: HardState{Term: term, Vote: 1 + term%3, Commit: term * 10}}
+}
+
+// newDataDir makes a file system with a durable folder d.
+func newDataDir(t rapid.TB) *vfs.Mem {
+	t.Helper()
+	fs := vfs.NewMem()
+	if err := errors.Join(fs.MkdirAll("d"), fs.SyncDir(".")); err != nil {
 		t.Fatal(err)
 	}
-	fs := vfs.NewFaults(base)
-	durable, written := map[GroupID]HardState{}, map[GroupID]uint64{}
-	rng := rand.New(rand.NewPCG(3, 4))
-	fs.OnOp(func(op vfs.Op) {
-		for n := range 4 {
-			clone := base.Clone()
-			if n > 0 {
-				clone = base.CrashClone(rng)
-			}
-			j, err := OpenJournal(clone, "d")
-			if err != nil {
-				t.Fatalf("after %v: %v", op, err)
-			}
-			for id, want := range durable {
-				got, ok := j.Get(id)
-				if !ok || got.Term < want.Term || got.Term > written[id] {
-					t.Fatalf("after %v: group %v has %+v, durable was %+v", op, id, got, want)
-				}
-			}
-		}
-	})
+	return fs
+}
+
+func openJournal(t rapid.TB, fs vfs.FS) *Journal {
+	t.Helper()
 	j, err := OpenJournal(fs, "d")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for term := uint64(1); term < 40; term++ {
-		var updates []Update
-		for g := range 3 {
-			written[group(g)] = term
-			updates = append(updates, Update{ID: group(g), State: HardState{Term: term, Vote: 1}})
-		}
-		if err := j.Commit(updates); err != nil {
-			t.Fatal(err)
-		}
-		for _, u := range updates {
-			durable[u.ID] = u.State
+	return j
+}
+
+func commit(t rapid.TB, j *Journal, updates ...Update) {
+	t.Helper()
+	if err := j.Commit(updates); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// content gives what a journal holds.
+func content(j *Journal) states {
+	out := states{}
+	j.Each(func(id GroupID, s HardState) { out[id] = s })
+	return out
+}
+
+// overwrite writes into the journal's file, past the journal.
+func overwrite(t rapid.TB, fs vfs.FS, b []byte, at int64) {
+	t.Helper()
+	f, err := fs.OpenReadWrite(journalFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(b, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fileOf(t rapid.TB, fs vfs.FS) []byte {
+	t.Helper()
+	b, err := vfs.ReadFile(fs, journalFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestJournalKeeps(t *testing.T) {
+	fs := newDataDir(t)
+	j := openJournal(t, fs)
+	if _, ok := j.Get(group(1)); ok {
+		t.Error("an empty journal knows a group")
+	}
+	commit(t, j, vote(1, 1), vote(2, 5), vote(300, 1))
+	commit(t, j, vote(1, 2))
+	commit(t, j)
+	if err := j.Remove(group(2)); err != nil {
+		t.Fatal(err)
+	}
+	want := states{group(1): vote(1, 2).State, group(300): vote(300, 1).State}
+	if diff := cmp.Diff(want, content(j)); diff != "" {
+		t.Error(diff)
+	}
+	if s, ok := j.Get(group(1)); !ok || s != (HardState{Term: 2, Vote: 3, Commit: 20}) {
+		t.Errorf("group 1 has %+v", s)
+	}
+	var order []GroupID
+	j.Each(func(id GroupID, _ HardState) { order = append(order, id) })
+	if !slices.Equal(order, []GroupID{group(1), group(300)}) {
+		t.Errorf("the order is %v", order)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Commit([]Update{vote(1, 3)}); err == nil {
+		t.Error("a closed journal takes votes")
+	}
+	for range 2 {
+		if diff := cmp.Diff(want, content(openJournal(t, fs))); diff != "" {
+			t.Error(diff)
 		}
 	}
 }
 
-func TestJournalDamage(t *testing.T) {
-	fs := vfs.NewMem()
-	if err := fs.MkdirAll("d"); err != nil {
-		t.Fatal(err)
-	}
-	j, err := OpenJournal(fs, "d")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for g := range 5 {
-		if err := j.Commit([]Update{{ID: group(g), State: HardState{Term: 7, Vote: 2, Commit: 9}}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := j.Remove(group(3)); err != nil {
-		t.Fatal(err)
-	}
-	size, _ := fs.Size("d/" + journalName)
-	for at := range size {
-		clone := fs.Clone()
-		f, _ := clone.OpenReadWrite("d/" + journalName)
-		var b [1]byte
-		_, _ = f.ReadAt(b[:], at)
-		b[0] ^= 1
-		_, _ = f.WriteAt(b[:], at)
-		got, err := OpenJournal(clone, "d")
-		last := at >= size-updateSize-frameHeader
-		switch {
-		case !last && err == nil:
-			t.Fatalf("damage at byte %d is not noticed", at)
-		case !last && !strings.Contains(err.Error(), journalName):
-			t.Fatalf("the error does not name the file: %v", err)
-		case last && err != nil:
-			t.Fatalf("a cut-off end is refused: %v", err)
-		case last:
-			if s, ok := got.Get(group(4)); !ok || s != (HardState{7, 2, 9}) {
-				t.Fatalf("group 4 has %+v", s)
+// TestJournalCrash crashes after every operation of a life with rewrites: each commit is there as a whole or, unless it was
+// answered, not at all. So it is after crashes while the journal is opened.
+func TestJournalCrash(t *testing.T) {
+	base := newDataDir(t)
+	fs := vfs.NewFaults(base)
+	rng := rand.New(rand.NewPCG(3, 4))
+	durable, next := states{}, states{}
+	count, older, newer := 0, 0, 0
+	fs.OnOp(func(op vfs.Op) {
+		check := func(clone *vfs.Mem) {
+			count++
+			switch got := content(openJournal(t, clone)); {
+			case maps.Equal(got, durable):
+				older++
+			case maps.Equal(got, next):
+				newer++
+			default:
+				t.Fatalf("after %v: %v, durable was %v", op, got, durable)
 			}
 		}
+		check(base.Clone())
+		check(base.CrashClone(nil))
+		for range 8 {
+			clone := base.CrashClone(rng)
+			check(clone.Clone())
+			again := vfs.NewFaults(clone)
+			again.OnOp(func(vfs.Op) { check(clone.CrashClone(rng)) })
+			openJournal(t, again)
+		}
+	})
+	j := openJournal(t, fs)
+	j.rewriteMin, j.rewriteAt = 12, 12
+	rewrites := 0
+	for term := uint64(1); term < 40; term++ {
+		updates := []Update{vote(int(term%3), term), vote(9, term), vote(int(100+term), 1)}
+		if term > 3 {
+			updates = append(updates, Update{ID: group(int(100 + term - 3)), gone: true})
+		}
+		next = maps.Clone(durable)
+		for _, u := range updates {
+			if next[u.ID] = u.State; u.gone {
+				delete(next, u.ID)
+			}
+		}
+		before := j.size
+		commit(t, j, updates...)
+		if durable = next; j.size < before {
+			rewrites++
+		}
 	}
-	again, err := OpenJournal(fs.Clone(), "d")
-	if err != nil {
-		t.Fatal(err)
+	if rewrites < 3 || older == 0 || newer == 0 {
+		t.Errorf("%d rewrites, %d states before and %d after a commit", rewrites, older, newer)
 	}
-	if _, ok := again.Get(group(3)); ok {
-		t.Fatal("a removed group is back")
+	t.Logf("%d crash states", count)
+}
+
+// TestJournalModel commits, removes, reopens and crashes at random.
+func TestJournalModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		fs := newDataDir(t)
+		j := openJournal(t, fs)
+		want := states{}
+		n := rapid.IntRange(0, 6)
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) {
+				if diff := cmp.Diff(want, content(j)); diff != "" {
+					t.Fatal(diff)
+				}
+			},
+			"commit": func(t *rapid.T) {
+				var updates []Update
+				for _, n := range rapid.SliceOf(n).Draw(t, "groups") {
+					u := vote(n, want[group(n)].Term+rapid.Uint64Range(0, 2).Draw(t, "terms"))
+					updates = append(updates, u)
+					want[u.ID] = u.State
+				}
+				commit(t, j, updates...)
+			},
+			"remove": func(t *rapid.T) {
+				id := group(n.Draw(t, "group"))
+				if err := j.Remove(id); err != nil {
+					t.Fatal(err)
+				}
+				delete(want, id)
+			},
+			"eager": func(*rapid.T) { j.rewriteMin, j.rewriteAt = 5, 5 },
+			"close": func(t *rapid.T) {
+				if err := j.Close(); err != nil {
+					t.Fatal(err)
+				}
+				j = openJournal(t, fs)
+			},
+			"kill":  func(t *rapid.T) { fs = fs.Clone(); j = openJournal(t, fs) },
+			"crash": func(t *rapid.T) { fs = fs.CrashClone(nil); j = openJournal(t, fs) },
+			"power": func(t *rapid.T) {
+				fs = fs.CrashClone(rand.New(rand.NewPCG(1, rapid.Uint64().Draw(t, "seed"))))
+				j = openJournal(t, fs)
+			},
+		})
+	})
+}
+
+// TestJournalDamage flips each bit, cuts at each length and blanks each sector of a journal: what then opens has everything.
+func TestJournalDamage(t *testing.T) {
+	journals := map[string]func(j *Journal){
+		"frames":          func(j *Journal) { commit(t, j, vote(8, 3)); commit(t, j, vote(9, 3)) },
+		"after a rewrite": func(j *Journal) { commit(t, j, vote(8, 3)); _ = j.rewrite() },
+		"large":           func(j *Journal) { commit(t, j, vote(1, 2), vote(2, 2), vote(3, 2), vote(4, 2), vote(5, 2), vote(6, 2)) },
 	}
+	for name, write := range journals {
+		t.Run(name, func(t *testing.T) {
+			fs := newDataDir(t)
+			j := openJournal(t, fs)
+			for n := range 12 {
+				commit(t, j, vote(n, 1))
+			}
+			write(j)
+			want, size, refused := content(j), j.size, 0
+			check := func(what string, damage func(fs *vfs.Mem)) {
+				t.Helper()
+				clone := fs.Clone()
+				damage(clone)
+				damaged, err := OpenJournal(clone, "d")
+				var typed *DamageError
+				switch {
+				case err == nil:
+					if diff := cmp.Diff(want, content(damaged)); diff != "" {
+						t.Fatalf("%s: opened with\n%s", what, diff)
+					}
+				case !errors.As(err, &typed) || typed.File != journalFile || !strings.Contains(err.Error(), journalFile):
+					t.Fatalf("%s: %v", what, err)
+				default:
+					refused++
+				}
+			}
+			b := fileOf(t, fs)
+			for at := range size {
+				for bit := range 8 {
+					check(fmt.Sprintf("bit %d of byte %d", bit, at), func(fs *vfs.Mem) {
+						overwrite(t, fs, []byte{b[at] ^ 1<<bit}, at)
+					})
+				}
+				check(fmt.Sprintf("cut at %d", at), func(fs *vfs.Mem) {
+					f, err := fs.OpenReadWrite(journalFile)
+					if err != nil || f.Truncate(at) != nil {
+						t.Fatal("the file cannot be cut")
+					}
+				})
+			}
+			for at := int64(0); at < size; at += 512 {
+				check(fmt.Sprintf("sector at %d blank", at), func(fs *vfs.Mem) { overwrite(t, fs, make([]byte, min(512, size-at)), at) })
+			}
+			// Only the bytes of the header after its magic may be wrong without consequence.
+			if most := int(size-(headerSize-4))*8 + int(size); refused < most {
+				t.Errorf("%d of %d damages were refused", refused, most)
+			}
+			// With the header's word for it gone too, damage before whole frames is still noticed.
+			if name == "frames" {
+				header := append([]byte(journalMagic), make([]byte, headerSize-4)...)
+				for at := int64(headerSize); at < size-updateSize-frameHeader; at++ {
+					clone := fs.Clone()
+					overwrite(t, clone, header, 0)
+					overwrite(t, clone, []byte{b[at] ^ 1}, at)
+					if _, err := OpenJournal(clone, "d"); err == nil {
+						t.Fatalf("damage at byte %d is not noticed", at)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestJournalTornTail: what a crash left of a commit that was never answered is dropped.
+func TestJournalTornTail(t *testing.T) {
+	fs := newDataDir(t)
+	j := openJournal(t, fs)
+	commit(t, j, vote(1, 1), vote(2, 1))
+	frame := appendFrame(nil, []Update{vote(1, 2), vote(3, 2)})
+	zeros := make([]byte, len(frame))
+	tails := [][]byte{zeros, []byte(strings.Repeat("\xff", 100)), append(slices.Clone(zeros[:20]), frame[20:]...)}
+	for n := range frame {
+		tails = append(tails, frame[:n], append(slices.Clone(frame[:n]), zeros[n:]...))
+	}
+	for _, tail := range tails {
+		clone := fs.Clone()
+		overwrite(t, clone, tail, j.size)
+		again := openJournal(t, clone)
+		if diff := cmp.Diff(content(j), content(again)); diff != "" {
+			t.Fatalf("tail %x:\n%s", tail, diff)
+		}
+		commit(t, again, vote(1, 7))
+		if diff := cmp.Diff(content(again), content(openJournal(t, clone.CrashClone(nil)))); diff != "" {
+			t.Fatalf("tail %x, gone on:\n%s", tail, diff)
+		}
+	}
+}
+
+func TestJournalOfAnotherVersion(t *testing.T) {
+	fs := newDataDir(t)
+	openJournal(t, fs)
+	newer := header(headerSize)
+	newer[4] = 9
+	overwrite(t, fs, sealHeader(newer), 0)
+	if _, err := OpenJournal(fs, "d"); err == nil || !strings.Contains(err.Error(), "format 9") {
+		t.Errorf("a newer format: %v", err)
+	}
+}
+
+// TestJournalFailures fails each operation of a commit with a rewrite. An answered commit is durable, a refused one changes
+// nothing that the journal says, and after a failed sync nothing is accepted again.
+func TestJournalFailures(t *testing.T) {
+	for after := range 9 { // write, sync, header; create, write, sync, rename, syncdir; none
+		for _, err := range []error{errInjected, syscall.ENOSPC} {
+			base := newDataDir(t)
+			fs := vfs.NewFaults(base)
+			j := openJournal(t, fs)
+			commit(t, j, vote(1, 1), vote(2, 1))
+			before := content(j)
+			j.rewriteMin, j.rewriteAt = 1, 1
+			var failing vfs.Op
+			fs.Inject(vfs.Fault{After: after, Times: 1, Err: err, Write: 30, Before: func(op vfs.Op) { failing = op }})
+			updates := []Update{vote(1, 2), vote(1, 3), vote(1, 4), vote(1, 5), vote(2, 2), vote(2, 3)}
+			answer := j.Commit(updates)
+			fs.Heal()
+			what := fmt.Sprintf("%v of %s %s (%v)", err, failing.Kind, failing.Name, answer)
+			onTemp := after >= 3 && after <= 5
+			harmless := after == 8 || (onTemp || after == 2) && vfs.IsNoSpace(err)
+			if (answer == nil) != harmless {
+				t.Errorf("%s: the answer is wrong", what)
+			}
+			recovered := content(openJournal(t, base.CrashClone(nil)))
+			if answer == nil && !maps.Equal(recovered, content(j)) || after < 2 && !maps.Equal(recovered, before) {
+				t.Errorf("%s: a crash leaves %v", what, recovered)
+			}
+			if after < 2 && !maps.Equal(content(j), before) {
+				t.Errorf("%s: the journal says %v", what, content(j))
+			}
+			again := j.Commit([]Update{vote(1, 6)})
+			retriable := answer == nil || after == 0 || onTemp
+			if (again == nil) != retriable {
+				t.Errorf("%s: a commit afterwards: %v", what, again)
+			}
+			recovered = content(openJournal(t, base.CrashClone(nil)))
+			if retriable != (recovered[group(1)].Term == 6) {
+				t.Errorf("%s: afterwards a crash leaves %v", what, recovered)
+			}
+			_ = j.Close()
+		}
+	}
+}
+
+// TestJournalFullDisk opens on a full disk, with a torn tail, and goes on when there is space.
+func TestJournalFullDisk(t *testing.T) {
+	base := newDataDir(t)
+	j := openJournal(t, base)
+	commit(t, j, vote(1, 1), vote(2, 1))
+	overwrite(t, base, []byte("torn"), j.size)
+	fs := vfs.NewFaults(base)
+	fs.Limit(30)
+	full := openJournal(t, fs)
+	if diff := cmp.Diff(content(j), content(full)); diff != "" {
+		t.Error(diff)
+	}
+	if err := full.Commit([]Update{vote(1, 2)}); !vfs.IsNoSpace(err) {
+		t.Errorf("a commit on a full disk: %v", err)
+	}
+	fs.Heal()
+	commit(t, full, vote(1, 2))
+	if diff := cmp.Diff(content(full), content(openJournal(t, base.CrashClone(nil)))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestJournalElections counts what it takes to elect leaders for all groups of a node.
+func TestJournalElections(t *testing.T) {
+	const groups = 10_000
+	fs := vfs.NewFaults(newDataDir(t))
+	j := openJournal(t, fs)
+	var updates []Update
+	for n := range groups {
+		updates = append(updates, vote(n, 1))
+	}
+	var kinds []string
+	fs.OnOp(func(op vfs.Op) { kinds = append(kinds, op.Kind) })
+	commit(t, j, updates...)
+	if diff := cmp.Diff([]string{"write", "sync", "write"}, kinds); diff != "" { // the last is the header
+		t.Error(diff)
+	}
+	if got := len(content(openJournal(t, fs))); got != groups {
+		t.Errorf("%d groups", got)
+	}
+}
+
+func TestJournalConcurrently(t *testing.T) {
+	fs := newDataDir(t)
+	j := openJournal(t, fs)
+	j.rewriteMin, j.rewriteAt = 50, 50
+	var wg sync.WaitGroup
+	for n := range 4 {
+		wg.Go(func() {
+			for term := uint64(1); term <= 100; term++ {
+				commit(t, j, vote(n, term))
+				if s, _ := j.Get(group(n)); s.Term != term {
+					t.Errorf("group %d has term %d, not %d", n, s.Term, term)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 20 {
+			j.Each(func(GroupID, HardState) {})
+		}
+	})
+	wg.Wait()
+	for id, s := range content(openJournal(t, fs.CrashClone(nil))) {
+		if s.Term != 100 {
+			t.Errorf("group %v has %+v", id, s)
+		}
+	}
+}
+
+// TestJournalRefusesToForget: a second vote in a term, or an older term, is a bug of the caller.
+func TestJournalRefusesToForget(t *testing.T) {
+	for name, c := range map[string]struct {
+		next HardState
+		ok   bool
+	}{
+		"another vote":     {HardState{Term: 5, Vote: 3}, false},
+		"the vote is gone": {HardState{Term: 5}, false},
+		"an older term":    {HardState{Term: 4, Vote: 2}, false},
+		"the same":         {HardState{Term: 5, Vote: 2}, true},
+		"a new term":       {HardState{Term: 6}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := openJournal(t, newDataDir(t))
+			commit(t, j, Update{ID: group(1), State: HardState{Term: 5, Vote: 2}})
+			defer func() {
+				if refused := recover() != nil; refused == c.ok {
+					t.Errorf("refused: %v", refused)
+				}
+			}()
+			commit(t, j, Update{ID: group(1), State: c.next})
+		})
+	}
+}
+
+// FuzzJournal opens arbitrary files: there is an error, or a journal that opens again with the same content.
+func FuzzJournal(f *testing.F) {
+	fs := newDataDir(f)
+	j := openJournal(f, fs)
+	commit(f, j, vote(1, 1), vote(2, 1))
+	commit(f, j, vote(1, 2))
+	f.Add(fileOf(f, fs), false)
+	f.Add(header(headerSize), false)
+	f.Add([]byte(journalMagic+strings.Repeat("\x00", 40)), true)
+	f.Fuzz(func(t *testing.T, b []byte, seal bool) {
+		if seal && len(b) >= headerSize {
+			b = append(sealHeader(slices.Clone(b[:headerSize])), b[headerSize:]...)
+		}
+		fs := newDataDir(t)
+		if err := vfs.WriteFileAtomic(fs, journalFile, b); err != nil {
+			t.Fatal(err)
+		}
+		j, err := OpenJournal(fs, "d")
+		if err != nil {
+			return
+		}
+		if diff := cmp.Diff(content(j), content(openJournal(t, fs.CrashClone(nil)))); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// sealHeader makes a header's checksum right again.
+func sealHeader(b []byte) []byte {
+	return binary.BigEndian.AppendUint32(b[:headerSize-4], crc32.Checksum(b[:headerSize-4], castagnoli))
 }
