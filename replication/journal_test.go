@@ -360,6 +360,9 @@ func TestJournalFailures(t *testing.T) {
 			if after < 2 && !maps.Equal(content(j), before) {
 				t.Errorf("%s: the journal says %v", what, content(j))
 			}
+			if size, _ := base.Size(journalFile); after == 0 && size != j.size {
+				t.Errorf("%s: the file has %d bytes, the journal %d", what, size, j.size)
+			}
 			again := j.Commit([]Update{vote(1, 6)})
 			retriable := answer == nil || after == 0 || onTemp
 			if (again == nil) != retriable {
@@ -383,6 +386,9 @@ func TestJournalFullDisk(t *testing.T) {
 	fs := vfs.NewFaults(base)
 	fs.Limit(30)
 	full := openJournal(t, fs)
+	if size := int64(len(fileOf(t, base))); size != j.size {
+		t.Errorf("the file has %d bytes, and %d were whole", size, j.size)
+	}
 	if diff := cmp.Diff(content(j), content(full)); diff != "" {
 		t.Error(diff)
 	}
@@ -393,6 +399,48 @@ func TestJournalFullDisk(t *testing.T) {
 	commit(t, full, vote(1, 2))
 	if diff := cmp.Diff(content(full), content(openJournal(t, base.CrashClone(nil)))); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestJournalFullDiskForRewrite: where there is no space for a second file, the first one grows, and the rewrite is tried
+// again only when it has doubled.
+func TestJournalFullDiskForRewrite(t *testing.T) {
+	base := newDataDir(t)
+	fs := vfs.NewFaults(base)
+	j := openJournal(t, fs)
+	j.rewriteMin, j.rewriteAt = 10, 10
+	tries := 0
+	fs.Inject(vfs.Fault{Kind: "create", Err: syscall.ENOSPC, Before: func(vfs.Op) { tries++ }})
+	for term := uint64(1); term < 40; term++ {
+		commit(t, j, vote(1, term))
+	}
+	if tries != 2 { // at 10 and at 20
+		t.Errorf("the rewrite was tried %d times", tries)
+	}
+	fs.Heal()
+	commit(t, j, vote(1, 40))
+	if j.count != 1 {
+		t.Errorf("with space again, the file holds %d updates", j.count)
+	}
+	if diff := cmp.Diff(content(j), content(openJournal(t, base.CrashClone(nil)))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestJournalClosed: after a clean end also the last frame is known to be durable.
+func TestJournalClosed(t *testing.T) {
+	fs := newDataDir(t)
+	j := openJournal(t, fs)
+	commit(t, j, vote(1, 1))
+	size := j.size
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	crashed := fs.CrashClone(nil)
+	overwrite(t, crashed, []byte{0xff}, size-1)
+	var damage *DamageError
+	if _, err := OpenJournal(crashed, "d"); !errors.As(err, &damage) || damage.Pos != headerSize {
+		t.Errorf("the last frame is damaged: %v", err)
 	}
 }
 

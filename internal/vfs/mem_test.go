@@ -139,6 +139,24 @@ func TestRenameIsWhole(t *testing.T) {
 	}
 }
 
+// TestFolderIsRemovedLast: what was moved out of a folder before its removal is not lost with it.
+func TestFolderIsRemovedLast(t *testing.T) {
+	m := newMem("d/sub")
+	syncedFile(m, "d/sub/f", "x")
+	do(m.SyncAll("d"))
+	do(m.Rename("d/sub/f", "d/f"))
+	do(m.RemoveAll("d/sub"))
+	for clone := range crashes(m, 500) {
+		if inside, outside := read(clone, "d/sub/f"), read(clone, "d/f"); inside+outside != "xerror" && inside+outside != "errorx" {
+			t.Fatalf("in the folder: %s, outside: %s", inside, outside)
+		}
+	}
+	do(m.SyncDir("d"))
+	if len(m.changes) != 0 {
+		t.Errorf("%d changes in a removed folder are kept", len(m.changes))
+	}
+}
+
 // TestCrashOfEntriesModel compares crashes of random changes in one folder with a list of all outcomes that are allowed.
 func TestCrashOfEntriesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -328,6 +346,20 @@ func TestCloneIsApart(t *testing.T) {
 			do(m.SyncDir("d"))
 			other := clone(m)
 			change := func(m *Mem, text string) {
+				f := got(m.OpenReadWrite("d/f"))
+				got(f.WriteAt([]byte(text), 7))
+				if end := read(m, "d/f"); end != "content"+text {
+					t.Errorf("appended: %s", end)
+				}
+			}
+			for range 2 { // the second is into the room that the first made
+				change(m, "1")
+				change(other, "2")
+			}
+			if a, b := read(m, "d/f"), read(other, "d/f"); a != "content1" || b != "content2" {
+				t.Errorf("the original holds %q, the clone %q", a, b)
+			}
+			change = func(m *Mem, text string) {
 				f := got(m.OpenReadWrite("d/f"))
 				do(f.Truncate(4))
 				got(f.WriteAt([]byte(text), 3))
