@@ -35,9 +35,10 @@ func (t *turn) describe(req *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsRes
 		}
 		for _, m := range g.each() {
 			e := kmsg.NewDescribeGroupsResponseGroupMember()
-			e.MemberID, e.InstanceID, e.ClientID, e.ClientHost = m.id, m.instance, m.clientID, "/"+m.clientHost
+			e.MemberID, e.InstanceID, e.ClientID, e.ClientHost = m.id, m.instance, m.clientID, m.clientHost
+			e.MemberAssignment = slices.Clone(m.assignment)
 			if g.state == Stable {
-				e.ProtocolMetadata, e.MemberAssignment = m.metadata(g.protocol), slices.Clone(m.assignment)
+				e.ProtocolMetadata = m.metadata(g.protocol)
 			}
 			out.Members = append(out.Members, e)
 		}
@@ -70,12 +71,10 @@ func (t *turn) deleteGroups(req *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsRes
 		out := kmsg.NewDeleteGroupsResponseGroup()
 		out.Group = id
 		switch g := t.groups[id]; {
-		case id == "":
-			out.ErrorCode = kerr.InvalidGroupID.Code
 		case g == nil:
-			out.ErrorCode = kerr.GroupIDNotFound.Code
+			out.ErrorCode, out.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr("Group "+id+" not found.")
 		case g.state != Empty:
-			out.ErrorCode = kerr.NonEmptyGroup.Code
+			out.ErrorCode, out.ErrorMessage = kerr.NonEmptyGroup.Code, kmsg.StringPtr("The group is not empty.")
 		default:
 			for _, tp := range g.sortedOffsets() {
 				t.effects.Records = append(t.effects.Records, offsetTombstone(id, tp))

@@ -13,10 +13,16 @@ import (
 
 // Versions of keys and values in __consumer_offsets, as Kafka 4 writes them.
 const (
-	offsetKeyVersion   = 1
-	offsetValueVersion = 3
-	groupKeyVersion    = 2
-	groupValueVersion  = 3
+	offsetKeyVersion = 1
+	groupKeyVersion  = 2
+
+	offsetValueVersion          = 3
+	expiringOffsetVersion       = 1 // the only one that says when an offset expires
+	offsetEpochVersionMin       = 3
+	offsetValueVersionMax       = 4
+	groupValueVersion           = 3
+	groupValueVersionMax        = 4
+	noTimestamp           int64 = -1
 )
 
 func offsetKey(group string, tp topicPartition) []byte {
@@ -27,7 +33,11 @@ func offsetKey(group string, tp topicPartition) []byte {
 
 func offsetRecord(group string, tp topicPartition, o offset) machine.Record {
 	v := kmsg.NewOffsetCommitValue()
-	v.Version, v.Offset, v.LeaderEpoch, v.Metadata, v.CommitTimestamp = offsetValueVersion, o.at, o.epoch, o.metadata, o.committed
+	v.Version, v.Offset, v.LeaderEpoch, v.Metadata = offsetValueVersion, o.at, o.epoch, o.metadata
+	v.CommitTimestamp, v.ExpireTimestamp = o.committed, o.expires
+	if o.expires != noTimestamp {
+		v.Version = expiringOffsetVersion
+	}
 	return machine.Record{Key: offsetKey(group, tp), Value: v.AppendTo(nil)}
 }
 
@@ -46,7 +56,8 @@ func groupTombstone(group string) machine.Record { return machine.Record{Key: gr
 // record adds the group as it is now to the effects.
 func (t *turn) record(g *group) {
 	v := kmsg.NewGroupMetadataValue()
-	v.Version, v.ProtocolType, v.Generation, v.CurrentStateTimestamp = groupValueVersion, g.protocolType, g.generation, t.now.UnixMilli()
+	v.Version, v.Generation, v.CurrentStateTimestamp = groupValueVersion, g.generation, g.since.UnixMilli()
+	v.ProtocolType = g.protocolType
 	if g.state == Stable {
 		v.Protocol, v.Leader = &g.protocol, &g.leader
 		for _, m := range g.each() {
@@ -57,12 +68,11 @@ func (t *turn) record(g *group) {
 			v.Members = append(v.Members, e)
 		}
 	}
-	g.recorded = true
 	t.effects.Records = append(t.effects.Records, machine.Record{Key: groupKey(g.id), Value: v.AppendTo(nil)})
 }
 
 // Replay implements machine.Machine. A group's members are taken from the log only when it is loaded: while it runs, what
-// was proposed says what the group is already.
+// was proposed says what the group is already. Records of other kinds are skipped and counted.
 func (m *Machine) Replay(r machine.Record) error {
 	if len(r.Key) < 2 {
 		return fmt.Errorf("a key of %d bytes", len(r.Key))
@@ -76,6 +86,17 @@ func (m *Machine) Replay(r machine.Record) error {
 		m.skipped++ // of a kind that other versions and coordinators write
 		return nil
 	}
+}
+
+// read reads a value. Versions that are not known are refused: their fields may lie elsewhere.
+func read(v interface{ ReadFrom([]byte) error }, value []byte, versionMax int16) error {
+	if len(value) < 2 {
+		return fmt.Errorf("a value of %d bytes", len(value))
+	}
+	if version := int16(binary.BigEndian.Uint16(value)); version < 0 || version > versionMax {
+		return fmt.Errorf("a value of version %d; known are 0 to %d", version, versionMax)
+	}
+	return v.ReadFrom(value)
 }
 
 func (m *Machine) replayOffset(r machine.Record) error {
@@ -92,14 +113,20 @@ func (m *Machine) replayOffset(r machine.Record) error {
 		return nil
 	}
 	v := kmsg.NewOffsetCommitValue()
-	if err := v.ReadFrom(r.Value); err != nil {
+	if err := read(&v, r.Value, offsetValueVersionMax); err != nil {
 		return fmt.Errorf("offset of group %q: %w", k.Group, err)
 	}
 	if g == nil {
 		g = newGroup(k.Group)
 		m.groups[k.Group] = g
 	}
-	g.offsets[tp] = offset{v.Offset, v.LeaderEpoch, v.Metadata, v.CommitTimestamp}
+	if v.Version != expiringOffsetVersion {
+		v.ExpireTimestamp = noTimestamp
+	}
+	if v.Version < offsetEpochVersionMin {
+		v.LeaderEpoch = -1
+	}
+	g.offsets[tp] = offset{at: v.Offset, epoch: v.LeaderEpoch, metadata: v.Metadata, committed: v.CommitTimestamp, expires: v.ExpireTimestamp}
 	return nil
 }
 
@@ -109,43 +136,71 @@ func (m *Machine) replayGroup(r machine.Record) error {
 		return fmt.Errorf("key of a group: %w", err)
 	}
 	if r.Value == nil {
-		if g := m.groups[k.Group]; g != nil && (len(g.offsets) == 0 || r.Offset < 0) {
-			delete(m.groups, k.Group)
-		}
+		m.groupGone(k.Group)
 		return nil
 	}
 	if r.Offset < 0 {
 		return nil
 	}
 	v := kmsg.NewGroupMetadataValue()
-	if err := v.ReadFrom(r.Value); err != nil {
+	if err := read(&v, r.Value, groupValueVersionMax); err != nil {
 		return fmt.Errorf("metadata of group %q: %w", k.Group, err)
 	}
-	g := newGroup(k.Group)
+	g, err := loadGroup(k.Group, v)
+	if err != nil {
+		return fmt.Errorf("metadata of group %q: %w", k.Group, err)
+	}
 	if old := m.groups[k.Group]; old != nil {
 		g.offsets = old.offsets
+		m.forget(old)
 	}
 	m.groups[k.Group] = g
-	g.recorded = true
+	return nil
+}
+
+// groupGone removes a group. As long as it has offsets, it stays as one that never had members.
+func (m *Machine) groupGone(id string) {
+	old := m.groups[id]
+	if old == nil {
+		return
+	}
+	m.forget(old)
+	if len(old.offsets) > 0 {
+		g := newGroup(id)
+		g.offsets = old.offsets
+		m.groups[id] = g
+	}
+}
+
+func loadGroup(id string, v kmsg.GroupMetadataValue) (*group, error) {
+	g := newGroup(id)
 	g.protocolType, g.generation, g.protocol = v.ProtocolType, v.Generation, text(v.Protocol)
-	g.since = time.UnixMilli(v.CurrentStateTimestamp)
+	if v.CurrentStateTimestamp != noTimestamp {
+		g.since = time.UnixMilli(v.CurrentStateTimestamp)
+	}
 	for _, e := range v.Members {
-		mem := &member{
+		m := &member{
 			id: e.MemberID, instance: e.InstanceID, clientID: e.ClientID, clientHost: e.ClientHost,
-			session:    time.Duration(e.SessionTimeoutMillis) * time.Millisecond,
-			rebalance:  time.Duration(e.RebalanceTimeoutMillis) * time.Millisecond,
-			assignment: slices.Clone(e.Assignment), synced: true,
+			session: time.Duration(e.SessionTimeoutMillis) * time.Millisecond, assignment: slices.Clone(e.Assignment), synced: true,
+		}
+		m.rebalance = m.session
+		if e.RebalanceTimeoutMillis != -1 { // before version 1 they were one
+			m.rebalance = time.Duration(e.RebalanceTimeoutMillis) * time.Millisecond
+		}
+		if g.members[m.id] != nil || m.instance != nil && g.static[*m.instance] != "" {
+			return nil, fmt.Errorf("member %q is there twice", m.id)
 		}
 		p := kmsg.NewJoinGroupRequestProtocol()
 		p.Name, p.Metadata = g.protocol, slices.Clone(e.Subscription)
-		mem.protocols = append(mem.protocols, p)
-		g.add(mem)
+		m.protocols = append(m.protocols, p)
+		g.add(m)
 	}
 	if len(g.members) > 0 {
-		g.state, g.leader = Stable, text(v.Leader)
-		if g.members[g.leader] == nil {
-			g.leader = g.order[0]
+		g.state = Stable
+		if leader := text(v.Leader); g.members[leader] != nil {
+			g.leader = leader
 		}
 	}
-	return nil
+	g.subscribed = g.subscriptions()
+	return g, nil
 }

@@ -35,6 +35,7 @@ type Request struct {
 type Machine struct {
 	cfg       Config
 	groups    map[string]*group
+	schedule  schedule
 	nextCheck time.Time // for expired offsets
 	skipped   int       // records of kinds that are not known
 }
@@ -44,20 +45,24 @@ var _ machine.Machine = (*Machine)(nil)
 // New makes a machine without groups.
 func New(cfg Config) *Machine { return &Machine{cfg: cfg, groups: map[string]*group{}} }
 
-// Loaded readies a machine that was replayed: members of running generations have a full session to show up.
+// Loaded readies a machine that was replayed: members of running generations have a full session to show up. A group that
+// has grown over a limit since lowered must agree anew on who stays.
 func (m *Machine) Loaded(now time.Time) machine.Effects {
 	m.nextCheck = now.Add(m.cfg.OffsetsRetentionCheckEach)
+	t := &turn{Machine: m, now: now}
 	for _, g := range m.sorted() {
-		for _, mem := range g.members {
-			mem.deadline = now.Add(mem.session)
+		for _, mem := range g.each() {
+			t.touch(g, mem)
 		}
 		if len(g.members) > m.cfg.MaxSize {
-			g.members, g.order, g.static = map[string]*member{}, nil, map[string]string{}
-			g.state = Empty
+			t.prepare(g)
 		}
 	}
-	return machine.Effects{}
+	return t.effects
 }
+
+// Skipped tells how many records of kinds that are not known were replayed.
+func (m *Machine) Skipped() int { return m.skipped }
 
 func (m *Machine) sorted() []*group {
 	out := make([]*group, 0, len(m.groups))
@@ -113,13 +118,20 @@ func (m *Machine) Handle(now time.Time, id uint64, request any) machine.Effects 
 // Tick implements machine.Machine: rebalances that waited long enough go on, silent members leave, old offsets go.
 func (m *Machine) Tick(now time.Time) machine.Effects {
 	t := &turn{Machine: m, now: now}
-	for _, g := range m.sorted() {
+	var rang []*group
+	for g := m.due(now); g != nil; g = m.due(now) {
+		rang = append(rang, g)
+	}
+	for _, g := range rang {
 		t.expireMembers(g)
 		if g.state == PreparingRebalance && !now.Before(g.rebalanceAt) {
 			t.rebalanceDue(g)
 		}
-		if g.state == CompletingRebalance && !now.Before(g.syncBy) {
+		if !g.syncBy.IsZero() && !now.Before(g.syncBy) {
 			t.dropUnsynced(g)
+		}
+		if at := g.next(); !at.IsZero() {
+			m.wake(g, at)
 		}
 	}
 	if !now.Before(m.nextCheck) {
@@ -131,29 +143,10 @@ func (m *Machine) Tick(now time.Time) machine.Effects {
 
 // Deadline implements machine.Machine.
 func (m *Machine) Deadline() time.Time {
-	at := m.nextCheck
-	soonest := func(d time.Time) {
-		if !d.IsZero() && d.Before(at) {
-			at = d
-		}
+	if len(m.schedule) > 0 && m.schedule[0].alarm.at.Before(m.nextCheck) {
+		return m.schedule[0].alarm.at
 	}
-	for _, g := range m.groups {
-		switch g.state {
-		case PreparingRebalance:
-			soonest(g.rebalanceAt)
-		case CompletingRebalance:
-			soonest(g.syncBy)
-		}
-		for _, mem := range g.members {
-			if !mem.waits() {
-				soonest(mem.deadline)
-			}
-		}
-		for _, d := range g.pending {
-			soonest(d)
-		}
-	}
-	return at
+	return m.nextCheck
 }
 
 // code gives Kafka's number of an error.

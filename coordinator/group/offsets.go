@@ -3,9 +3,8 @@ package group
 import (
 	"cmp"
 	"slices"
-	"time"
+	"unicode/utf16"
 
-	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -21,17 +20,17 @@ type offset struct {
 	epoch     int32
 	metadata  string
 	committed int64 // ms
+	expires   int64 // ms; noTimestamp: by the retention time, as all but the oldest clients' do
 }
 
 // commit handles OffsetCommit 2–10. From version 10 on topics come by id; whoever passes the request on has put the names in.
 func (t *turn) commit(req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
-	g := t.groups[req.Group]
-	err := t.mayCommit(g, req)
-	if err == nil && g == nil {
-		g = newGroup(req.Group)
-		g.since = t.now
-		t.groups[req.Group] = g
+	err := t.mayCommit(t.groups[req.Group], req)
+	now := t.now.UnixMilli()
+	expires := noTimestamp
+	if req.Version <= 4 && req.RetentionTimeMillis != -1 {
+		expires = now + req.RetentionTimeMillis
 	}
 	for _, topic := range req.Topics {
 		out := kmsg.NewOffsetCommitResponseTopic()
@@ -42,11 +41,11 @@ func (t *turn) commit(req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse 
 			switch {
 			case err != nil:
 				part.ErrorCode = err.Code
-			case len(text(p.Metadata)) > t.cfg.OffsetMetadataMax:
+			case javaLength(text(p.Metadata)) > t.cfg.OffsetMetadataMax:
 				part.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			default:
 				t.effects.Records = append(t.effects.Records, offsetRecord(req.Group, topicPartition{topic.Topic, p.Partition},
-					offset{p.Offset, p.LeaderEpoch, text(p.Metadata), t.now.UnixMilli()}))
+					offset{at: p.Offset, epoch: p.LeaderEpoch, metadata: text(p.Metadata), committed: now, expires: expires}))
 			}
 			out.Partitions = append(out.Partitions, part)
 		}
@@ -55,23 +54,25 @@ func (t *turn) commit(req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse 
 	return resp
 }
 
-// mayCommit checks who commits. Without member and generation it is a consumer that assigns itself, and the group must have
-// no members.
+// javaLength is a string's length as Kafka measures it, in UTF-16 units, although the option's name says bytes.
+func javaLength(s string) int {
+	n := 0
+	for _, r := range s {
+		n += max(utf16.RuneLen(r), 1)
+	}
+	return n
+}
+
+// mayCommit checks who commits. Without a generation it is a consumer that assigns itself, or a tool, and the group must
+// have no members. The group may be nil.
 func (t *turn) mayCommit(g *group, req *kmsg.OffsetCommitRequest) *kerr.Error {
-	simple := req.Generation < 0 && req.MemberID == ""
 	switch {
-	case req.Group == "":
-		return kerr.InvalidGroupID
-	case g == nil && simple:
+	case req.Generation < 0 && (g == nil || g.state == Empty):
 		return nil
 	case g == nil && req.Version >= 9:
 		return kerr.GroupIDNotFound
 	case g == nil:
 		return kerr.IllegalGeneration
-	case req.Generation < 0 && g.state == Empty:
-		return nil
-	case simple && req.InstanceID == nil:
-		return kerr.UnknownMemberID
 	}
 	m, err := g.member(req.MemberID, req.InstanceID)
 	switch {
@@ -82,11 +83,11 @@ func (t *turn) mayCommit(g *group, req *kmsg.OffsetCommitRequest) *kerr.Error {
 	case g.state == CompletingRebalance:
 		return kerr.RebalanceInProgress
 	}
-	t.touch(m)
+	t.touch(g, m)
 	return nil
 }
 
-// fetch handles OffsetFetch 1–10.
+// fetch handles OffsetFetch 1–10. The member that newer versions name matters only to groups of the consumer protocol.
 func (t *turn) fetch(req *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse {
 	resp := req.ResponseKind().(*kmsg.OffsetFetchResponse)
 	if req.Version < 8 {
@@ -111,29 +112,10 @@ func (t *turn) fetch(req *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse {
 	}
 	for _, g := range req.Groups {
 		out := kmsg.NewOffsetFetchResponseGroup()
-		out.Group = g.Group
-		out.ErrorCode = code(t.mayFetch(g))
-		if out.ErrorCode == 0 {
-			out.Topics = t.fetchGroup(g.Group, g.Topics)
-		}
+		out.Group, out.Topics = g.Group, t.fetchGroup(g.Group, g.Topics)
 		resp.Groups = append(resp.Groups, out)
 	}
 	return resp
-}
-
-// mayFetch checks a member's epoch, when one is given.
-func (t *turn) mayFetch(req kmsg.OffsetFetchRequestGroup) *kerr.Error {
-	g := t.groups[req.Group]
-	if req.MemberID == nil || *req.MemberID == "" || req.MemberEpoch < 0 {
-		return nil
-	}
-	if g == nil || g.members[*req.MemberID] == nil {
-		return kerr.UnknownMemberID
-	}
-	if g.generation != req.MemberEpoch {
-		return kerr.IllegalGeneration
-	}
-	return nil
 }
 
 // fetchGroup gives the offsets of the asked partitions, or of all when topics is nil. One that was never committed is -1.
@@ -189,15 +171,17 @@ func (g *group) committedTopics() []kmsg.OffsetFetchRequestGroupTopic {
 func (t *turn) deleteOffsets(req *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
 	resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
 	g := t.groups[req.Group]
-	if g == nil {
+	switch {
+	case req.Group == "":
+		resp.ErrorCode = kerr.InvalidGroupID.Code
+		return resp
+	case g == nil:
 		resp.ErrorCode = kerr.GroupIDNotFound.Code
 		return resp
-	}
-	if g.state != Empty && g.protocolType != consumerProtocol {
+	case g.state != Empty && g.protocolType != consumerProtocol:
 		resp.ErrorCode = kerr.NonEmptyGroup.Code
 		return resp
 	}
-	subscribed := g.subscribed()
 	for _, topic := range req.Topics {
 		out := kmsg.NewOffsetDeleteResponseTopic()
 		out.Topic = topic.Topic
@@ -205,9 +189,9 @@ func (t *turn) deleteOffsets(req *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteRe
 			part := kmsg.NewOffsetDeleteResponseTopicPartition()
 			part.Partition = p.Partition
 			tp := topicPartition{topic.Topic, p.Partition}
-			if _, ok := g.offsets[tp]; ok && subscribed[topic.Topic] {
+			if g.uses(topic.Topic) {
 				part.ErrorCode = kerr.GroupSubscribedToTopic.Code
-			} else if ok {
+			} else if _, ok := g.offsets[tp]; ok {
 				t.effects.Records = append(t.effects.Records, offsetTombstone(g.id, tp))
 			}
 			out.Partitions = append(out.Partitions, part)
@@ -215,67 +199,4 @@ func (t *turn) deleteOffsets(req *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteRe
 		resp.Topics = append(resp.Topics, out)
 	}
 	return resp
-}
-
-// consumerProtocol is the protocol type of consumers; only of theirs is it known what is in their metadata.
-const consumerProtocol = "consumer"
-
-// subscribed gives the topics that members are subscribed to.
-func (g *group) subscribed() map[string]bool {
-	out := map[string]bool{}
-	if g.protocolType != consumerProtocol {
-		return out
-	}
-	for _, m := range g.members {
-		for _, topic := range subscriptionTopics(m.metadata(g.protocol)) {
-			out[topic] = true
-		}
-	}
-	return out
-}
-
-// subscriptionTopics reads the topics off a consumer's metadata: version int16, then an array of strings.
-func subscriptionTopics(b []byte) []string {
-	r := kbin.Reader{Src: b}
-	r.Int16()
-	var out []string
-	for n := r.ArrayLen(); n > 0 && r.Ok(); n-- {
-		out = append(out, r.String())
-	}
-	return out
-}
-
-// expireOffsets removes offsets that nobody has used for the retention time, and groups that have nothing left.
-func (t *turn) expireOffsets() {
-	for _, g := range t.sorted() {
-		before := t.now.Add(-t.cfg.OffsetsRetention)
-		subscribed := g.subscribed()
-		left := len(g.offsets)
-		for _, tp := range g.sortedOffsets() {
-			if g.expired(tp, before, subscribed) {
-				t.effects.Records = append(t.effects.Records, offsetTombstone(g.id, tp))
-				left--
-			}
-		}
-		if g.state == Empty && left == 0 && len(g.pending) == 0 {
-			if g.recorded {
-				t.effects.Records = append(t.effects.Records, groupTombstone(g.id))
-			} else if len(g.offsets) == 0 {
-				delete(t.groups, g.id)
-			}
-		}
-	}
-}
-
-func (g *group) expired(tp topicPartition, before time.Time, subscribed map[string]bool) bool {
-	committed := time.UnixMilli(g.offsets[tp].committed)
-	switch {
-	case g.state == Empty && g.protocolType != "": // its members left
-		return g.since.Before(before) && committed.Before(before)
-	case g.state == Empty: // it never had members
-		return committed.Before(before)
-	case g.state == Stable && g.protocolType == consumerProtocol:
-		return !subscribed[tp.topic] && committed.Before(before)
-	}
-	return false
 }
