@@ -1,0 +1,341 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.uber.org/goleak"
+
+	"github.com/weir/weir/broker/wire"
+	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/log"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// handler answers ApiVersions of version 0, when and how a test wants it.
+type handler struct {
+	handle func(*Request)
+}
+
+func (handler) Supports(key, version int16) bool {
+	return key == 18 && version == 0 || key == 1 && version == 12
+}
+
+func (h handler) Handle(r *Request) { h.handle(r) }
+
+func echo(r *Request) { r.Reply(r.Body.ResponseKind()) }
+
+// pipe is a listener whose connections are pipes in memory, so that time can be virtual.
+type pipe struct {
+	conns chan net.Conn
+	once  sync.Once
+	done  chan struct{}
+}
+
+func newPipe() *pipe { return &pipe{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+func (p *pipe) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipe) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
+func (p *pipe) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (p *pipe) dial() net.Conn {
+	ours, theirs := net.Pipe()
+	p.conns <- theirs
+	return ours
+}
+
+// serve runs a server on pipes for one test, in virtual time.
+func serve(t *testing.T, cfg Config, handle func(*Request), test func(t *testing.T, s *Server, dial func() net.Conn)) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+		if cfg.MaxRequestBytes == 0 {
+			cfg.MaxRequestBytes = 1 << 20
+		}
+		s := New(cfg, handler{handle})
+		l := newPipe()
+		go func() {
+			if err := s.Serve(l, "PLAINTEXT"); err != nil {
+				t.Error(err)
+			}
+		}()
+		test(t, s, l.dial)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		s.Shutdown(ctx)
+	})
+}
+
+func request(id int) []byte {
+	b := binary.BigEndian.AppendUint32(nil, 10)
+	b = append(b, 0, 18, 0, 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(id))
+	return append(b, 0xff, 0xff)
+}
+
+// answer reads one response and gives its correlation id.
+func answer(t *testing.T, c io.Reader) int {
+	t.Helper()
+	var head [8]byte
+	if _, err := io.ReadFull(c, head[:]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(head[:]))-4); err != nil {
+		t.Fatal(err)
+	}
+	return int(binary.BigEndian.Uint32(head[4:]))
+}
+
+func closed(t *testing.T, c net.Conn) {
+	t.Helper()
+	if b, err := io.ReadAll(c); err != nil || len(b) > 0 {
+		t.Fatalf("got %x, %v instead of the end", b, err)
+	}
+}
+
+func TestAnswersComeInTheOrderOfRequests(t *testing.T) {
+	var mu sync.Mutex
+	var waiting []*Request
+	serve(t, Config{}, func(r *Request) {
+		mu.Lock()
+		waiting = append(waiting, r)
+		mu.Unlock()
+	}, func(t *testing.T, _ *Server, dial func() net.Conn) {
+		c := dial()
+		defer c.Close()
+		for i := range 5 {
+			if _, err := c.Write(request(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		go func() {
+			for i := len(waiting) - 1; i >= 0; i-- { // answered from the last to the first
+				echo(waiting[i])
+			}
+		}()
+		for i := range 5 {
+			if got := answer(t, c); got != i {
+				t.Fatalf("answer %d came as number %d", got, i)
+			}
+		}
+	})
+}
+
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	serve(t, Config{IdleTimeout: time.Minute}, echo, func(t *testing.T, s *Server, dial func() net.Conn) {
+		c := dial()
+		for range 3 {
+			time.Sleep(50 * time.Second) // virtual
+			if _, err := c.Write(request(1)); err != nil {
+				t.Fatal(err)
+			}
+			answer(t, c)
+		}
+		start := time.Now()
+		closed(t, c)
+		if d := time.Since(start); d < 59*time.Second || d > 61*time.Second {
+			t.Fatalf("closed after %s", d)
+		}
+		synctest.Wait()
+		if s.Connections() != 0 {
+			t.Fatal("the connection is still counted")
+		}
+	})
+}
+
+func TestSlowSendersAreCutOff(t *testing.T) {
+	serve(t, Config{}, echo, func(t *testing.T, _ *Server, dial func() net.Conn) {
+		c := dial()
+		go func() {
+			for _, b := range request(1) { // a byte each 10 s
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(10 * time.Second)
+			}
+		}()
+		closed(t, c)
+	})
+}
+
+func TestStalledReadersAreCutOff(t *testing.T) {
+	serve(t, Config{}, echo, func(t *testing.T, s *Server, dial func() net.Conn) {
+		c := dial()
+		defer c.Close()
+		if _, err := c.Write(request(1)); err != nil { // and never reads the answer
+			t.Fatal(err)
+		}
+		time.Sleep(2 * writeTime)
+		synctest.Wait()
+		if s.Connections() != 0 {
+			t.Fatal("the connection is still open")
+		}
+	})
+}
+
+func TestConnectionLimits(t *testing.T) {
+	serve(t, Config{MaxConnections: 2}, echo, func(t *testing.T, _ *Server, dial func() net.Conn) {
+		a, b := dial(), dial()
+		closed(t, dial())
+		a.Close()
+		synctest.Wait()
+		c := dial()
+		if _, err := c.Write(request(3)); err != nil {
+			t.Fatal(err)
+		}
+		if answer(t, c) != 3 {
+			t.Fatal("the place of a closed connection is not free")
+		}
+		b.Close()
+		c.Close()
+	})
+}
+
+func TestMemoryIsABudget(t *testing.T) {
+	release := make(chan *Request, 10)
+	serve(t, Config{MaxRequestBytes: 15, MemoryBytes: 15}, func(r *Request) { release <- r }, func(t *testing.T, _ *Server, dial func() net.Conn) {
+		a, b := dial(), dial()
+		defer a.Close()
+		defer b.Close()
+		go a.Write(request(1))
+		synctest.Wait()
+		go b.Write(request(2))
+		synctest.Wait()
+		if len(release) != 1 {
+			t.Fatalf("%d requests are under way with room for one", len(release))
+		}
+		echo(<-release)
+		if answer(t, a) != 1 {
+			t.Fatal("wrong answer")
+		}
+		synctest.Wait()
+		if len(release) != 1 {
+			t.Fatal("the second request does not come when there is room")
+		}
+		echo(<-release)
+		answer(t, b)
+	})
+}
+
+// TestClaimsCostNothing: a frame that claims much and brings little gets little memory.
+func TestClaimsCostNothing(t *testing.T) {
+	serve(t, Config{MaxRequestBytes: 100 << 20, MemoryBytes: 1 << 40}, echo, func(t *testing.T, _ *Server, dial func() net.Conn) {
+		allocated := testing.AllocsPerRun(1, func() {
+			for range 20 {
+				c := dial()
+				if _, err := c.Write([]byte{6, 0, 0, 0, 0, 18, 0, 0}); err != nil { // 100,663,296 bytes
+					t.Error(err)
+				}
+				c.Close()
+			}
+			synctest.Wait()
+		})
+		if allocated > 20*200 {
+			t.Fatalf("%f allocations", allocated)
+		}
+	})
+}
+
+func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
+	held := make(chan *Request, 1)
+	serve(t, Config{}, func(r *Request) { held <- r }, func(t *testing.T, s *Server, dial func() net.Conn) {
+		c := dial()
+		if _, err := c.Write(request(1)); err != nil {
+			t.Fatal(err)
+		}
+		r := <-held
+		go func() {
+			<-r.Done() // it is told that the server stops
+			echo(r)
+		}()
+		got := make(chan int, 1)
+		go func() { got <- answer(t, c) }()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		s.Shutdown(ctx)
+		if <-got != 1 {
+			t.Fatal("no answer")
+		}
+		closed(t, c)
+	})
+}
+
+// TestRecordsComeFromFiles sends runs of a real file over a real socket, where the kernel does the work, and over a pipe.
+func TestRecordsComeFromFiles(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789abcdef"), 1<<16) // 1 MiB
+	name := filepath.Join(t.TempDir(), "segment")
+	fs := vfs.NewOS()
+	f, err := fs.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt(content, 0); err != nil {
+		t.Fatal(err)
+	}
+	s := New(Config{MaxRequestBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler)}, handler{func(r *Request) {
+		resp := &wire.FetchResponse{Topics: []wire.FetchTopic{{Topic: "t", Partitions: []wire.FetchPartition{
+			{Partition: 0, RecordsLen: 5 + 1<<20 - 16}, {Partition: 1, RecordsLen: 7},
+		}}}}
+		r.ReplyFetch(resp, []log.Data{
+			{Runs: []log.Run{{File: f, Pos: 3, Len: 5}, {File: f, Pos: 16, Len: 1<<20 - 16}}},
+			{Runs: []log.Run{{File: f, Pos: 2, Len: 7}}},
+		})
+	}})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go s.Serve(l, "PLAINTEXT")
+	defer s.Shutdown(context.Background())
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	req := kmsg.NewPtrFetchRequest()
+	req.Version = 12
+	body := req.AppendTo(nil)
+	b := binary.BigEndian.AppendUint32(nil, uint32(11+len(body)))
+	b = append(b, 0, 1, 0, 12, 0, 0, 0, 9, 0xff, 0xff, 0)
+	if _, err := c.Write(append(b, body...)); err != nil {
+		t.Fatal(err)
+	}
+	var size [4]byte
+	if _, err := io.ReadFull(c, size[:]); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(c, got); err != nil {
+		t.Fatal(err)
+	}
+	resp := kmsg.NewPtrFetchResponse()
+	resp.Version = 12
+	if err := resp.ReadFrom(got[5:]); err != nil {
+		t.Fatal(err)
+	}
+	parts := resp.Topics[0].Partitions
+	want := append(bytes.Clone(content[3:8]), content[16:]...)
+	if !bytes.Equal(parts[0].RecordBatches, want) || !bytes.Equal(parts[1].RecordBatches, content[2:9]) {
+		t.Fatalf("got %d and %d bytes, not what is in the file", len(parts[0].RecordBatches), len(parts[1].RecordBatches))
+	}
+}
