@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -50,6 +51,7 @@ type Node struct {
 	http     *httpServer
 	bound    []bound
 	failed   chan error
+	serving  atomic.Bool
 	stop     chan struct{}
 	running  sync.WaitGroup
 }
@@ -69,6 +71,9 @@ func Start(opts Options) (*Node, error) {
 	for _, step := range []func() error{n.openDir, n.listen, n.startReplication, n.startMetadata, n.register, n.serve} {
 		if err := step(); err != nil {
 			n.abandon()
+			if vfs.IsNoSpace(err) {
+				err = fmt.Errorf("the disk that holds %s is full: free some space, then start again (%w)", n.cfg.LogDirs[0], err)
+			}
 			return nil, err
 		}
 	}
@@ -102,6 +107,11 @@ func (n *Node) listen() error {
 func (n *Node) startReplication() (err error) {
 	n.host, err = replication.NewHost(replication.HostConfig{
 		FS: n.opts.FS, Dir: n.dir.path, Self: replication.NodeID(n.cfg.NodeID), Logger: n.opts.Logger, Fatal: n.fail,
+		Stalled: func(err error) {
+			if !n.serving.Load() { // a node that serves waits for space, but one that starts says so and ends
+				n.fail(err)
+			}
+		},
 	})
 	if err != nil {
 		return err
@@ -220,7 +230,12 @@ func (n *Node) register() error {
 	}
 	done := make(chan error, 1)
 	n.metadata.Submit(cluster.RegisterBroker{Broker: b}, func(_ any, err error) { done <- err })
-	return <-done
+	select {
+	case err := <-done:
+		return err
+	case err := <-n.failed:
+		return err
+	}
 }
 
 func sameBroker(a, b cluster.Broker) bool {
@@ -273,7 +288,13 @@ func (n *Node) serve() error {
 		n.running.Go(n.http.serve)
 	}
 	n.running.Go(n.maintain)
-	return nil
+	n.serving.Store(true)
+	select {
+	case err := <-n.failed: // it failed on the way
+		return err
+	default:
+		return nil
+	}
 }
 
 // maintain does the rounds of retention until the node stops.

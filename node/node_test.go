@@ -294,3 +294,32 @@ func TestDataDirectoryOfSomeoneElse(t *testing.T) {
 		}
 	}
 }
+
+func TestStartOnAFullDisk(t *testing.T) {
+	base := vfs.NewMem()
+	for room := int64(0); ; room += 40 {
+		disk := vfs.NewFaults(base.Clone())
+		disk.Limit(room)
+		n, _, err := start(t, disk)
+		if err == nil {
+			if room == 0 {
+				t.Fatal("a node starts on a disk without room")
+			}
+			disk.Heal()
+			if err := n.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		if !strings.Contains(err.Error(), "is full: free some space") {
+			t.Fatalf("with room for %d bytes: %v", room, err)
+		}
+		disk.Heal()
+		if n, _, err = start(t, disk); err != nil {
+			t.Fatalf("after %d bytes, with space freed: %v", room, err)
+		}
+		if err := n.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -45,7 +45,7 @@ func (p *Partition) result(first, last int64) AppendResult {
 }
 
 // Append checks one batch from a client and appends it. done is called once, from another goroutine or before Append
-// returns, when the batch is committed (on disk, unless the topic is relaxed) or refused; it must be quick. release is
+// returns, when the batch is committed (on disk, unless the topic is relaxed) or refused; it must be quick, and the caller must hold no lock that it wants. release is
 // called when the bytes of batch are no longer needed; after an append that was lost with the leadership it is not called,
 // and the garbage collector gets them.
 func (p *Partition) Append(batch []byte, done func(AppendResult), release func()) {
@@ -59,10 +59,11 @@ func (p *Partition) Append(batch []byte, done func(AppendResult), release func()
 		req.finish(AppendResult{Err: err})
 		return
 	}
-	p.group.Propose(&replication.Proposal{Batch: batch, Context: req})
+	p.group.ProposeHere(&replication.Proposal{Batch: batch, Context: req})
 }
 
-// AppendOwn appends a batch that this node built itself.
+// AppendOwn appends a batch that this node built itself. done is never called before it returns, unless the partition is
+// closed.
 func (p *Partition) AppendOwn(batch []byte, done func(AppendResult)) {
 	header, err := record.ParseHeader(batch)
 	if err != nil {

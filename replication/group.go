@@ -169,6 +169,25 @@ func (g *Group) Propose(p *Proposal) {
 	}
 }
 
+// ProposeHere is Propose for a caller that lends its goroutine: if the group is idle, its turn happens before this returns,
+// which spares waking a worker. The caller must hold no lock that the replica's answers want.
+func (g *Group) ProposeHere(p *Proposal) {
+	ok, idle := g.offer(func(in *inbox) { in.proposals = append(in.proposals, p) })
+	switch {
+	case !ok:
+		g.replica.Reject(p, ErrClosed)
+	case idle:
+		g.runHere()
+	}
+}
+
+// runHere does the turn of a group that offer found idle.
+func (g *Group) runHere() {
+	if g.run() {
+		g.host.enqueue(g)
+	}
+}
+
 // Do runs f in the group's turn, when nothing else touches its log or replica, and waits for it.
 func (g *Group) Do(f func() error) error {
 	var err error
@@ -191,24 +210,29 @@ func (g *Group) Campaign() { g.put(func(in *inbox) { in.campaign = true }) }
 
 // put adds to the inbox and sees that a turn comes. False: the group is closed.
 func (g *Group) put(add func(*inbox)) bool {
+	ok, idle := g.offer(add)
+	if idle {
+		g.host.enqueue(g)
+	}
+	return ok
+}
+
+// offer adds to the inbox of a group that is not closed. If the group was idle, the caller must see to its turn.
+func (g *Group) offer(add func(*inbox)) (ok, idle bool) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	if g.inbox.closed {
-		g.mu.Unlock()
-		return false
+		return false, false
 	}
 	add(&g.inbox)
-	wake := g.state == runIdle
 	switch g.state {
 	case runIdle:
 		g.state = runQueued
+		return true, true
 	case runActive:
 		g.state = runAgain
 	}
-	g.mu.Unlock()
-	if wake {
-		g.host.enqueue(g)
-	}
-	return true
+	return true, false
 }
 
 // close ends the group: proposals are refused, appends under way are waited for.

@@ -23,6 +23,8 @@ type HostConfig struct {
 	Self NodeID
 	// Send passes a message to another node. A lost message is fine.
 	Send func(id GroupID, m *raftpb.Message)
+	// Stalled, if set, is told whenever a write finds the disk full. The group goes on trying.
+	Stalled func(error)
 	// Fatal is told once when the data directory can no longer be trusted (a failed write or sync). Nothing is
 	// acknowledged after it.
 	Fatal  func(error)
@@ -133,5 +135,8 @@ func (h *Host) fatal(err error) {
 // stalled sees that a group tries again later.
 func (h *Host) stalled(g *Group, err error) {
 	h.cfg.Logger.Error("the disk is full: writes are refused until space is freed", "partition", g.id.String(), "error", err)
+	if h.cfg.Stalled != nil {
+		h.cfg.Stalled(err)
+	}
 	time.AfterFunc(stallRetry, func() { g.put(func(*inbox) {}) })
 }

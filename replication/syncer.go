@@ -102,11 +102,17 @@ func (s *syncer) round(batch []syncRequest) {
 		s.host.fatal(err)
 		return
 	}
-	for _, r := range batch {
-		r.group.put(func(in *inbox) {
+	for i, r := range batch {
+		_, idle := r.group.offer(func(in *inbox) {
 			in.synced++
 			in.done = append(in.done, r.responses...)
 		})
+		switch {
+		case idle && i == len(batch)-1: // the last one's turn happens here: no worker need be woken for it
+			r.group.runHere()
+		case idle:
+			s.host.enqueue(r.group)
+		}
 	}
 }
 
