@@ -335,6 +335,10 @@ func (n *Node) closeStorage() error {
 
 // abandon gives up a start.
 func (n *Node) abandon() {
+	if n.server != nil {
+		_ = n.Stop()
+		return
+	}
 	for _, l := range n.bound {
 		_ = l.socket.Close()
 	}
