@@ -165,7 +165,9 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 func TestSlowSendersAreCutOff(t *testing.T) {
 	serve(t, Config{}, echo, func(t *testing.T, _ *Server, dial func() net.Conn) {
 		c := dial()
+		sent := make(chan struct{})
 		go func() {
+			defer close(sent)
 			for _, b := range request(1) { // a byte each 10 s
 				if _, err := c.Write([]byte{b}); err != nil {
 					return
@@ -174,6 +176,7 @@ func TestSlowSendersAreCutOff(t *testing.T) {
 			}
 		}()
 		closed(t, c)
+		<-sent
 	})
 }
 
