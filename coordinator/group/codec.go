@@ -16,13 +16,13 @@ const (
 	offsetKeyVersion = 1
 	groupKeyVersion  = 2
 
-	offsetValueVersion          = 3
-	expiringOffsetVersion       = 1 // the only one that says when an offset expires
-	offsetEpochVersionMin       = 3
-	offsetValueVersionMax       = 4
-	groupValueVersion           = 3
-	groupValueVersionMax        = 4
-	noTimestamp           int64 = -1
+	offsetValueVersion    = 4 // the last: later fields are tagged, as the topic's id is
+	expiringOffsetVersion = 1 // the only one that says when an offset expires
+	offsetEpochVersionMin = 3
+	groupValueVersion     = 3
+	groupValueVersionMax  = 4
+
+	noTimestamp int64 = -1
 )
 
 func offsetKey(group string, tp topicPartition) []byte {
@@ -34,7 +34,7 @@ func offsetKey(group string, tp topicPartition) []byte {
 func offsetRecord(group string, tp topicPartition, o offset) machine.Record {
 	v := kmsg.NewOffsetCommitValue()
 	v.Version, v.Offset, v.LeaderEpoch, v.Metadata = offsetValueVersion, o.at, o.epoch, o.metadata
-	v.CommitTimestamp, v.ExpireTimestamp = o.committed, o.expires
+	v.CommitTimestamp, v.ExpireTimestamp, v.TopicID = o.committed, o.expires, o.topicID
 	if o.expires != noTimestamp {
 		v.Version = expiringOffsetVersion
 	}
@@ -113,7 +113,7 @@ func (m *Machine) replayOffset(r machine.Record) error {
 		return nil
 	}
 	v := kmsg.NewOffsetCommitValue()
-	if err := read(&v, r.Value, offsetValueVersionMax); err != nil {
+	if err := read(&v, r.Value, offsetValueVersion); err != nil {
 		return fmt.Errorf("offset of group %q: %w", k.Group, err)
 	}
 	if g == nil {
@@ -126,7 +126,9 @@ func (m *Machine) replayOffset(r machine.Record) error {
 	if v.Version < offsetEpochVersionMin {
 		v.LeaderEpoch = -1
 	}
-	g.offsets[tp] = offset{at: v.Offset, epoch: v.LeaderEpoch, metadata: v.Metadata, committed: v.CommitTimestamp, expires: v.ExpireTimestamp}
+	g.offsets[tp] = offset{
+		at: v.Offset, epoch: v.LeaderEpoch, metadata: v.Metadata, committed: v.CommitTimestamp, expires: v.ExpireTimestamp, topicID: v.TopicID,
+	}
 	return nil
 }
 

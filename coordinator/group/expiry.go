@@ -76,7 +76,8 @@ func (t *turn) expireOffsets() {
 }
 
 // expired tells whether an offset's time is over. That of a group with members never is while it rebalances, nor if it is
-// of a kind whose topics are not known.
+// of a kind whose topics are not known. When the members are gone, the time runs from then on; Kafka would even remove an
+// offset that was committed since, as a tool does that resets a group.
 func (t *turn) expired(g *group, tp topicPartition) bool {
 	o := g.offsets[tp]
 	from := time.UnixMilli(o.committed)
@@ -85,7 +86,7 @@ func (t *turn) expired(g *group, tp topicPartition) bool {
 		return false
 	case g.protocolType == "": // it never had members
 	case g.state == Empty: // they left
-		if !g.since.IsZero() {
+		if g.since.After(from) {
 			from = g.since
 		}
 	case g.state == Stable && g.subscribed.known:

@@ -31,6 +31,9 @@ type Request struct {
 	Body       kmsg.Request
 }
 
+// TopicsDeleted tells a machine that topics are no more; their offsets are removed. It is answered with itself.
+type TopicsDeleted struct{ Topics []string }
+
 // Machine coordinates the groups of one partition.
 type Machine struct {
 	cfg       Config
@@ -84,10 +87,22 @@ func (t *turn) reply(id uint64, resp any) {
 	t.effects.Replies = append(t.effects.Replies, machine.Reply{ID: id, Value: resp})
 }
 
-// Handle implements machine.Machine.
+// Handle implements machine.Machine. It takes a Request, or TopicsDeleted.
 func (m *Machine) Handle(now time.Time, id uint64, request any) machine.Effects {
 	t := &turn{Machine: m, now: now}
-	r := request.(Request)
+	switch r := request.(type) {
+	case Request:
+		t.handle(id, r)
+	case TopicsDeleted:
+		t.topicsDeleted(r.Topics)
+		t.reply(id, r)
+	default:
+		panic(fmt.Sprintf("BUG: the group coordinator got a %T", request))
+	}
+	return t.effects
+}
+
+func (t *turn) handle(id uint64, r Request) {
 	switch body := r.Body.(type) {
 	case *kmsg.JoinGroupRequest:
 		t.join(id, r, body)
@@ -112,7 +127,6 @@ func (m *Machine) Handle(now time.Time, id uint64, request any) machine.Effects 
 	default:
 		panic(fmt.Sprintf("BUG: the group coordinator got a %T", r.Body))
 	}
-	return t.effects
 }
 
 // Tick implements machine.Machine: rebalances that waited long enough go on, silent members leave, old offsets go.

@@ -19,11 +19,18 @@ type offset struct {
 	at        int64
 	epoch     int32
 	metadata  string
-	committed int64 // ms
-	expires   int64 // ms; noTimestamp: by the retention time, as all but the oldest clients' do
+	committed int64    // ms
+	expires   int64    // ms; noTimestamp: by the retention time, as all but the oldest clients' do
+	topicID   [16]byte // zero: not known
 }
 
-// commit handles OffsetCommit 2–10. From version 10 on topics come by id; whoever passes the request on has put the names in.
+// of tells whether an offset is of a topic, and not of one before it that had the same name.
+func (o offset) of(topicID [16]byte) bool {
+	return o.topicID == topicID || o.topicID == [16]byte{} || topicID == [16]byte{}
+}
+
+// commit handles OffsetCommit 2–10. From version 10 on topics come by id; whoever passes the request on has put the names in
+// (and, if it knows them, in older versions the ids).
 func (t *turn) commit(req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 	err := t.mayCommit(t.groups[req.Group], req)
@@ -45,7 +52,9 @@ func (t *turn) commit(req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse 
 				part.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			default:
 				t.effects.Records = append(t.effects.Records, offsetRecord(req.Group, topicPartition{topic.Topic, p.Partition},
-					offset{at: p.Offset, epoch: p.LeaderEpoch, metadata: text(p.Metadata), committed: now, expires: expires}))
+					offset{
+						at: p.Offset, epoch: p.LeaderEpoch, metadata: text(p.Metadata), committed: now, expires: expires, topicID: topic.TopicID,
+					}))
 			}
 			out.Partitions = append(out.Partitions, part)
 		}
@@ -134,7 +143,7 @@ func (t *turn) fetchGroup(id string, topics []kmsg.OffsetFetchRequestGroupTopic)
 		for _, number := range topic.Partitions {
 			p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 			p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = number, -1, -1, kmsg.StringPtr("")
-			if c, ok := g.offsets[topicPartition{topic.Topic, number}]; ok {
+			if c, ok := g.offsets[topicPartition{topic.Topic, number}]; ok && c.of(topic.TopicID) {
 				p.Offset, p.LeaderEpoch, p.Metadata = c.at, c.epoch, &c.metadata
 			}
 			o.Partitions = append(o.Partitions, p)
@@ -199,4 +208,19 @@ func (t *turn) deleteOffsets(req *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteRe
 		resp.Topics = append(resp.Topics, out)
 	}
 	return resp
+}
+
+// topicsDeleted removes the offsets of topics that are no more, of all groups: a new topic of that name begins anew.
+func (t *turn) topicsDeleted(topics []string) {
+	gone := map[string]bool{}
+	for _, topic := range topics {
+		gone[topic] = true
+	}
+	for _, g := range t.sorted() {
+		for _, tp := range g.sortedOffsets() {
+			if gone[tp.topic] {
+				t.effects.Records = append(t.effects.Records, offsetTombstone(g.id, tp))
+			}
+		}
+	}
 }

@@ -37,11 +37,9 @@ func (t *turn) waitForJoins(g *group, wait time.Duration) {
 	t.wake(g, g.rebalanceAt)
 }
 
-// tryComplete ends a rebalance when all members have joined.
+// tryComplete ends a rebalance when all members have joined. A first one ends only when its time is over.
 func (t *turn) tryComplete(g *group) {
-	switch {
-	case g.state != PreparingRebalance || g.first && t.now.Before(g.rebalanceAt):
-	case g.joining == len(g.members) && len(g.pending) == 0:
+	if g.state == PreparingRebalance && !g.first && g.joining == len(g.members) && len(g.pending) == 0 {
 		t.complete(g)
 	}
 }
