@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir/weir/internal/nearest"
 )
 
 // usageError says that a command was used wrongly.
@@ -147,41 +149,8 @@ func brokerError(err error, message string) error {
 
 // unknown says that something is not there, and what there is with a similar name.
 func unknown(kind, name string, there []string) error {
-	if near, ok := nearest(name, there); ok {
+	if near, ok := nearest.Name(name, there); ok {
 		return fmt.Errorf("%s %q does not exist: did you mean %q?", kind, name, near)
 	}
 	return fmt.Errorf("%s %q does not exist: `weir %s list` shows those that do", kind, name, kind)
-}
-
-// nearest finds the name that is most like the one given, if any is like it at all.
-func nearest(name string, names []string) (string, bool) {
-	best, distance := "", max(2, len(name)/3)+1
-	for _, candidate := range names {
-		d := editDistance(strings.ToLower(name), strings.ToLower(candidate))
-		if d < distance || d == distance && best != "" && candidate < best {
-			best, distance = candidate, d
-		}
-	}
-	return best, best != "" && distance < len(name)
-}
-
-// editDistance counts the bytes to insert, remove or replace to make one of the other (Levenshtein).
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replace := diagonal
-			if a[i] != b[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir/weir/internal/nearest"
 )
 
 const (
@@ -243,7 +245,7 @@ func (p *produce) noTopic(ctx context.Context, o *options, c *client) error {
 	if err != nil {
 		return err
 	}
-	if near, ok := nearest(p.topic, names); ok && near != p.topic {
+	if near, ok := nearest.Name(p.topic, names); ok && near != p.topic {
 		return unknown("topic", p.topic, names)
 	}
 	return fmt.Errorf("topic %q does not exist and the cluster does not create it: `weir topic create %s` does", p.topic, p.topic)

@@ -106,7 +106,7 @@ func greet(out io.Writer, n *node.Node, cfg *config.Config) {
 	if bootstrap != bootstrapDefault {
 		flag = " -b " + bootstrap
 	}
-	fmt.Fprintf(out, "\nTry, in another terminal:\n  echo hello | weir produce greetings%s\n  weir consume greetings --from start%s\n", flag, flag)
+	fmt.Fprintf(out, "\nTry, in another terminal:\n  echo hello | %[1]s produce greetings%[2]s\n  %[1]s consume greetings --from start%[2]s\n", os.Args[0], flag)
 }
 
 // local gives an address that can be connected to from here.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/weir/weir/internal/nearest"
 )
 
 // Type is an option's type, by Kafka's number in DescribeConfigs.
@@ -195,32 +197,10 @@ func SplitList(value string) []string {
 
 // nearest gives the known name that is closest to a mistyped one; "": none is close.
 func (t *Table) nearest(name string) string {
-	best, at := "", len(name)/3+2
-	for _, o := range t.Options {
-		if d := distance(name, o.Name); d < at {
-			best, at = o.Name, d
-		}
+	names := make([]string, len(t.Options))
+	for i, o := range t.Options {
+		names[i] = o.Name
 	}
+	best, _ := nearest.Name(name, names)
 	return best
-}
-
-// distance counts the letters to insert, remove or change (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -167,6 +167,10 @@ type Checkpoint struct {
 // CheckpointDue tells whether enough was appended since the last checkpoint for a new one.
 func (l *Log) CheckpointDue() bool { return l.rolled || l.since >= checkpointBytes }
 
+// CheckpointWorthwhile tells whether there are records that no checkpoint covers. Without any, opening has next to nothing
+// to read.
+func (l *Log) CheckpointWorthwhile() bool { return l.rolled || l.end != l.saved }
+
 // BeginCheckpoint takes down what the log is now. Write, which may be called from any goroutine, makes it durable.
 func (l *Log) BeginCheckpoint() (*Checkpoint, error) {
 	c := &Checkpoint{log: l, cuts: l.cuts}
@@ -197,7 +201,7 @@ func (l *Log) BeginCheckpoint() (*Checkpoint, error) {
 		c.holds, c.files = append(c.holds, s), append(c.files, f)
 	}
 	c.files = append(c.files, idx)
-	l.since, l.rolled = 0, false
+	l.since, l.rolled, l.saved = 0, false, l.end
 	return c, nil
 }
 

@@ -83,6 +83,7 @@ type Log struct {
 	dirty   Dirty
 	since   int64 // bytes appended since the last checkpoint
 	rolled  bool  // since the last checkpoint
+	saved   int64 // end offset of the last checkpoint
 
 	checkpointMu sync.Mutex // held while a checkpoint is written, and while the log is cut
 	cuts         int        // counts cuts; a checkpoint made before one is not written after it

@@ -17,6 +17,7 @@ import (
 // Recovery says what opening a log had to do.
 type Recovery struct {
 	Scanned int64 // bytes read because no checkpoint covered them
+	Records int64 // records in them
 	Cut     int64 // bytes cut off at the end: they were not whole
 	CutFile string
 	Note    string // what else was put right
@@ -197,7 +198,7 @@ func (l *Log) adopt(c *checkpoint, bases *[]int64) error {
 		*bases = (*bases)[1:]
 	}
 	l.start, l.end, l.lastIndex, l.lastTerm = max(c.start, first.base), c.end, c.lastIndex, c.lastTerm
-	l.terms, l.owns = c.terms, c.owns
+	l.terms, l.owns, l.saved = c.terms, c.owns, c.end
 	l.forgetBelow(first)
 	active := l.active()
 	if err := l.loadIndex(active); err != nil {
@@ -342,6 +343,7 @@ func (l *Log) scanSegment(r *Recovery) (*CorruptError, error) {
 		}
 		l.take(s, f, b)
 		r.Scanned += f.size
+		r.Records += f.next - f.base
 		l.dirty.addFile(file)
 	}
 }

@@ -83,7 +83,7 @@ func (s *Set) Open(topic string, id cluster.UUID, number int32, replicas []int32
 	if text := recovery.String(); text != "" {
 		s.cfg.Logger.Info("recovered a log", "partition", p.String(), "what", text)
 	}
-	if recovery.Scanned > 0 && !cfg.Relaxed() { // it counts as committed below, so it must be on disk and not only in memory
+	if recovery.Records > 0 && !cfg.Relaxed() { // it counts as committed below, so it must be on disk and not only in memory
 		if err := l.Sync(); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
@@ -280,6 +280,9 @@ func (s *Set) Close() error {
 // ClosePartition closes a partition with a checkpoint.
 func (s *Set) ClosePartition(p *Partition) error {
 	s.cfg.Host.Close(p.group)
+	if !p.log.CheckpointWorthwhile() {
+		return p.log.Close()
+	}
 	if err := p.log.Checkpoint(); err != nil {
 		return errors.Join(fmt.Errorf("checkpoint of %s: %w", p, err), p.log.Close())
 	}
