@@ -130,7 +130,9 @@ func (w *world) send(req kmsg.Request) call {
 	w.t.Helper()
 	w.lastID++
 	w.waiting[w.lastID] = true
-	read := func() Request { return Request{ClientID: "client", ClientHost: "10.0.0.1", Body: wireRequest(w.t, req)} }
+	read := func() Request {
+		return Request{ClientID: "client", ClientHost: "10.0.0.1", Body: wireRequest(w.t, req)}
+	}
 	w.perform(w.m.Handle(w.now, w.lastID, read()), w.twin.Handle(w.now, w.lastID, read()))
 	return call{w, w.lastID}
 }
