@@ -183,7 +183,7 @@ func loadGroup(id string, v kmsg.GroupMetadataValue) (*group, error) {
 	for _, e := range v.Members {
 		m := &member{
 			id: e.MemberID, instance: e.InstanceID, clientID: e.ClientID, clientHost: e.ClientHost,
-			session: time.Duration(e.SessionTimeoutMillis) * time.Millisecond, assignment: slices.Clone(e.Assignment), synced: true,
+			session: time.Duration(e.SessionTimeoutMillis) * time.Millisecond, assignment: slices.Clone(e.Assignment),
 		}
 		m.rebalance = m.session
 		if e.RebalanceTimeoutMillis != -1 { // before version 1 they were one

@@ -96,12 +96,16 @@ func TestOlderRecordsAreRead(t *testing.T) {
 		e := kmsg.NewGroupMetadataValueMember()
 		e.MemberID, e.SessionTimeoutMillis, e.RebalanceTimeoutMillis = "a", 10_000, 60_000
 		v.Members = append(v.Members, e) // and no leader
+		if version == 4 {
+			e.MemberID, v.Leader = "b", kmsg.StringPtr("b")
+			v.Members = append(v.Members, e)
+		}
 		m := New(Config{})
 		if err := m.Replay(machine.Record{Key: groupKey("g"), Value: v.AppendTo(nil)}); err != nil {
 			t.Fatal(err)
 		}
 		g := m.groups["g"]
-		expect(t, "leader", g.leader, "a")
+		expect(t, "leader", g.leader, map[bool]string{false: "a", true: "b"}[version == 4])
 		expect(t, "state", g.state, Stable)
 		rebalance, since := time.Minute, time.UnixMilli(1000)
 		if version == 0 {

@@ -8,4 +8,9 @@
 //	Empty ── a member joins ──▶ PreparingRebalance ── all are here, or late ──▶ CompletingRebalance ── leader syncs ──▶ Stable
 //	  ▲                            ▲   │ nobody left                                  │ a member comes or goes            │
 //	  └────────────────────────────┼───┘                 ◀────────────────────────────┴───────────────────────────────────┘
+//
+// It answers as Kafka does, but for a few corners where Kafka leaves someone waiting or does needless work: an older join or
+// sync of a member that asked again is answered; who leaves without having used its member id causes no rebalance; who is
+// turned away from a full group is not waited for; a refused request leaves no empty group behind; an offset committed after
+// the members left lives for its own retention time.
 package group

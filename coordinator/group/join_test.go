@@ -252,6 +252,20 @@ func TestB095PendingMembersTakeNoPlace(t *testing.T) {
 	expect(t, "the id is gone", joinError(w.send(late.joinRequest())), 81)
 }
 
+// Who is turned away is not waited for.
+func TestB095NobodyWaitsForWhoIsTurnedAway(t *testing.T) {
+	w := newWorld(t, func(c *Config) { c.MaxSize = 2 })
+	a := w.consumer("g")
+	w.stable(a)
+	late, b := w.consumer("g"), w.consumer("g")
+	late.id = answer[*kmsg.JoinGroupResponse](w.send(late.joinRequest())).MemberID
+	second, first := b.join(), a.join()
+	expect(t, "waits", first.answered() || second.answered(), false)
+	expect(t, "error", joinError(w.send(late.joinRequest())), 81)
+	a.joined(first)
+	b.joined(second)
+}
+
 // A group over a limit that was lowered begins a rebalance when it is loaded, and keeps those that come first.
 func TestB095LimitWasLowered(t *testing.T) {
 	w := newWorld(t)
@@ -334,8 +348,7 @@ func TestJoinReplacesAnEarlierOne(t *testing.T) {
 	w.pass(3 * time.Second)
 	a.joined(newer)
 
-	older, newer = a.join(), call{}
-	a.joined(older)
+	a.joined(a.join())
 	b := w.consumer("g")
 	b.join()
 	expect(t, "heartbeat", a.heartbeat(), 27)

@@ -98,6 +98,22 @@ func TestB096WaitingTwinIsFenced(t *testing.T) {
 	expect(t, "generation", twin.joined(fourth).Generation, b.joined(again).Generation)
 }
 
+// Who took a waiting member's place waits on, for as long as that takes.
+func TestB096WaitingTwinOutlastsItsSession(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.consumer("g"), w.static("g", "b")
+	a.session = time.Minute
+	w.stable(a)
+	b.join()
+	twin := w.static("g", "b")
+	got := twin.join()
+	w.pass(2 * twin.session)
+	expect(t, "waits", got.answered(), false)
+	again := a.join()
+	a.joined(again)
+	twin.joined(got)
+}
+
 // The protocol of the next generation would be another: the members must agree on it.
 func TestB096StaticMemberChangesTheProtocol(t *testing.T) {
 	w := newWorld(t)
@@ -261,6 +277,25 @@ func TestMembersThatDoNotSyncAreDropped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A rebalance that begins before all have synced forgets who did not, and the assignment that was not to be.
+func TestRebalanceBeforeTheSync(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.consumer("g"), w.consumer("g")
+	a.session, b.session = 5*time.Minute, 5*time.Minute
+	w.stable(a, b)
+	first, second := a.join(), b.join()
+	a.joined(first)
+	b.joined(second)
+	w.pass(30 * time.Second)
+	w.consumer("g").join()
+	for _, m := range w.describe("g").Members {
+		expect(t, "assignment", string(m.MemberAssignment), "")
+	}
+	w.pass(59 * time.Second)
+	expect(t, "heartbeat", a.heartbeat(), 27)
+	expect(t, "heartbeat", b.heartbeat(), 27)
 }
 
 func TestHeartbeat(t *testing.T) {

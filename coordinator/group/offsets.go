@@ -36,7 +36,7 @@ func (t *turn) commit(req *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse 
 	err := t.mayCommit(t.groups[req.Group], req)
 	now := t.now.UnixMilli()
 	expires := noTimestamp
-	if req.Version <= 4 && req.RetentionTimeMillis != -1 {
+	if req.RetentionTimeMillis != -1 { // up to version 4
 		expires = now + req.RetentionTimeMillis
 	}
 	for _, topic := range req.Topics {
