@@ -93,10 +93,11 @@ type Group struct {
 	stalled   []*raftpb.Message // appends that the full disk refused, to be tried again in order
 	lastVotes HardState
 
-	mu    sync.Mutex
-	inbox inbox
-	state runState
-	idle  *sync.Cond // signalled when state becomes runIdle
+	mu      sync.Mutex
+	inbox   inbox
+	closing bool // proposals are refused, so that those under way come to an end
+	state   runState
+	idle    *sync.Cond // signalled when state becomes runIdle
 }
 
 // inbox gathers what the next turn takes.
@@ -164,21 +165,32 @@ func lone(voters []NodeID, self NodeID) bool { return len(voters) == 1 && voters
 
 // Propose asks to append a batch. The replica answers, in its turn.
 func (g *Group) Propose(p *Proposal) {
-	if !g.put(func(in *inbox) { in.proposals = append(in.proposals, p) }) {
+	switch ok, idle := g.offerProposal(p); {
+	case !ok:
 		g.replica.Reject(p, ErrClosed)
+	case idle:
+		g.host.enqueue(g)
 	}
 }
 
 // ProposeHere is Propose for a caller that lends its goroutine: if the group is idle, its turn happens before this returns,
 // which spares waking a worker. The caller must hold no lock that the replica's answers want.
 func (g *Group) ProposeHere(p *Proposal) {
-	ok, idle := g.offer(func(in *inbox) { in.proposals = append(in.proposals, p) })
-	switch {
+	switch ok, idle := g.offerProposal(p); {
 	case !ok:
 		g.replica.Reject(p, ErrClosed)
 	case idle:
 		g.runHere()
 	}
+}
+
+func (g *Group) offerProposal(p *Proposal) (ok, idle bool) {
+	return g.offer(func(in *inbox) bool {
+		if !g.closing {
+			in.proposals = append(in.proposals, p)
+		}
+		return !g.closing
+	})
 }
 
 // runHere does the turn of a group that offer found idle.
@@ -210,21 +222,21 @@ func (g *Group) Campaign() { g.put(func(in *inbox) { in.campaign = true }) }
 
 // put adds to the inbox and sees that a turn comes. False: the group is closed.
 func (g *Group) put(add func(*inbox)) bool {
-	ok, idle := g.offer(add)
+	ok, idle := g.offer(func(in *inbox) bool { add(in); return true })
 	if idle {
 		g.host.enqueue(g)
 	}
 	return ok
 }
 
-// offer adds to the inbox of a group that is not closed. If the group was idle, the caller must see to its turn.
-func (g *Group) offer(add func(*inbox)) (ok, idle bool) {
+// offer adds to the inbox of a group that is not closed, if add does not refuse. If the group was idle, the caller must see to
+// its turn.
+func (g *Group) offer(add func(*inbox) bool) (ok, idle bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.inbox.closed {
+	if g.inbox.closed || !add(&g.inbox) {
 		return false, false
 	}
-	add(&g.inbox)
 	switch g.state {
 	case runIdle:
 		g.state = runQueued
@@ -237,7 +249,9 @@ func (g *Group) offer(add func(*inbox)) (ok, idle bool) {
 
 // close ends the group: proposals are refused, appends under way are waited for.
 func (g *Group) close() {
-	_ = g.Do(func() error { return nil }) // what was proposed before is in raft's hands
+	g.mu.Lock()
+	g.closing = true
+	g.mu.Unlock()
 	for {
 		var busy bool
 		if g.Do(func() error { busy = g.syncing > 0; return nil }) != nil {

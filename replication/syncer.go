@@ -34,7 +34,8 @@ type syncer struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	waiting []syncRequest
-	busy    bool
+	added   uint64 // requests so far
+	settled uint64 // of these, answered
 	ended   bool
 	done    chan struct{}
 }
@@ -49,6 +50,7 @@ func newSyncer(h *Host) *syncer {
 func (s *syncer) add(r syncRequest) {
 	s.mu.Lock()
 	s.waiting = append(s.waiting, r)
+	s.added++
 	s.mu.Unlock()
 	s.changed.Broadcast()
 }
@@ -57,7 +59,7 @@ func (s *syncer) add(r syncRequest) {
 func (s *syncer) wait() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.busy || len(s.waiting) > 0 {
+	for until := s.added; s.settled < until; {
 		s.changed.Wait()
 	}
 }
@@ -75,7 +77,7 @@ func (s *syncer) run() {
 	var batch []syncRequest
 	for {
 		s.mu.Lock()
-		s.busy = false
+		s.settled += uint64(len(batch))
 		s.changed.Broadcast()
 		for len(s.waiting) == 0 && !s.ended {
 			s.changed.Wait()
@@ -85,7 +87,6 @@ func (s *syncer) run() {
 			return
 		}
 		batch, s.waiting = s.waiting, batch[:0]
-		s.busy = true
 		s.mu.Unlock()
 		s.round(batch)
 		clear(batch)
@@ -103,9 +104,10 @@ func (s *syncer) round(batch []syncRequest) {
 		return
 	}
 	for i, r := range batch {
-		_, idle := r.group.offer(func(in *inbox) {
+		_, idle := r.group.offer(func(in *inbox) bool {
 			in.synced++
 			in.done = append(in.done, r.responses...)
+			return true
 		})
 		switch {
 		case idle && i == len(batch)-1: // the last one's turn happens here: no worker need be woken for it

@@ -3,9 +3,11 @@ package test
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -91,4 +93,52 @@ func TestKillDuringLoad(t *testing.T) {
 		}
 	}
 	t.Logf("%d records acknowledged, ten crashes", len(acked))
+}
+
+// TestDeleteUnderLoad deletes and makes topics again while they, and another, are written to without pause.
+func TestDeleteUnderLoad(t *testing.T) {
+	n := start(t, "auto.create.topics.enable=false")
+	n.createTopic("steady", 2)
+	steady := n.client(kgo.DefaultProduceTopic("steady"))
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	var sent atomic.Int64
+	writing.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if err := steady.ProduceSync(ctx(t), kgo.StringRecord("on and on")).FirstErr(); err != nil {
+				t.Error(err)
+				return
+			}
+			sent.Add(1)
+		}
+	})
+	admin := kadm.NewClient(n.client())
+	for range 15 {
+		n.createTopic("fleeting", 3)
+		c := n.client(kgo.DefaultProduceTopic("fleeting"), kgo.UnknownTopicRetries(0), kgo.RecordRetries(0), kgo.DisableIdempotentWrite())
+		before := sent.Load()
+		for range 2000 {
+			c.Produce(ctx(t), kgo.StringRecord("for a while"), nil)
+		}
+		if _, err := admin.DeleteTopics(ctx(t), "fleeting"); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(10 * time.Second); sent.Load() < before+10; {
+			if time.Now().After(deadline) {
+				t.Fatal("writing to the other topic has stopped")
+			}
+			<-time.After(time.Millisecond)
+		}
+		c.Close()
+	}
+	close(stop)
+	writing.Wait()
+	if got := n.consume("steady", int(sent.Load())); len(got) < int(sent.Load()) {
+		t.Fatalf("%d of %d records", len(got), sent.Load())
+	}
 }
