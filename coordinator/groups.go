@@ -68,6 +68,14 @@ func (g *Groups) Stop() {
 	g.stop()
 }
 
+// TopicsDeleted lets all coordinators forget offsets of topics that are gone. One that is just loading misses it; its offsets
+// carry the topic's id, so that they are not taken for those of a new topic of the name.
+func (g *Groups) TopicsDeleted(names []string) {
+	for _, r := range g.All() {
+		r.Submit(group.TopicsDeleted{Topics: names}, func(any, error) {})
+	}
+}
+
 // For finds a group's coordinator. Errors are Kafka's.
 func (g *Groups) For(id string) (*Runtime, error) {
 	g.mu.RLock()

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -78,6 +79,7 @@ func (m *metadata) follow() {
 		m.queue = m.queue[:0]
 		m.mu.Unlock()
 
+		gone := replaced(m.image.Load(), u)
 		m.image.Store(u.image)
 		switch {
 		case first:
@@ -89,10 +91,24 @@ func (m *metadata) follow() {
 			m.set.Reconfigure(u.image)
 		}
 		m.groups.Follow(u.image, m.set)
+		if len(gone) > 0 {
+			m.groups.TopicsDeleted(gone)
+		}
 		if first {
 			close(m.ready)
 		}
 	}
+}
+
+// replaced gives the topics of an image that are gone in the next one, or others of the same name.
+func replaced(before *cluster.Image, u update) []string {
+	if before == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(u.changes.Topics), func(name string) bool {
+		old, now := before.Topic(name), u.image.Topic(name)
+		return old == nil || now != nil && now.ID == old.ID
+	})
 }
 
 func (m *metadata) stop() {

@@ -219,3 +219,39 @@ func TestSecondStartIsRefused(t *testing.T) {
 	}
 	n.start()
 }
+
+// TestDeletedTopicsOffsetsGo: a topic that is made anew under an old name starts without committed offsets.
+func TestDeletedTopicsOffsetsGo(t *testing.T) {
+	n := start(t, "auto.create.topics.enable=false")
+	admin := kadm.NewClient(n.client())
+	committed := func() int64 {
+		t.Helper()
+		offsets, err := admin.FetchOffsets(ctx(t), "g")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, ok := offsets.Lookup("t", 0); ok {
+			return o.At
+		}
+		return -1
+	}
+	n.createTopic("t", 1)
+	var offsets kadm.Offsets
+	offsets.AddOffset("t", 0, 7, -1)
+	if err := admin.CommitAllOffsets(ctx(t), "g", offsets); err != nil {
+		t.Fatal(err)
+	}
+	if got := committed(); got != 7 {
+		t.Fatalf("committed %d", got)
+	}
+	if _, err := admin.DeleteTopics(ctx(t), "t"); err != nil {
+		t.Fatal(err)
+	}
+	n.createTopic("t", 1)
+	for deadline := time.Now().Add(10 * time.Second); committed() != -1; {
+		if time.Now().After(deadline) {
+			t.Fatalf("the old topic's offset %d is still there", committed())
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}

@@ -96,7 +96,7 @@ func (b *Broker) offsetCommit(r *server.Request, req *kmsg.OffsetCommitRequest) 
 		pass.Partitions = nil
 		for _, p := range t.Partitions {
 			if topic != nil && p.Partition >= 0 && int(p.Partition) < len(topic.Partitions) {
-				pass.Topic = topic.Name
+				pass.Topic, pass.TopicID = topic.Name, topic.ID
 				pass.Partitions = append(pass.Partitions, p)
 				continue
 			}
