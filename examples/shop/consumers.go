@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -25,10 +25,10 @@ func decode(r *kgo.Record) (Event, error) {
 	return e, nil
 }
 
-// counted is what one partition has counted so far, and where it goes on. Both are in one file, written in one step: a
-// process that is killed at any moment goes on exactly where its table left off.
+// counted is what was counted of one partition so far, and where it goes on. Both are in one file, which is replaced in one
+// step: a process that is killed at any moment goes on exactly where its table left off.
 type counted struct {
-	Next  int64 `json:"next"`
+	Next  int64 `json:"next"` // offset of the first event that is not in Table
 	Table Table `json:"table"`
 }
 
@@ -36,6 +36,7 @@ func countedFile(dir, topic string, partition int32) string {
 	return filepath.Join(dir, fmt.Sprintf("%s-%d.json", topic, partition))
 }
 
+// loadCounted reads a file of save. No file: nothing was counted yet.
 func loadCounted(file string) (counted, error) {
 	c := counted{Table: Table{}}
 	b, err := os.ReadFile(file)
@@ -45,9 +46,14 @@ func loadCounted(file string) (counted, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, json.Unmarshal(b, &c)
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", file, err)
+	}
+	return c, nil
 }
 
+// save writes aside and renames, so that the file is the old one or the new one, never half of it. (A power cut could take
+// the newest file away. Nothing would be lost, the events are in the topic; only an fsync here would save counting again.)
 func (c counted) save(file string) error {
 	b, err := json.Marshal(c)
 	if err != nil {
@@ -60,17 +66,34 @@ func (c counted) save(file string) error {
 	return os.Rename(tmp, file)
 }
 
-// countProducts is a member of the group stock-table: it counts the events of the partitions that it is given.
-func countProducts(ctx context.Context, seeds, dir string) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(seeds), kgo.ConsumerGroup("stock-table"), kgo.ConsumeTopics(productTopics...),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.BlockRebalanceOnPoll(), kgo.DisableAutoCommit(),
-		kgo.SessionTimeout(6*time.Second), kgo.HeartbeatInterval(300*time.Millisecond))
+// countProducts is a member of the group stock-table: it counts the events of the partitions that it is given, until ctx ends.
+// Any error ends it too: whoever started it starts it again, and it goes on from its files.
+//
+// Its name makes it a static member: a process that comes back under the same name gets the same partitions again, at once
+// and without disturbing the others.
+func countProducts(ctx context.Context, seeds, dir, name string, out io.Writer) error {
+	c, err := kgo.NewClient(
+		kgo.SeedBrokers(seeds), kgo.ClientID(name),
+		kgo.ConsumerGroup("stock-table"), kgo.ConsumeTopics(productTopics...),
+		kgo.InstanceID(name), kgo.SessionTimeout(30*time.Second), kgo.HeartbeatInterval(300*time.Millisecond),
+		kgo.DisableAutoCommit(),    // it commits when the files are written
+		kgo.BlockRebalanceOnPoll(), // and gives partitions away only then
+		kgo.AdjustFetchOffsetsFn(func(_ context.Context, given map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+			return given, goOn(given, dir, name, out)
+		}),
+	)
 	if err != nil {
 		return err
 	}
 	defer c.CloseAllowingRebalance()
-	for ctx.Err() == nil {
+	for {
 		fetches := c.PollRecords(ctx, 50)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := fetches.Err(); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		var failed error
 		fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 			if failed == nil && len(p.Records) > 0 {
@@ -78,17 +101,44 @@ func countProducts(ctx context.Context, seeds, dir string) error {
 			}
 		})
 		if failed != nil {
-			return failed
+			return fmt.Errorf("%s: %w", name, failed)
 		}
-		// The group's offsets only tell others how far we are, and where a member without files would begin.
-		if err := c.CommitUncommittedOffsets(ctx); err != nil && ctx.Err() == nil {
-			fmt.Fprintln(os.Stderr, "commit:", err)
+		// What is counted is in the files. The group's offsets tell others how far we are: `weir group describe stock-table`.
+		if err := commit(ctx, c); err != nil {
+			return fmt.Errorf("%s: committing offsets: %w", name, err)
 		}
 		c.AllowRebalance()
+	}
+}
+
+// commit commits what was polled, also when ctx has just ended.
+func commit(ctx context.Context, c *kgo.Client) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return c.CommitUncommittedOffsets(ctx)
+}
+
+// goOn makes the member begin each partition that it is given where the partition's file ends.
+func goOn(given map[string]map[int32]kgo.Offset, dir, name string, out io.Writer) error {
+	for topic, partitions := range given {
+		for partition := range partitions {
+			c, err := loadCounted(countedFile(dir, topic, partition))
+			if err != nil {
+				return err
+			}
+			partitions[partition] = kgo.NewOffset().At(c.Next)
+			fmt.Fprintln(out, beginLine(name, topic, partition, c.Next))
+		}
 	}
 	return nil
 }
 
+func beginLine(name, topic string, partition int32, offset int64) string {
+	return fmt.Sprintf("%s reads %s-%d from offset %d", name, topic, partition, offset)
+}
+
+// countPartition counts what was fetched of one partition. The events must follow what the file holds: if not, another
+// process has counted this partition meanwhile, or events are gone, and a number would be wrong without anybody noticing.
 func countPartition(dir string, p kgo.FetchTopicPartition) error {
 	file := countedFile(dir, p.Topic, p.Partition)
 	state, err := loadCounted(file)
@@ -96,55 +146,76 @@ func countPartition(dir string, p kgo.FetchTopicPartition) error {
 		return err
 	}
 	for _, r := range p.Records {
-		if r.Offset < state.Next {
-			continue // counted before the process was killed
+		if r.Offset != state.Next {
+			return fmt.Errorf("%s-%d: the event at offset %d came, the one at %d is the next to count", r.Topic, r.Partition, r.Offset, state.Next)
 		}
 		e, err := decode(r)
 		if err != nil {
 			return err
 		}
 		state.Table.apply(e)
-		state.Next = r.Offset + 1
+		state.Next++
 	}
 	return state.save(file)
 }
 
-// tableOfFiles adds up what all partitions have counted.
-func tableOfFiles(dir string) (Table, error) {
+// tableOfFiles adds up what was counted of all partitions, and how many events that were.
+func tableOfFiles(dir string) (Table, int, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	out := Table{}
+	out, events := Table{}, 0
 	for _, f := range files {
 		c, err := loadCounted(f)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		out.add(c.Table)
+		events += int(c.Next)
 	}
-	return out, nil
+	return out, events, nil
 }
 
-// tell is the work of the groups notifications and deliveries: it writes a line for each event.
-func tell(ctx context.Context, seeds, group string, topics []string, line func(Event) string, lines chan<- string) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(seeds), kgo.ConsumerGroup(group), kgo.ConsumeTopics(topics...),
+// teller is a group that tells people what happened.
+type teller struct {
+	group  string
+	topics []string
+	line   func(Event) string
+}
+
+var (
+	notifications = teller{"notifications", []string{"shop.customers", "shop.orders"}, notification}
+	deliveries    = teller{"deliveries", []string{"shop.dispatches"}, delivery}
+)
+
+// tell gives a line for each event, until there are so many. Its offsets are committed in the background, as most consumers
+// do: if it were killed, it would tell the last few again when it comes back.
+func (t teller) tell(ctx context.Context, seeds string, lines int) ([]string, error) {
+	c, err := kgo.NewClient(kgo.SeedBrokers(seeds), kgo.ClientID(t.group), kgo.ConsumerGroup(t.group), kgo.ConsumeTopics(t.topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer c.Close()
-	for ctx.Err() == nil {
+	var out []string
+	for len(out) < lines {
 		fetches := c.PollFetches(ctx)
+		if ctx.Err() != nil {
+			return out, fmt.Errorf("%s: told %d of %d events: %w", t.group, len(out), lines, context.Cause(ctx))
+		}
+		if err := fetches.Err(); err != nil {
+			return out, fmt.Errorf("%s: %w", t.group, err)
+		}
 		for r := range fetches.RecordsAll() {
 			e, err := decode(r)
 			if err != nil {
-				return err
+				return out, fmt.Errorf("%s: %w", t.group, err)
 			}
-			lines <- line(e)
+			out = append(out, t.line(e))
 		}
 	}
-	return nil
+	return out, commit(ctx, c)
 }
 
 func notification(e Event) string {
@@ -156,39 +227,4 @@ func notification(e Event) string {
 
 func delivery(e Event) string {
 	return fmt.Sprintf("%s leaves for %s: %d × %s", e.Order, e.Customer, e.Quantity, e.Product)
-}
-
-// replay computes the table from the topics alone, without a group: everything from the start, up to a point in time. A zero
-// time is now.
-func replay(ctx context.Context, seeds string, until time.Time) (Table, error) {
-	c, err := kgo.NewClient(kgo.SeedBrokers(seeds), kgo.ConsumeTopics(productTopics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	ends, err := kadm.NewClient(c).ListEndOffsets(ctx, productTopics...)
-	if err != nil {
-		return nil, err
-	}
-	left := int64(0)
-	ends.Each(func(o kadm.ListedOffset) { left += o.Offset })
-	out := Table{}
-	for left > 0 {
-		fetches := c.PollFetches(ctx)
-		if err := fetches.Err(); err != nil {
-			return nil, err
-		}
-		for r := range fetches.RecordsAll() {
-			left--
-			if !until.IsZero() && r.Timestamp.After(until) {
-				continue
-			}
-			e, err := decode(r)
-			if err != nil {
-				return nil, err
-			}
-			out.apply(e)
-		}
-	}
-	return out, nil
 }

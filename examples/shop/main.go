@@ -1,41 +1,54 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	_ "embed"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
-	"sync"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const partitions = 3
+const partitions = 3 // of each topic
+
+var (
+	allTopics = slices.Sorted(maps.Values(topicOf))
+	groups    = []string{"deliveries", "notifications", "stock-table"}
+)
 
 func main() {
 	seeds := flag.String("bootstrap-server", "127.0.0.1:9092", "where the cluster is")
-	dir := flag.String("state", "", "folder for the counted tables (count)")
-	python := flag.String("python", "", "a Python with confluent-kafka, for the second opinion")
+	again := flag.Bool("again", false, "first delete the shop's topics and groups that an earlier run left")
+	python := flag.String("python", "python3", "a Python with confluent-kafka, for the second opinion")
+	dir := flag.String("state", "", "count: the folder of the counted tables")
+	name := flag.String("name", "", "count: the member's name in the group")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	switch flag.Arg(0) {
-	case "count":
-		err = countProducts(ctx, *seeds, *dir)
-	case "generate":
+	switch command := flag.Arg(0); {
+	case command == "count" && *dir != "" && *name != "":
+		err = countProducts(ctx, *seeds, *dir, *name, os.Stdout)
+	case command == "generate":
 		_, err = os.Stdout.Write(writeEvents(generate()))
-	case "":
-		err = run(ctx, *seeds, *python)
+	case command == "":
+		err = run(ctx, os.Stdout, *seeds, *again, *python)
 	default:
-		err = fmt.Errorf("unknown command %q: count, generate, or none to run the whole shop", flag.Arg(0))
+		err = fmt.Errorf("unknown command %q: generate, count with -state and -name, or none to run the whole shop", flag.Args())
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "shop:", err)
@@ -45,24 +58,38 @@ func main() {
 
 // shop is one run of the example.
 type shop struct {
+	out            io.Writer
 	seeds          string
-	dir            string
+	dir            string // where the counters keep their tables
 	events         []Event
 	passed, failed int
 }
 
+func (s *shop) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
+
+// check notes whether something is right; problem tells what is not.
 func (s *shop) check(what, problem string) {
 	if problem == "" {
 		s.passed++
-		fmt.Printf("✓ %s\n", what)
+		s.printf("✓ %s\n", what)
 		return
 	}
 	s.failed++
-	fmt.Printf("✗ %s\n%s\n", what, problem)
+	s.printf("✗ %s\n%s\n", what, problem)
 }
 
-func run(ctx context.Context, seeds, python string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+// verdict closes the run.
+func (s *shop) verdict() error {
+	s.printf("\nshop: %d checks passed, %d failed\n", s.passed, s.failed)
+	if s.failed > 0 {
+		return fmt.Errorf("%d checks failed", s.failed)
+	}
+	return nil
+}
+
+// run plays the whole story.
+func run(ctx context.Context, out io.Writer, seeds string, again bool, python string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, time.Minute, errors.New("the shop had a minute for everything"))
 	defer cancel()
 	events, err := loadEvents()
 	if err != nil {
@@ -72,191 +99,73 @@ func run(ctx context.Context, seeds, python string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	s := &shop{seeds: seeds, dir: dir, events: events}
-	for _, step := range []func(context.Context) error{s.createTopics, s.live, s.replays} {
+	defer func() { _ = os.RemoveAll(dir) }()
+	s := &shop{out: out, seeds: seeds, dir: dir, events: events}
+	for _, step := range []func(context.Context) error{
+		func(ctx context.Context) error { return s.createTopics(ctx, again) },
+		s.live,
+		s.replays,
+		func(ctx context.Context) error { return s.secondOpinion(ctx, python) },
+	} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
-	if python != "" {
-		if err := s.secondOpinion(ctx, python); err != nil {
-			return err
-		}
-	} else {
-		fmt.Println("– left out: the consumer in Python (no Python with confluent-kafka was given)")
-	}
-	fmt.Printf("\nshop: %d checks passed, %d failed\n", s.passed, s.failed)
-	if s.failed > 0 {
-		return fmt.Errorf("%d checks failed", s.failed)
-	}
-	return nil
+	return s.verdict()
 }
 
-func (s *shop) createTopics(ctx context.Context) error {
+func (s *shop) createTopics(ctx context.Context, again bool) error {
 	c, err := kgo.NewClient(kgo.SeedBrokers(s.seeds))
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	admin := kadm.NewClient(c)
+	if again {
+		if err := deleteAll(ctx, admin); err != nil {
+			return err
+		}
+	}
 	// The events are of January 2026; with the usual retention of a week they would soon be gone.
 	keep := "-1"
-	for _, topic := range topicOf {
-		if _, err := kadm.NewClient(c).CreateTopic(ctx, partitions, -1, map[string]*string{"retention.ms": &keep}, topic); err != nil {
-			return fmt.Errorf("creating %s: %w", topic, err)
-		}
+	created, err := admin.CreateTopics(ctx, partitions, -1, map[string]*string{"retention.ms": &keep}, allTopics...)
+	if err == nil {
+		err = created.Error()
+	}
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return errors.New("an earlier run left its topics here: run with -again to delete them first")
+	}
+	if err != nil {
+		return fmt.Errorf("creating topics: %w", err)
 	}
 	return nil
 }
 
-// live runs the shop: producers push, groups consume, and one consumer is killed in the middle.
-func (s *shop) live(ctx context.Context) error {
-	stopTelling, tellers := context.WithCancel(ctx)
-	defer tellers()
-	var telling sync.WaitGroup
-	notes, trucks := make(chan string, len(s.events)), make(chan string, len(s.events))
-	telling.Go(func() {
-		_ = tell(stopTelling, s.seeds, "notifications", []string{"shop.customers", "shop.orders"}, notification, notes)
-	})
-	telling.Go(func() {
-		_ = tell(stopTelling, s.seeds, "deliveries", []string{"shop.dispatches"}, delivery, trucks)
-	})
-	first, err := s.startCounter()
+// deleteAll deletes the shop's groups and topics. Groups go first: what they have read means nothing in new topics.
+func deleteAll(ctx context.Context, admin *kadm.Client) error {
+	var deletedGroups kadm.DeleteGroupResponses
+	err := poll(ctx, func() (done bool, err error) {
+		deletedGroups, err = admin.DeleteGroups(ctx, groups...)
+		return err == nil, err
+	}, func() string { return "no coordinator for the groups to delete" })
 	if err != nil {
-		return err
+		return fmt.Errorf("deleting groups: %w", err)
 	}
-	second, err := s.startCounter()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = second.Process.Kill(); _ = second.Wait() }()
-
-	fmt.Printf("Three systems push %d events; two processes count products.\n", len(s.events))
-	pushed := make(chan error, 3)
-	sources := map[string][]string{"web shop": {registered, ordered}, "search": {searched}, "warehouse": {dispatched, delivered}}
-	for name, kinds := range sources {
-		go func() { pushed <- s.push(ctx, name, kinds) }()
-	}
-	if err := s.await(ctx, len(s.events)/3); err != nil {
-		return err
-	}
-	_ = first.Process.Kill()
-	_ = first.Wait()
-	atKill, err := s.countedEvents()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("One counter was killed with %d events counted. It starts again.\n", atKill)
-	if first, err = s.startCounter(); err != nil {
-		return err
-	}
-	defer func() { _ = first.Process.Kill(); _ = first.Wait() }()
-	for range sources {
-		if err := <-pushed; err != nil {
-			return err
+	for _, g := range deletedGroups.Sorted() {
+		if g.Err != nil && !errors.Is(g.Err, kerr.GroupIDNotFound) {
+			return fmt.Errorf("deleting group %s: %w", g.Group, g.Err)
 		}
 	}
-	if err := s.await(ctx, s.ofProducts()); err != nil {
-		return err
-	}
-	got, err := tableOfFiles(s.dir)
+	deletedTopics, err := admin.DeleteTopics(ctx, allTopics...)
 	if err != nil {
-		return err
+		return fmt.Errorf("deleting topics: %w", err)
 	}
-	want := straight(s.events, s.last())
-	got.print(os.Stdout)
-	s.check("the table counted live, with a counter killed in the middle, is right", diff(got, want))
-	s.told("notifications", notes, s.count(registered)+s.count(ordered))
-	s.told("deliveries", trucks, s.count(dispatched))
-	tellers()
-	telling.Wait()
+	for _, t := range deletedTopics.Sorted() {
+		if t.Err != nil && !errors.Is(t.Err, kerr.UnknownTopicOrPartition) {
+			return fmt.Errorf("deleting topic %s: %w", t.Topic, t.Err)
+		}
+	}
 	return nil
-}
-
-// startCounter runs a counter as a process of its own.
-func (s *shop) startCounter() (*exec.Cmd, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(self, "-bootstrap-server", s.seeds, "-state", s.dir, "count")
-	cmd.Stderr = os.Stderr
-	return cmd, cmd.Start()
-}
-
-// push sends the events of some kinds in order, with the time at which they happened.
-func (s *shop) push(ctx context.Context, source string, kinds []string) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.seeds), kgo.ClientID(source))
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	var mu sync.Mutex
-	var failed error
-	for i, e := range s.events {
-		if e.Kind != kinds[0] && e.Kind != kinds[len(kinds)-1] {
-			continue
-		}
-		value, err := json.Marshal(e)
-		if err != nil {
-			return err
-		}
-		r := &kgo.Record{Topic: topicOf[e.Kind], Key: []byte(e.key()), Value: value, Timestamp: e.Time}
-		c.Produce(ctx, r, func(_ *kgo.Record, err error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil && failed == nil {
-				failed = fmt.Errorf("%s: %w", source, err)
-			}
-		})
-		if i%20 == 0 { // the day goes by a little slower than the machine could go
-			if err := c.Flush(ctx); err != nil {
-				return err
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(5 * time.Millisecond):
-			}
-		}
-	}
-	if err := c.Flush(ctx); err != nil {
-		return err
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	return failed
-}
-
-// await waits until so many events are counted.
-func (s *shop) await(ctx context.Context, events int) error {
-	for {
-		n, err := s.countedEvents()
-		if err != nil || n >= events {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%d of %d events were counted: %w", n, events, ctx.Err())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
-func (s *shop) countedEvents() (int, error) {
-	files, err := filepath.Glob(filepath.Join(s.dir, "*.json"))
-	if err != nil {
-		return 0, err
-	}
-	n := int64(0)
-	for _, f := range files {
-		c, err := loadCounted(f)
-		if err != nil {
-			return 0, err
-		}
-		n += c.Next
-	}
-	return int(n), nil
 }
 
 func (s *shop) count(kind string) (n int) {
@@ -268,79 +177,28 @@ func (s *shop) count(kind string) (n int) {
 	return n
 }
 
+// ofProducts is how many events the table is made of.
 func (s *shop) ofProducts() int { return len(s.events) - s.count(registered) }
 
 func (s *shop) last() time.Time { return s.events[len(s.events)-1].Time }
 
-// told waits for a group's lines, shows the first few and checks their number.
-func (s *shop) told(group string, lines <-chan string, want int) {
-	got := 0
-	timeout := time.After(30 * time.Second)
-	for got < want {
-		select {
-		case line := <-lines:
-			if got++; got <= 3 {
-				fmt.Println("  ", line)
-			}
-			continue
-		case <-timeout:
-		}
-		break
-	}
-	problem := ""
-	if got != want {
-		problem = fmt.Sprintf("got %d, want %d", got, want)
-	}
-	s.check(fmt.Sprintf("%s: %d lines", group, want), problem)
-}
-
-// replays rebuilds the table from the topics alone: from the start, and as it was in the middle.
-func (s *shop) replays(ctx context.Context) error {
-	all, err := replay(ctx, s.seeds, time.Time{})
-	if err != nil {
-		return err
-	}
-	s.check("the table rebuilt by replay from the start is the same", diff(all, straight(s.events, s.last())))
-	middle := s.events[len(s.events)/2].Time
-	then, err := replay(ctx, s.seeds, middle)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("\nAs of %s:\n", middle.Format("2 January 2006, 15:04"))
-	then.print(os.Stdout)
-	s.check("the table as of that time is right", diff(then, straight(s.events, middle)))
-	s.check("the lookup by time finds the place", s.lookup(ctx, middle))
-	return nil
-}
-
-// lookup asks where a point in time is in every partition and counts what is before it.
-func (s *shop) lookup(ctx context.Context, at time.Time) string {
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.seeds))
-	if err != nil {
-		return err.Error()
-	}
-	defer c.Close()
-	offsets, err := kadm.NewClient(c).ListOffsetsAfterMilli(ctx, at.UnixMilli()+1, productTopics...)
-	if err != nil {
-		return err.Error()
-	}
-	got, want := int64(0), int64(0)
-	offsets.Each(func(o kadm.ListedOffset) { got += o.Offset })
-	for _, e := range s.events {
-		if e.Kind != registered && !e.Time.After(at) {
-			want++
-		}
-	}
-	if got != want {
-		return fmt.Sprintf("%d events are before it, the offsets say %d", want, got)
-	}
-	return ""
-}
+//go:embed table.py
+var tablePy []byte
 
 // secondOpinion lets a consumer in another language compute the table.
 func (s *shop) secondOpinion(ctx context.Context, python string) error {
-	cmd := exec.CommandContext(ctx, python, filepath.Join("examples", "shop", "table.py"), s.seeds)
-	cmd.Stderr = os.Stderr
+	leftOut := func(why string) { s.printf("– left out: the consumer in Python, because %s\n", why) }
+	if _, err := exec.LookPath(python); err != nil {
+		leftOut(python + " is not on this machine")
+		return nil
+	}
+	if out, err := exec.CommandContext(ctx, python, "-c", "import confluent_kafka").CombinedOutput(); err != nil {
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		leftOut(fmt.Sprintf("%s cannot import confluent_kafka (%s); pip install confluent-kafka", python, lines[len(lines)-1]))
+		return nil
+	}
+	cmd := exec.CommandContext(ctx, python, "-", s.seeds)
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(tablePy), os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
 		return fmt.Errorf("the consumer in Python: %w", err)
