@@ -15,10 +15,8 @@ type TopicConfig struct {
 	RetentionBytes        int64 // -1: without limit
 	IndexIntervalBytes    int64
 	MaxMessageBytes       int
-	MinInsyncReplicas     int
 	CompressionType       string
 	CompressionGzipLevel  int
-	CompressionLz4Level   int
 	CompressionZstdLevel  int
 	LogAppendTime         bool
 	TimestampBeforeMaxMs  int64
@@ -173,10 +171,8 @@ func (c *Config) Topic(l Layers) *TopicConfig {
 		RetentionBytes:       number("retention.bytes"),
 		IndexIntervalBytes:   number("index.interval.bytes"),
 		MaxMessageBytes:      int(number("max.message.bytes")),
-		MinInsyncReplicas:    int(number("min.insync.replicas")),
 		CompressionType:      text("compression.type"),
 		CompressionGzipLevel: int(number("compression.gzip.level")),
-		CompressionLz4Level:  int(number("compression.lz4.level")),
 		CompressionZstdLevel: int(number("compression.zstd.level")),
 		LogAppendTime:        text("message.timestamp.type") == "LogAppendTime",
 		TimestampBeforeMaxMs: number("message.timestamp.before.max.ms"),
