@@ -68,7 +68,7 @@ func Start(opts Options) (*Node, error) {
 		opts.FS = vfs.NewOS()
 	}
 	n := &Node{opts: opts, cfg: opts.Config, failed: make(chan error, 1), stop: make(chan struct{})}
-	for _, step := range []func() error{n.openDir, n.listen, n.startReplication, n.startMetadata, n.register, n.serve} {
+	for _, step := range []func() error{n.openDir, n.listen, n.startReplication, n.startMetadata, n.register, n.awaitLeaders, n.serve} {
 		if err := step(); err != nil {
 			n.abandon()
 			if vfs.IsNoSpace(err) {
@@ -230,6 +230,28 @@ func (n *Node) register() error {
 	}
 	done := make(chan error, 1)
 	n.metadata.Submit(cluster.RegisterBroker{Broker: b}, func(_ any, err error) { done <- err })
+	select {
+	case err := <-done:
+		return err
+	case err := <-n.failed:
+		return err
+	}
+}
+
+// awaitLeaders waits until all partitions of this node are led, so that the first request finds them.
+func (n *Node) awaitLeaders() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		for t := range n.metadata.Image().Topics() {
+			if err := n.set.AwaitLeaders(ctx, t.Name, len(t.Partitions)); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
 	select {
 	case err := <-done:
 		return err

@@ -261,3 +261,33 @@ func TestB072Metadata(t *testing.T) {
 		t.Errorf("by id: %+v", got)
 	}
 }
+
+func TestB069EpochEnds(t *testing.T) {
+	n := start(t)
+	n.createTopic("t", 1)
+	mustAsk[*kmsg.ProduceResponse](n, produceRequest("t", -1, nil), 9)
+	n.kill()
+	n.start() // a new epoch
+	ask := func(current, epoch int32) kmsg.OffsetForLeaderEpochResponseTopicPartition {
+		req := kmsg.NewPtrOffsetForLeaderEpochRequest()
+		topic := kmsg.NewOffsetForLeaderEpochRequestTopic()
+		topic.Topic = "t"
+		p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+		p.CurrentLeaderEpoch, p.LeaderEpoch = current, epoch
+		topic.Partitions = append(topic.Partitions, p)
+		req.Topics = append(req.Topics, topic)
+		return mustAsk[*kmsg.OffsetForLeaderEpochResponse](n, req, 4).Topics[0].Partitions[0]
+	}
+	for _, c := range []struct {
+		current, epoch, wantEpoch int32
+		wantEnd                   int64
+		code                      int16
+	}{
+		{-1, 1, 1, 1, 0}, {-1, 2, 2, 1, 0}, {2, 2, 2, 1, 0}, {-1, 0, 0, 0, 0}, {-1, 3, -1, -1, 0},
+		{1, 1, -1, -1, kerr.FencedLeaderEpoch.Code}, {3, 1, -1, -1, kerr.UnknownLeaderEpoch.Code},
+	} {
+		if got := ask(c.current, c.epoch); got.LeaderEpoch != c.wantEpoch || got.EndOffset != c.wantEnd || got.ErrorCode != c.code {
+			t.Errorf("%+v: %+v", c, got)
+		}
+	}
+}

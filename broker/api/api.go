@@ -51,10 +51,12 @@ func init() {
 		{kmsg.CreateTopics, 2, 7, 2, on((*Broker).createTopics)},
 		{kmsg.DeleteTopics, 1, 6, 1, on((*Broker).deleteTopics)},
 		{kmsg.InitProducerID, 0, 5, 0, on((*Broker).initProducerID)},
+		{kmsg.OffsetForLeaderEpoch, 2, 4, 2, on((*Broker).offsetForLeaderEpoch)},
 		{kmsg.DescribeConfigs, 1, 4, 1, on((*Broker).describeConfigs)},
 		{kmsg.CreatePartitions, 0, 3, 0, on((*Broker).createPartitions)},
 		{kmsg.DeleteGroups, 0, 3, 0, on((*Broker).deleteGroups)},
 		{kmsg.IncrementalAlterConfigs, 0, 1, 0, on((*Broker).incrementalAlterConfigs)},
+		{kmsg.OffsetDelete, 0, 0, 0, on((*Broker).offsetDelete)},
 		{kmsg.DescribeCluster, 0, 2, 0, on((*Broker).describeCluster)},
 	}
 }

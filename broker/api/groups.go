@@ -265,6 +265,15 @@ func (b *Broker) deleteGroups(r *server.Request, req *kmsg.DeleteGroupsRequest) 
 	}
 }
 
+// offsetDelete answers OffsetDelete 0.
+func (b *Broker) offsetDelete(r *server.Request, req *kmsg.OffsetDeleteRequest) {
+	submit(b, r, req.Group, req, func(e *kerr.Error) kmsg.Response {
+		resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
+		resp.ErrorCode = e.Code
+		return resp
+	}, r.Reply)
+}
+
 // listGroups answers ListGroups 0–5 with the groups of all coordinators of this node.
 func (b *Broker) listGroups(r *server.Request, req *kmsg.ListGroupsRequest) {
 	resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
