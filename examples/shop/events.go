@@ -76,8 +76,21 @@ var products = []string{
 	"kettle", "lantern", "mirror", "notebook", "oboe", "parasol", "quilt", "rucksack", "sextant", "teapot",
 }
 
-// generate makes the events of the bundled shop. The warehouse sends an order when there is enough stock, and those that
-// had to wait when more is delivered.
+// A customer's name is one of each.
+var (
+	firstNames = []string{
+		"Ada", "Bert", "Carla", "Dilan", "Emma", "Femi", "Greta", "Hugo", "Ines", "Jun",
+		"Kofi", "Lena", "Mateo", "Nora", "Omar", "Pia", "Rosa", "Sami", "Tara", "Yuki",
+	}
+	lastNames = []string{"Abel", "Brandt", "Costa", "Diaz", "Eriksen", "Fischer", "Gupta", "Hansen", "Ito", "Jansen"}
+)
+
+func nameOf(customer int) string {
+	return firstNames[customer%len(firstNames)] + " " + lastNames[customer/len(firstNames)%len(lastNames)]
+}
+
+// generate makes the events of the bundled shop, always the same. The warehouse sends an order when there is enough stock, and
+// those that had to wait when more is delivered.
 func generate() []Event {
 	rng := rand.New(rand.NewPCG(seed, seed))
 	now := time.Date(2026, 1, 5, 8, 0, 0, 0, time.UTC)
@@ -107,7 +120,7 @@ func generate() []Event {
 		customer := fmt.Sprintf("customer-%03d", rng.IntN(max(known, 1)))
 		switch p := rng.IntN(100); {
 		case known < customers && (p < 8 || known == 0):
-			add(Event{Kind: registered, Customer: fmt.Sprintf("customer-%03d", known), Name: fmt.Sprintf("Customer No. %d", known)})
+			add(Event{Kind: registered, Customer: fmt.Sprintf("customer-%03d", known), Name: nameOf(known)})
 			known++
 		case p < 60:
 			add(Event{Kind: searched, Customer: customer, Product: product})
