@@ -7,11 +7,22 @@ root=../..
 [ -x $root/bin/weir ] || { echo "bin/weir is missing: run make build"; exit 1; }
 work=$(mktemp -d)
 address=127.0.0.1:$((30000 + RANDOM % 10000))
-$root/bin/weir serve --set "log.dirs=$work/data" --set "listeners=PLAINTEXT://$address" --set http.listener= >"$work/log" 2>&1 &
-node=$!
-trap 'kill $node 2>/dev/null; wait $node 2>/dev/null || true; rm -rf "$work"' EXIT
-for _ in $(seq 500); do grep -q 'Weir is ready' "$work/log" && break; sleep 0.02; done
-grep -q 'Weir is ready' "$work/log" || { cat "$work/log"; exit 1; }
+cat >"$work/start" <<S
+#!/usr/bin/env bash
+# Starts the node; one that runs is killed before, as a crash does.
+if [ -e "$work/pid" ]; then
+  old=\$(cat "$work/pid")
+  kill -9 "\$old"
+  while kill -0 "\$old" 2>/dev/null; do sleep 0.02; done
+fi
+"$PWD/$root/bin/weir" serve --set "log.dirs=$work/data" --set "listeners=PLAINTEXT://$address" --set http.listener= >>"$work/log" 2>&1 </dev/null &
+echo \$! >"$work/pid"
+for _ in \$(seq 500); do (exec 3<>"/dev/tcp/${address/://}") 2>/dev/null && exit 0; sleep 0.02; done
+cat "$work/log"; exit 1
+S
+chmod +x "$work/start"
+trap 'kill "$(cat "$work/pid")" 2>/dev/null; sleep 0.3; rm -rf "$work"' EXIT
+"$work/start"
 
 left_out=0
 skip() { echo "left out: $1 ($2 is not on this machine)"; left_out=$((left_out + 1)); }
@@ -21,6 +32,7 @@ if command -v python3 >/dev/null; then
   [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
   "$venv/bin/python" -c 'import confluent_kafka' 2>/dev/null || "$venv/bin/pip" install --quiet --disable-pip-version-check confluent-kafka
   "$venv/bin/python" everyday.py "$address"
+  "$venv/bin/python" resume.py "$address" "$work/start"
 else skip confluent-kafka python3; fi
 
 if command -v npm >/dev/null; then
