@@ -212,6 +212,30 @@ func TestCountPartition(t *testing.T) {
 	}
 }
 
+// The events are older than the usual retention, and must stay.
+func TestTopicsKeepEverything(t *testing.T) {
+	s := &shop{seeds: cluster(t)}
+	if err := s.createTopics(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	c, err := kgo.NewClient(kgo.SeedBrokers(s.seeds))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	configs, err := kadm.NewClient(c).DescribeTopicConfigs(t.Context(), allTopics...)
+	if err != nil || len(configs) != 5 {
+		t.Fatalf("%d topics, %v", len(configs), err)
+	}
+	for _, topic := range configs {
+		for _, config := range topic.Configs {
+			if config.Key == "retention.ms" && config.MaybeValue() != "-1" {
+				t.Errorf("%s: retention.ms=%s", topic.Name, config.MaybeValue())
+			}
+		}
+	}
+}
+
 func TestTell(t *testing.T) {
 	seeds := cluster(t)
 	s := &shop{out: &bytes.Buffer{}, seeds: seeds, events: bundled(t)}
