@@ -33,7 +33,7 @@ race: ## all tests under the race detector
 fuzz: ## each fuzz target with 30,000 inputs
 	@set -e; for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
 		for f in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$t | cut -c6-); do \
-			$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30000x ./$$(dirname $$t); done; done
+			$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30000x -fuzzminimizetime 1x ./$$(dirname $$t); done; done
 
 shop: build ## run the shop example on a fresh node
 	examples/shop/run.sh

@@ -8,6 +8,9 @@ import "strings"
 func Name(name string, names []string) (string, bool) {
 	best, least := "", max(2, len(name)/3)+1
 	for _, candidate := range names {
+		if max(len(name)-len(candidate), len(candidate)-len(name)) > least {
+			continue // as many letters at least would have to go or come
+		}
 		d := distance(strings.ToLower(name), strings.ToLower(candidate))
 		if d < least || d == least && best != "" && candidate < best {
 			best, least = candidate, d
