@@ -43,19 +43,20 @@ type Config struct {
 type Runtime struct {
 	cfg Config
 
-	mu       sync.Mutex
-	machine  machine.Machine // nil unless this node leads and has replayed the log
-	loading  bool
-	leads    bool
-	epoch    int32
-	stopped  bool
-	lastID   uint64
-	waiting  map[uint64]func(any, error)
-	effects  []*effect // the machine's own that are not committed, in order
-	unknown  int       // batches that were proposed, by this machine or one before it, and not yet answered
-	timer    *time.Timer
-	deadline time.Time
-	broken   chan struct{} // closed when the log cannot be replayed
+	mu         sync.Mutex
+	machine    machine.Machine // nil unless this node leads and has replayed the log
+	loading    bool
+	leads      bool
+	epoch      int32
+	stopped    bool
+	lastID     uint64
+	waiting    map[uint64]func(any, error)
+	effects    []*effect // the machine's own that are not committed, in order
+	unknown    int       // batches that were proposed, by this machine or one before it, and not yet answered
+	timer      *time.Timer
+	deadline   time.Time
+	broken     chan struct{} // closed when the log cannot be replayed
+	brokenOnce sync.Once
 }
 
 // effect is what waits for a batch to be committed. Without a batch it waits for those before it.
@@ -88,18 +89,6 @@ func (r *Runtime) Submit(request any, done func(any, error)) {
 	release := r.perform(r.machine.Handle(r.cfg.Now(), r.lastID, request))
 	r.mu.Unlock()
 	release()
-}
-
-// Look calls f with the machine, which must not be changed. It sees what is not yet committed, too: for metrics, not for
-// answers to clients.
-func (r *Runtime) Look(f func(machine.Machine)) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.ready(); err != nil {
-		return err
-	}
-	f(r.machine)
-	return nil
 }
 
 // Broken is closed when the machine's log cannot be replayed.
@@ -160,7 +149,7 @@ func (r *Runtime) load(epoch int32) {
 	r.loading = false
 	if err != nil {
 		r.leads = false // it stays that way until another node, or another version, leads
-		close(r.broken)
+		r.brokenOnce.Do(func() { close(r.broken) })
 		r.mu.Unlock()
 		r.cfg.Logger.Error("a coordinator's log cannot be replayed", "partition", r.cfg.Partition.String(), "error", err)
 		return

@@ -160,13 +160,6 @@ func (l *Log) Size() int64 {
 	return size
 }
 
-// Segments is the number of segments.
-func (l *Log) Segments() int {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return len(l.segments)
-}
-
 // Term is the term of an entry, or of the one before the first.
 func (l *Log) Term(index uint64) (uint64, error) {
 	l.mu.RLock()

@@ -528,14 +528,13 @@ func (l *Log) rebuildIndex(v view) error {
 	next := v.base
 	for {
 		index := w.index
-		f, b, err := w.checked()
+		f, _, err := w.checked()
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return fmt.Errorf("making the index of %s anew: %w", v.name, err)
 		}
-		_ = b
 		if f.entry() {
 			fresh.noteIndex(interval, f.base, index, w.pos-f.size)
 			fresh.maxTime = max(fresh.maxTime, f.max)

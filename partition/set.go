@@ -24,7 +24,7 @@ import (
 const (
 	// deletedSuffix marks folders of deleted topics until they are removed.
 	deletedSuffix = "-delete"
-	// strayDir keeps folders that belong to no topic of the metadata. They are never removed without being asked.
+	// straySuffix marks folders of topics whose name another topic has now. They are never removed without being asked.
 	straySuffix = "-stray"
 	// openers is how many partitions are opened at once.
 	openers = 8

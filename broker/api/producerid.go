@@ -7,8 +7,8 @@ import (
 	"github.com/weir/weir/broker/server"
 )
 
-// initProducerID answers InitProducerId 0–5 for idempotent producers: a fresh id with epoch 0. Transactions are not
-// there: a transactional id is refused with TRANSACTIONAL_ID_AUTHORIZATION_FAILED's neighbour that no client retries.
+// initProducerID answers InitProducerId 0–5 for idempotent producers: a fresh id with epoch 0. Transactions are not there:
+// a transactional id is refused with INVALID_REQUEST, which no client tries again.
 func (b *Broker) initProducerID(r *server.Request, req *kmsg.InitProducerIDRequest) {
 	resp := req.ResponseKind().(*kmsg.InitProducerIDResponse)
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
