@@ -25,10 +25,12 @@ lint: ## format, vet, staticcheck
 	bin/staticcheck ./...
 
 test: build lint ## the whole default suite
-	$(GO) test ./...
+	$(GO) test $$($(GO) list ./... | grep -v '/test$$')
+	$(GO) test -count=1 ./test
 
 race: ## all tests under the race detector
-	$(GO) test -race ./...
+	$(GO) test -race $$($(GO) list ./... | grep -v '/test$$')
+	$(GO) test -race -count=1 ./test
 
 fuzz: ## each fuzz target with 30,000 inputs
 	@set -e; for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
