@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -34,6 +36,54 @@ func (c *Controller) incrementalAlterConfigs(d *draft, req *kmsg.IncrementalAlte
 		resp.Resources = append(resp.Resources, out)
 	}
 	return resp
+}
+
+// alterConfigs gives resources the configurations of the request and takes all others away: all of a resource, or none.
+func (c *Controller) alterConfigs(d *draft, req *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
+	resp := req.ResponseKind().(*kmsg.AlterConfigsResponse)
+	seen := map[Resource]int{}
+	for _, r := range req.Resources {
+		seen[Resource{ResourceKind(r.ResourceType), r.ResourceName}]++
+	}
+	for _, r := range req.Resources {
+		out := kmsg.NewAlterConfigsResponseResource()
+		out.ResourceType, out.ResourceName = r.ResourceType, r.ResourceName
+		res := Resource{ResourceKind(r.ResourceType), r.ResourceName}
+		records, p := c.alter(res, c.replacing(res, r.Configs))
+		if seen[res] > 1 {
+			p = fail(kerr.InvalidRequest, "Each resource must appear at most once.")
+		}
+		switch {
+		case p != nil:
+			out.ErrorCode, out.ErrorMessage = p.code.Code, &p.message
+		case !req.ValidateOnly:
+			for _, rec := range records {
+				d.put(kindConfig, rec)
+			}
+		}
+		resp.Resources = append(resp.Resources, out)
+	}
+	return resp
+}
+
+// replacing says a replacement of all configurations as changes of single ones.
+func (c *Controller) replacing(res Resource, configs []kmsg.AlterConfigsRequestResourceConfig) []kmsg.IncrementalAlterConfigsRequestResourceConfig {
+	var out []kmsg.IncrementalAlterConfigsRequestResourceConfig
+	kept := map[string]bool{}
+	for _, set := range configs {
+		kept[set.Name] = true
+		ch := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		ch.Name, ch.Op, ch.Value = set.Name, kmsg.IncrementalAlterConfigOpSet, set.Value
+		out = append(out, ch)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.image.Config(res))) {
+		if !kept[name] {
+			ch := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+			ch.Name, ch.Op = name, kmsg.IncrementalAlterConfigOpDelete
+			out = append(out, ch)
+		}
+	}
+	return out
 }
 
 func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) ([]configRecord, *problem) {

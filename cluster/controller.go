@@ -127,6 +127,8 @@ func (c *Controller) handleClient(d *draft, r Request) kmsg.Response {
 		return c.deleteTopics(d, body)
 	case *kmsg.CreatePartitionsRequest:
 		return c.createPartitions(d, body)
+	case *kmsg.AlterConfigsRequest:
+		return c.alterConfigs(d, body)
 	case *kmsg.IncrementalAlterConfigsRequest:
 		return c.incrementalAlterConfigs(d, body)
 	}

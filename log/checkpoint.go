@@ -212,7 +212,8 @@ func (c *Checkpoint) letGo() {
 	c.holds = nil
 }
 
-// Write syncs what the checkpoint covers, then writes it. If the log was cut in between it does nothing.
+// Write syncs what the checkpoint covers, then writes it. If the log was cut in between, or a checkpoint with a later start
+// was written, it does nothing.
 func (c *Checkpoint) Write() error {
 	defer c.letGo()
 	l := c.log
@@ -223,7 +224,7 @@ func (c *Checkpoint) Write() error {
 	}
 	l.checkpointMu.Lock()
 	defer l.checkpointMu.Unlock()
-	if c.cuts != l.cuts {
+	if c.cuts != l.cuts || c.content.start < l.savedStart {
 		return nil
 	}
 	if err := l.fs.SyncDir(l.dir); err != nil {
@@ -232,6 +233,7 @@ func (c *Checkpoint) Write() error {
 	if err := vfs.WriteFileAtomic(l.fs, checkpointName(l.dir, c.content.lastIndex), c.content.encode()); err != nil {
 		return err
 	}
+	l.savedStart = c.content.start
 	return l.dropCheckpoints()
 }
 

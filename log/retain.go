@@ -72,16 +72,21 @@ func (l *Log) forgetBelow(first *segment) {
 	l.marks = slices.DeleteFunc(slices.Clone(l.marks), func(m mark) bool { return m.base < first.base })
 }
 
-// SetStartOffset makes an offset the first one (DeleteRecords). It is durable when it returns.
+// SetStartOffset makes an offset the first one (DeleteRecords). It is durable when it returns; after an error the start is
+// what it was.
 func (l *Log) SetStartOffset(offset int64) error {
 	l.mu.Lock()
 	if offset < l.start || offset > l.end {
 		defer l.mu.Unlock()
 		return &OutOfRangeError{offset, l.start, l.end}
 	}
+	before := l.start
 	l.start = offset
 	l.mu.Unlock()
 	if err := l.Checkpoint(); err != nil {
+		l.mu.Lock()
+		l.start = before
+		l.mu.Unlock()
 		return err
 	}
 	for len(l.segments) > 1 && l.segments[1].base <= offset {

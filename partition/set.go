@@ -192,6 +192,12 @@ func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, 
 	s.mu.Unlock()
 }
 
+// Dir is the data directory.
+func (s *Set) Dir() string { return s.cfg.Dir }
+
+// Space tells the total and the free bytes of the file system that holds the data directory.
+func (s *Set) Space() (total, free int64, err error) { return s.cfg.FS.Space(s.cfg.Dir) }
+
 // Lookup finds a partition of this node. Errors are Kafka's.
 func (s *Set) Lookup(topic string, number int32) (*Partition, error) {
 	s.mu.RLock()

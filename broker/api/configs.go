@@ -113,6 +113,71 @@ func describeEntry(e config.Entry, req *kmsg.DescribeConfigsRequest) kmsg.Descri
 	return out
 }
 
+// alterConfigs answers AlterConfigs 0–2: a resource has the given dynamic configurations from then on, and no others.
+func (b *Broker) alterConfigs(r *server.Request, req *kmsg.AlterConfigsRequest) {
+	b.Controller.Submit(cluster.Request{Body: req}, func(reply any, err error) {
+		if err == nil {
+			r.Reply(reply.(*kmsg.AlterConfigsResponse))
+			return
+		}
+		resp := req.ResponseKind().(*kmsg.AlterConfigsResponse)
+		for _, res := range req.Resources {
+			out := kmsg.NewAlterConfigsResponseResource()
+			out.ResourceType, out.ResourceName, out.ErrorCode = res.ResourceType, res.ResourceName, controllerError(err).Code
+			resp.Resources = append(resp.Resources, out)
+		}
+		r.Reply(resp)
+	})
+}
+
+// listConfigResources answers ListConfigResources 0–1: what has, or can have, configurations. Version 0 is only about
+// client metrics, of which there are none (KIP-1142).
+func (b *Broker) listConfigResources(r *server.Request, req *kmsg.ListConfigResourcesRequest) {
+	resp := req.ResponseKind().(*kmsg.ListConfigResourcesResponse)
+	wanted := req.ResourceTypes
+	switch {
+	case req.Version == 0:
+		wanted = []int8{int8(kmsg.ConfigResourceTypeClientMetrics)}
+	case len(wanted) == 0:
+		wanted = listedResources
+	}
+	img := b.Controller.Image()
+	for _, kind := range wanted {
+		if !slices.Contains(listedResources, kind) {
+			resp.ErrorCode, resp.ConfigResources = kerr.UnsupportedVersion.Code, nil
+			break
+		}
+		for _, name := range resourceNames(img, kmsg.ConfigResourceType(kind)) {
+			out := kmsg.NewListConfigResourcesResponseConfigResource()
+			out.Name, out.Type = name, kind
+			resp.ConfigResources = append(resp.ConfigResources, out)
+		}
+	}
+	r.Reply(resp)
+}
+
+// listedResources are the kinds of resources that can be listed.
+var listedResources = []int8{
+	int8(kmsg.ConfigResourceTypeTopic), int8(kmsg.ConfigResourceTypeBroker), int8(kmsg.ConfigResourceTypeBrokerLogger),
+	int8(kmsg.ConfigResourceTypeClientMetrics), int8(kmsg.ConfigResourceTypeGroupConfig),
+}
+
+func resourceNames(img *cluster.Image, kind kmsg.ConfigResourceType) (names []string) {
+	switch kind {
+	case kmsg.ConfigResourceTypeTopic:
+		for t := range img.Topics() {
+			names = append(names, t.Name)
+		}
+	case kmsg.ConfigResourceTypeBroker, kmsg.ConfigResourceTypeBrokerLogger:
+		for broker := range img.Brokers() {
+			names = append(names, strconv.Itoa(int(broker.ID)))
+		}
+	case kmsg.ConfigResourceTypeGroupConfig:
+		names = img.Resources(cluster.GroupResource)
+	}
+	return names
+}
+
 // incrementalAlterConfigs answers IncrementalAlterConfigs 0–1.
 func (b *Broker) incrementalAlterConfigs(r *server.Request, req *kmsg.IncrementalAlterConfigsRequest) {
 	b.Controller.Submit(cluster.Request{Body: req}, func(reply any, err error) {

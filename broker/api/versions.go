@@ -7,6 +7,13 @@ import (
 	"github.com/weir/weir/broker/server"
 )
 
+// The only feature with a level: tools read Kafka's version from it. Transactions, and the newer kinds of groups, are not
+// there, and so their levels are not named.
+const (
+	metadataVersion = "metadata.version"
+	metadataLevel   = 33 // Kafka 4.4
+)
+
 // apiVersions answers ApiVersions 0–5 from the table. A version that is not known never gets here: the server answers it
 // in version 0, so that every client can read it (KIP-511).
 func (b *Broker) apiVersions(r *server.Request, req *kmsg.ApiVersionsRequest) {
@@ -26,6 +33,12 @@ func (b *Broker) apiVersions(r *server.Request, req *kmsg.ApiVersionsRequest) {
 		k.ApiKey, k.MinVersion, k.MaxVersion = int16(apis[i].key), apis[i].advertised, apis[i].max
 		resp.ApiKeys = append(resp.ApiKeys, k)
 	}
+	level := kmsg.NewApiVersionsResponseFinalizedFeature()
+	level.Name, level.MinVersionLevel, level.MaxVersionLevel = metadataVersion, metadataLevel, metadataLevel
+	can := kmsg.NewApiVersionsResponseSupportedFeature()
+	can.Name, can.MinVersion, can.MaxVersion = metadataVersion, metadataLevel, metadataLevel
+	resp.SupportedFeatures = append(resp.SupportedFeatures, can)
+	resp.FinalizedFeatures = append(resp.FinalizedFeatures, level)
 	resp.FinalizedFeaturesEpoch = b.Controller.Image().Version()
 	r.Reply(resp)
 }

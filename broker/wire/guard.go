@@ -275,6 +275,9 @@ func (w *walker) value(f *field) {
 	case fixed:
 		w.skip(f.size)
 	case structure:
+		if f.nullable != math.MaxInt16 && !w.present() {
+			return
+		}
 		w.structure(f.of)
 	case str, blob:
 		n := w.length(f.kind == blob)
@@ -291,6 +294,18 @@ func (w *walker) value(f *field) {
 	case array:
 		w.array(f)
 	}
+}
+
+// present reads the byte before a structure that may be null: -1 when it is.
+func (w *walker) present() bool {
+	if len(w.b) == 0 {
+		w.fail("it ends early")
+		return false
+	}
+	there := int8(w.b[0]) != -1
+	w.b = w.b[1:]
+	w.cost += tagCost
+	return there
 }
 
 func (w *walker) array(f *field) {

@@ -1,0 +1,88 @@
+package partition
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/weir/weir/internal/vfs"
+)
+
+// DeleteRecords makes an offset the first one of the log; -1 stands for the high watermark. It gives the log's start, which
+// is durable. An offset below the start changes nothing. Errors are Kafka's.
+func (p *Partition) DeleteRecords(before int64) (start int64, err error) {
+	if !p.Config().CleanupDelete() {
+		return -1, kerr.PolicyViolation
+	}
+	return p.advanceStart(before)
+}
+
+// Trim is DeleteRecords for the platform's own logs, whatever their configuration says.
+func (p *Partition) Trim(before int64) error {
+	_, err := p.advanceStart(before)
+	return err
+}
+
+func (p *Partition) advanceStart(before int64) (start int64, err error) {
+	failed := p.group.Do(func() error {
+		if _, leads := p.Leads(); !leads {
+			return kerr.NotLeaderForPartition
+		}
+		high := p.high.Load()
+		if before == -1 {
+			before = high
+		}
+		if before < 0 || before > high {
+			return kerr.OffsetOutOfRange
+		}
+		if before > p.log.StartOffset() {
+			return p.setStart(before)
+		}
+		return nil
+	})
+	if failed != nil {
+		return -1, appendError(failed)
+	}
+	return p.log.StartOffset(), nil
+}
+
+// setStart moves the log's start. What cannot be made durable for lack of space is refused; anything else that fails ends
+// the node's acknowledging.
+func (p *Partition) setStart(offset int64) error {
+	err := p.log.SetStartOffset(offset)
+	switch {
+	case err == nil:
+		return nil
+	case !vfs.IsNoSpace(err):
+		p.group.Fail(fmt.Errorf("moving the start of %s: %w", p, err))
+	}
+	p.logger.Error("records could not be deleted", "partition", p.String(), "error", err)
+	return kerr.KafkaStorageError
+}
+
+// ProducerState is what a partition remembers of a producer.
+type ProducerState struct {
+	ID            int64
+	Epoch         int16
+	LastSequence  int32
+	LastTimestamp int64 // ms
+}
+
+// Producers gives the producers that the partition remembers, by id.
+func (p *Partition) Producers() ([]ProducerState, error) {
+	var out []ProducerState
+	err := p.group.Do(func() error {
+		if _, leads := p.Leads(); !leads {
+			return kerr.NotLeaderForPartition
+		}
+		for id, k := range p.producers.byID {
+			last := k.last()
+			out = append(out, ProducerState{ID: id, Epoch: k.epoch, LastSequence: last.lastSequence, LastTimestamp: last.timestamp})
+		}
+		return nil
+	})
+	slices.SortFunc(out, func(a, b ProducerState) int { return cmp.Compare(a.ID, b.ID) })
+	return out, appendError(err)
+}
