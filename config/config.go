@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strconv"
 	"strings"
@@ -32,6 +33,8 @@ type Config struct {
 	ConnectionsMaxIdleMs        int64    `option:"connections.max.idle.ms"`
 	MaxConnections              int32    `option:"max.connections"`
 	MaxConnectionsPerIP         int32    `option:"max.connections.per.ip"`
+	MaxConnectionsPerIPOthers   string   `option:"max.connections.per.ip.overrides"`
+	MaxConnectionCreationRate   int32    `option:"max.connection.creation.rate"`
 	QueuedMaxRequestBytes       int64    `option:"queued.max.request.bytes"`
 	GroupInitialRebalanceDelay  int32    `option:"group.initial.rebalance.delay.ms"`
 	GroupMinSessionTimeoutMs    int32    `option:"group.min.session.timeout.ms"`
@@ -193,6 +196,32 @@ func (c *Config) Value(name string) string {
 	return ""
 }
 
+// With gives the configuration with what was set dynamically in effect. It shares nothing that is changed.
+func (c *Config) With(l Layers) *Config {
+	out := *c
+	out.static = maps.Clone(c.static)
+	maps.Copy(out.static, l.Default)
+	maps.Copy(out.static, l.Broker)
+	out.fill()
+	return &out
+}
+
+const perAddressName = "max.connections.per.ip.overrides"
+
+// PerAddress parses max.connections.per.ip.overrides: limits by address or host name.
+func PerAddress(text string) (map[string]int, error) {
+	out := map[string]int{}
+	for _, item := range SplitList(text) {
+		at := strings.LastIndexByte(item, ':')
+		n, err := strconv.ParseInt(item[at+1:], 10, 32)
+		if at <= 0 || err != nil || n < 0 {
+			return nil, fmt.Errorf("Invalid value %s for configuration %s: write it as address:number,address:number", text, perAddressName)
+		}
+		out[strings.Trim(item[:at], "[]")] = int(n)
+	}
+	return out, nil
+}
+
 // fill sets the tagged fields. All values were checked before.
 func (c *Config) fill() {
 	v := reflect.ValueOf(c).Elem()
@@ -201,7 +230,7 @@ func (c *Config) fill() {
 		if !ok {
 			continue
 		}
-		text := c.Value(name)
+		text := strings.TrimSpace(c.Value(name)) // what is set dynamically is kept as it came
 		switch f := v.Field(i); f.Kind() {
 		case reflect.String:
 			f.SetString(text)

@@ -143,6 +143,10 @@ func (o *Option) Check(value string) error {
 			seen[item] = true
 		}
 	case String:
+		if o.Name == perAddressName {
+			_, err := PerAddress(value)
+			return err
+		}
 		if len(o.Allowed) > 0 && !contains(o.Allowed, value) {
 			return o.invalid(value, "String must be one of: "+strings.Join(o.Allowed, ", "))
 		}

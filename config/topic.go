@@ -152,7 +152,7 @@ func (c *Config) describe(t *Table, l Layers, own Source) []Entry {
 func (c *Config) Topic(l Layers) *TopicConfig {
 	text := func(name string) string {
 		if v := c.entry(TopicOptions().Find(name), l, SourceTopic).Value; v != nil {
-			return *v
+			return strings.TrimSpace(*v) // what is set dynamically is kept as it came
 		}
 		return ""
 	}

@@ -18,6 +18,8 @@ type metadata struct {
 	set     *partition.Set
 	groups  *coordinator.Groups
 	image   atomic.Pointer[cluster.Image]
+	// brokersChanged is told of the first image, and of each with other configurations of brokers.
+	brokersChanged func(*cluster.Image)
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -38,8 +40,8 @@ type update struct {
 	changes cluster.Changes
 }
 
-func newMetadata(set *partition.Set, groups *coordinator.Groups) *metadata {
-	m := &metadata{set: set, groups: groups, done: make(chan struct{}), ready: make(chan struct{})}
+func newMetadata(set *partition.Set, groups *coordinator.Groups, brokersChanged func(*cluster.Image)) *metadata {
+	m := &metadata{set: set, groups: groups, brokersChanged: brokersChanged, done: make(chan struct{}), ready: make(chan struct{})}
 	m.changed = sync.NewCond(&m.mu)
 	go m.follow()
 	return m
@@ -87,8 +89,8 @@ func (m *metadata) follow() {
 		case len(u.changes.Topics) > 0:
 			m.set.Apply(u.image, u.changes.Topics)
 		}
-		if u.changes.Brokers {
-			m.set.Reconfigure(u.image)
+		if u.changes.Brokers || first {
+			m.brokersChanged(u.image)
 		}
 		m.groups.Follow(u.image, m.set)
 		if len(gone) > 0 {

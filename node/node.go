@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -54,6 +55,9 @@ type Node struct {
 	serving  atomic.Bool
 	stop     chan struct{}
 	running  sync.WaitGroup
+
+	effective atomic.Pointer[config.Config] // cfg with what is set dynamically
+	limits    sync.Mutex                    // held while the server gets its limits
 }
 
 // bound is a listener that is open.
@@ -68,6 +72,7 @@ func Start(opts Options) (*Node, error) {
 		opts.FS = vfs.NewOS()
 	}
 	n := &Node{opts: opts, cfg: opts.Config, failed: make(chan error, 1), stop: make(chan struct{})}
+	n.effective.Store(n.cfg)
 	for _, step := range []func() error{n.openDir, n.listen, n.startReplication, n.startMetadata, n.register, n.awaitLeaders, n.serve} {
 		if err := step(); err != nil {
 			n.abandon()
@@ -118,8 +123,10 @@ func (n *Node) startReplication() (err error) {
 	}
 	n.set = partition.NewSet(partition.SetConfig{
 		FS: n.opts.FS, Dir: n.dir.path, Self: replication.NodeID(n.cfg.NodeID), Host: n.host, Logger: n.opts.Logger, Now: time.Now,
-		TopicConfig:  n.topicConfig,
-		ProducerIdle: func() time.Duration { return time.Duration(n.cfg.ProducerIDExpirationMs) * time.Millisecond },
+		TopicConfig: n.topicConfig,
+		ProducerIdle: func() time.Duration {
+			return time.Duration(n.effective.Load().ProducerIDExpirationMs) * time.Millisecond
+		},
 	})
 	return nil
 }
@@ -136,11 +143,56 @@ func (n *Node) fail(err error) {
 func (n *Node) Failed() <-chan error { return n.failed }
 
 func (n *Node) topicConfig(img *cluster.Image, t *cluster.Topic) *config.TopicConfig {
-	return n.cfg.Topic(config.Layers{
-		Resource: img.Config(cluster.Resource{Kind: cluster.TopicResource, Name: t.Name}),
+	return n.cfg.Topic(n.layers(img, img.Config(cluster.Resource{Kind: cluster.TopicResource, Name: t.Name})))
+}
+
+// layers gives the dynamic configurations that apply to something on this node.
+func (n *Node) layers(img *cluster.Image, resource map[string]string) config.Layers {
+	return config.Layers{
+		Resource: resource,
 		Broker:   img.Config(cluster.Resource{Kind: cluster.BrokerResource, Name: strconv.Itoa(int(n.cfg.NodeID))}),
 		Default:  img.Config(cluster.Resource{Kind: cluster.BrokerResource}),
+	}
+}
+
+// brokersChanged takes the broker's dynamic configuration into effect.
+func (n *Node) brokersChanged(img *cluster.Image) {
+	n.effective.Store(n.cfg.With(n.layers(img, nil)))
+	n.set.Reconfigure(img)
+	n.setLimits()
+}
+
+// setLimits gives the server its limits, once there is one.
+func (n *Node) setLimits() {
+	n.limits.Lock()
+	defer n.limits.Unlock()
+	if n.server == nil {
+		return
+	}
+	cfg := n.effective.Load()
+	perIP, err := config.PerAddress(cfg.MaxConnectionsPerIPOthers)
+	if err != nil {
+		panic("BUG: a configuration was let through: " + err.Error())
+	}
+	n.server.SetLimits(server.Limits{
+		Connections: int(cfg.MaxConnections), ConnectionsPerIP: int(cfg.MaxConnectionsPerIP),
+		PerIP: resolved(perIP), PerSecond: int(cfg.MaxConnectionCreationRate),
 	})
+}
+
+// resolved adds the addresses of limits that are given by name.
+func resolved(limits map[string]int) map[string]int {
+	out := maps.Clone(limits)
+	for name, limit := range limits {
+		addresses, err := net.LookupHost(name)
+		if err != nil {
+			continue // then nobody comes from there either
+		}
+		for _, a := range addresses {
+			out[a] = limit
+		}
+	}
+	return out
 }
 
 // startMetadata opens the metadata log and follows it.
@@ -156,7 +208,7 @@ func (n *Node) startMetadata() error {
 	}
 	base := coordinator.Config{Now: time.Now, Logger: n.opts.Logger}
 	n.groups = coordinator.NewGroups(base, n.groupLimits())
-	n.metadata = newMetadata(n.set, n.groups)
+	n.metadata = newMetadata(n.set, n.groups, n.brokersChanged)
 	base.Partition = n.log
 	base.New = func() machine.Machine { return cluster.NewController(n.controllerConfig()) }
 	base.Capture, base.Publish = n.metadata.capture, n.metadata.publish
@@ -291,14 +343,15 @@ func (n *Node) serve() error {
 		Logger: n.opts.Logger, Now: time.Now,
 	}
 	broker.Start()
+	n.limits.Lock()
 	n.server = server.New(server.Config{
-		MaxRequestBytes:     int(n.cfg.SocketRequestMaxBytes),
-		MaxConnections:      int(n.cfg.MaxConnections),
-		MaxConnectionsPerIP: int(n.cfg.MaxConnectionsPerIP),
-		IdleTimeout:         time.Duration(n.cfg.ConnectionsMaxIdleMs) * time.Millisecond,
-		MemoryBytes:         n.cfg.QueuedMaxRequestBytes,
-		Logger:              n.opts.Logger,
+		MaxRequestBytes: int(n.cfg.SocketRequestMaxBytes),
+		IdleTimeout:     time.Duration(n.cfg.ConnectionsMaxIdleMs) * time.Millisecond,
+		MemoryBytes:     n.cfg.QueuedMaxRequestBytes,
+		Logger:          n.opts.Logger,
 	}, broker)
+	n.limits.Unlock()
+	n.setLimits()
 	for _, l := range n.bound {
 		n.running.Go(func() {
 			if err := n.server.Serve(l.socket, l.Name); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+	"golang.org/x/time/rate"
 )
 
 // Handler answers requests.
@@ -23,13 +24,28 @@ type Handler interface {
 
 // Config says what connections may do. Zero limits are none.
 type Config struct {
-	MaxRequestBytes     int           // largest frame (socket.request.max.bytes)
-	MaxConnections      int           // at the same time
-	MaxConnectionsPerIP int           // from one address
-	IdleTimeout         time.Duration // silence after which a connection is closed
+	MaxRequestBytes int           // largest frame (socket.request.max.bytes)
+	IdleTimeout     time.Duration // silence after which a connection is closed
+	Limits          Limits
 	// MemoryBytes bounds the memory of all requests under way.
 	MemoryBytes int64
 	Logger      *slog.Logger
+}
+
+// Limits bound who may connect. They can be changed while the server runs; connections that are there stay.
+type Limits struct {
+	Connections      int            // at the same time; further ones wait to be accepted (max.connections)
+	ConnectionsPerIP int            // from one address; further ones are closed (max.connections.per.ip)
+	PerIP            map[string]int // other limits for single addresses (max.connections.per.ip.overrides)
+	PerSecond        int            // new ones; further ones wait (max.connection.creation.rate)
+}
+
+// of gives the limit of an address.
+func (l *Limits) of(ip string) int {
+	if n, ok := l.PerIP[ip]; ok {
+		return n
+	}
+	return l.ConnectionsPerIP
 }
 
 const (
@@ -51,11 +67,15 @@ type Server struct {
 	memory  *semaphore.Weighted
 
 	mu        sync.Mutex
+	limits    Limits
+	room      *sync.Cond // signalled when a connection more may be let in
 	listeners []net.Listener
 	conns     map[*Conn]struct{}
 	perIP     map[string]int
 	stopping  bool
 	running   sync.WaitGroup
+
+	pace *rate.Limiter // of new connections
 
 	requests atomic.Int64
 }
@@ -66,7 +86,37 @@ func New(cfg Config, h Handler) *Server {
 		cfg.MemoryBytes = 256 << 20
 	}
 	cfg.MemoryBytes = max(cfg.MemoryBytes, int64(cfg.MaxRequestBytes)) // one request can always proceed
-	return &Server{cfg: cfg, handler: h, memory: semaphore.NewWeighted(cfg.MemoryBytes), conns: map[*Conn]struct{}{}, perIP: map[string]int{}}
+	s := &Server{
+		cfg: cfg, handler: h, memory: semaphore.NewWeighted(cfg.MemoryBytes),
+		conns: map[*Conn]struct{}{}, perIP: map[string]int{}, pace: rate.NewLimiter(rate.Inf, 1),
+	}
+	s.room = sync.NewCond(&s.mu)
+	s.SetLimits(cfg.Limits)
+	return s
+}
+
+// SetLimits changes the limits. They hold for connections that come from now on.
+func (s *Server) SetLimits(l Limits) {
+	pace := rate.Inf
+	if l.PerSecond > 0 {
+		pace = rate.Limit(l.PerSecond)
+	}
+	s.pace.SetLimit(pace)
+	s.mu.Lock()
+	s.limits = l
+	s.mu.Unlock()
+	s.room.Broadcast()
+}
+
+// admit waits until a further connection may be accepted. False: the server stops.
+func (s *Server) admit() bool {
+	time.Sleep(s.pace.Reserve().Delay())
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.limits.Connections > 0 && len(s.conns) >= s.limits.Connections && !s.stopping {
+		s.room.Wait()
+	}
+	return !s.stopping
 }
 
 // Serve accepts connections until Shutdown. name is the listener's.
@@ -80,7 +130,7 @@ func (s *Server) Serve(l net.Listener, name string) error {
 	s.running.Add(1)
 	s.mu.Unlock()
 	defer s.running.Done()
-	for {
+	for s.admit() {
 		c, err := l.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
@@ -92,6 +142,7 @@ func (s *Server) Serve(l net.Listener, name string) error {
 		}
 		s.start(c, name)
 	}
+	return nil
 }
 
 func (s *Server) start(nc net.Conn, listener string) {
@@ -100,9 +151,9 @@ func (s *Server) start(nc net.Conn, listener string) {
 		ip = nc.RemoteAddr().String()
 	}
 	s.mu.Lock()
-	if s.stopping || s.cfg.MaxConnections > 0 && len(s.conns) >= s.cfg.MaxConnections ||
-		s.cfg.MaxConnectionsPerIP > 0 && s.perIP[ip] >= s.cfg.MaxConnectionsPerIP {
+	if most := s.limits.of(ip); s.stopping || most > 0 && s.perIP[ip] >= most {
 		s.mu.Unlock()
+		s.cfg.Logger.Debug("closing a connection: its address has as many as it may (max.connections.per.ip)", "client", nc.RemoteAddr().String())
 		_ = nc.Close()
 		return
 	}
@@ -122,6 +173,7 @@ func (s *Server) forget(c *Conn) {
 	if s.perIP[c.ip]--; s.perIP[c.ip] == 0 {
 		delete(s.perIP, c.ip)
 	}
+	s.room.Signal()
 }
 
 // Connections is the number of open connections.
@@ -145,6 +197,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		c.stopReading()
 	}
 	s.mu.Unlock()
+	s.room.Broadcast()
 	done := make(chan struct{})
 	go func() { s.running.Wait(); close(done) }()
 	select {

@@ -197,20 +197,61 @@ func TestStalledReadersAreCutOff(t *testing.T) {
 }
 
 func TestConnectionLimits(t *testing.T) {
-	serve(t, Config{MaxConnections: 2}, echo, func(t *testing.T, _ *Server, dial func() net.Conn) {
+	serve(t, Config{Limits: Limits{Connections: 2}}, echo, func(t *testing.T, s *Server, dial func() net.Conn) {
 		a, b := dial(), dial()
-		closed(t, dial())
-		a.Close()
 		synctest.Wait()
-		c := dial()
+		third := make(chan net.Conn)
+		go func() { third <- dial() }()
+		synctest.Wait()
+		select {
+		case <-third:
+			t.Fatal("a third connection is accepted")
+		default:
+		}
+		a.Close()
+		c := <-third
 		if _, err := c.Write(request(3)); err != nil {
 			t.Fatal(err)
 		}
 		if answer(t, c) != 3 {
 			t.Fatal("the place of a closed connection is not free")
 		}
+		go func() { third <- dial() }()
+		synctest.Wait()
+		s.SetLimits(Limits{Connections: 3})
+		(<-third).Close()
 		b.Close()
 		c.Close()
+	})
+}
+
+func TestConnectionLimitsOfAnAddress(t *testing.T) {
+	serve(t, Config{Limits: Limits{ConnectionsPerIP: 1}}, echo, func(t *testing.T, s *Server, dial func() net.Conn) {
+		a := dial()
+		defer a.Close()
+		closed(t, dial())
+		s.SetLimits(Limits{ConnectionsPerIP: 1, PerIP: map[string]int{"pipe": 2}})
+		b := dial()
+		defer b.Close()
+		if _, err := b.Write(request(3)); err != nil {
+			t.Fatal(err)
+		}
+		if answer(t, b) != 3 {
+			t.Fatal("the limit of the single address does not count")
+		}
+		closed(t, dial())
+	})
+}
+
+func TestNewConnectionsArePaced(t *testing.T) {
+	serve(t, Config{Limits: Limits{PerSecond: 10}}, echo, func(t *testing.T, _ *Server, dial func() net.Conn) {
+		start := time.Now()
+		for range 21 {
+			dial().Close()
+		}
+		if took := time.Since(start); took < 1900*time.Millisecond { // on the bubble's clock
+			t.Fatalf("21 connections came in %v, with 10 a second allowed", took)
+		}
 	})
 }
 
