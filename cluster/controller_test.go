@@ -283,6 +283,16 @@ func (d *driver) replay() {
 	}
 }
 
+// rewrite adds a snapshot to the log, and gives the number of its records.
+func (d *driver) rewrite() int {
+	records, ok := d.c.Snapshot()
+	if !ok {
+		d.t.Fatal("there is no snapshot")
+	}
+	d.log = append(d.log, records...)
+	return len(records)
+}
+
 func TestReplayGivesTheSameImage(t *testing.T) {
 	d := newDriver(t, 2)
 	d.create(false, topic("a", 3, 2), topic("b", 1, 1))
@@ -297,11 +307,30 @@ func TestReplayGivesTheSameImage(t *testing.T) {
 		}
 		return b.String()
 	}
+	d.send(AllocateProducerIDs{})
+	d.send(AllocateProducerIDs{})
+	d.create(false, topic("gone", 1, 1))
+	del := kmsg.NewPtrDeleteTopicsRequest()
+	del.TopicNames = []string{"gone"}
+	d.send(Request{Body: del})
 	before := describe()
 	old := d.c.Image()
 	d.replay()
 	if after := describe(); after != before {
 		t.Fatalf("before:\n%s\nafter:\n%s", before, after)
+	}
+	d.rewrite()
+	d.replay() // what was before, and the snapshot: as after a crash before the log was trimmed
+	if after := describe(); after != before || d.c.Image().Version() < old.Version() {
+		t.Fatalf("before:\n%s\nafter its log was rewritten:\n%s", before, after)
+	}
+	d.log = d.log[len(d.log)-d.rewrite():]
+	d.replay()
+	if after := describe(); after != before || d.c.Image().Version() < old.Version() {
+		t.Fatalf("before:\n%s\nafter its log was rewritten and trimmed:\n%s", before, after)
+	}
+	if got := d.send(AllocateProducerIDs{}).(ProducerIDs); got.First != 2*producerIDBlock {
+		t.Fatalf("producer ids go on at %d", got.First)
 	}
 	d.create(false, topic("d", 1, 1))
 	if old.Topic("d") != nil || old.TopicCount() != 3 {

@@ -15,11 +15,14 @@ const (
 	kindBroker      = "broker"
 	kindConfig      = "config"
 	kindProducerIDs = "producer-ids"
+	kindVersion     = "version"
 )
 
+// topicRecord says all about a topic but its configuration. One that says it again, in a snapshot, changes nothing.
 type topicRecord struct {
-	Name string `json:"name"`
-	ID   UUID   `json:"id"`
+	Name     string    `json:"name"`
+	ID       UUID      `json:"id"`
+	Replicas [][]int32 `json:"replicas"`
 }
 
 // partitionsRecord adds partitions to a topic, numbered from First on.
@@ -53,6 +56,11 @@ type producerIDsRecord struct {
 	Next int64 `json:"next"`
 }
 
+// versionRecord begins a snapshot: the image had this version then, so that it never goes back.
+type versionRecord struct {
+	Version int64 `json:"version"`
+}
+
 // apply gives the image after a record.
 func (i *Image) apply(kind string, value []byte) (*Image, error) {
 	next := *i
@@ -72,6 +80,8 @@ func (i *Image) apply(kind string, value []byte) (*Image, error) {
 		err = change(value, next.setConfig)
 	case kindProducerIDs:
 		err = change(value, func(r producerIDsRecord) error { next.nextProducerID = r.Next; return nil })
+	case kindVersion:
+		err = change(value, func(r versionRecord) error { next.version = max(next.version, r.Version); return nil })
 	default:
 		return nil, fmt.Errorf("the metadata log holds a record of kind %q that this version does not know: start it with the newer version that wrote it", kind)
 	}
@@ -90,11 +100,15 @@ func change[R any](value []byte, f func(R) error) error {
 }
 
 func (i *Image) addTopic(r topicRecord) error {
-	if i.Topic(r.Name) != nil {
+	if t := i.Topic(r.Name); t != nil && t.ID != r.ID {
 		return fmt.Errorf("topic %q is there already", r.Name)
 	}
+	t := &Topic{Name: r.Name, ID: r.ID, Partitions: make([]Partition, len(r.Replicas))}
+	for number, replicas := range r.Replicas {
+		t.Partitions[number].Replicas = replicas
+	}
 	i.touched = Resource{TopicResource, r.Name}
-	i.topics = i.topics.Set(r.Name, &Topic{Name: r.Name, ID: r.ID})
+	i.topics = i.topics.Set(r.Name, t)
 	i.names = i.names.Set(string(r.ID[:]), r.Name)
 	return nil
 }

@@ -66,8 +66,7 @@ func (c *Controller) createTopics(d *draft, req *kmsg.CreateTopicsRequest, own b
 		out.NumPartitions, out.ReplicationFactor = int32(len(replicas)), int16(len(replicas[0]))
 		if !req.ValidateOnly {
 			out.TopicID = topic
-			d.put(kindTopic, topicRecord{Name: t.Topic, ID: topic})
-			d.put(kindPartitions, partitionsRecord{Topic: t.Topic, Replicas: replicas})
+			d.put(kindTopic, topicRecord{Name: t.Topic, ID: topic, Replicas: replicas})
 			for _, cfg := range t.Configs {
 				d.put(kindConfig, configRecord{Kind: TopicResource, Name: t.Topic, Key: cfg.Name, Value: cfg.Value})
 			}

@@ -35,8 +35,10 @@ type Config struct {
 	// Publish is called from the partition's turn and must be quick.
 	Capture func(machine.Machine) any
 	Publish func(any)
-	Now     func() time.Time
-	Logger  *slog.Logger
+	// RewriteFloor is how many bytes the log may grow by, at least, before it is rewritten; 0: 1 MiB.
+	RewriteFloor int64
+	Now          func() time.Time
+	Logger       *slog.Logger
 }
 
 // Runtime runs a machine on a partition.
@@ -55,6 +57,9 @@ type Runtime struct {
 	unknown    int       // batches that were proposed, by this machine or one before it, and not yet answered
 	timer      *time.Timer
 	deadline   time.Time
+	grown      int64         // bytes that the log has grown by since it was rewritten
+	live       int64         // bytes of the last rewrite; 0: not known
+	rewriting  *rewrite      // nil: none is under way
 	broken     chan struct{} // closed when the log cannot be replayed
 	brokenOnce sync.Once
 }
@@ -69,6 +74,9 @@ type effect struct {
 
 // Start hosts a machine on a partition.
 func Start(cfg Config) *Runtime {
+	if cfg.RewriteFloor == 0 {
+		cfg.RewriteFloor = rewriteFloor
+	}
 	r := &Runtime{cfg: cfg, waiting: map[uint64]func(any, error){}, broken: make(chan struct{})}
 	r.timer = time.AfterFunc(time.Hour, r.tick)
 	r.timer.Stop()
@@ -154,7 +162,7 @@ func (r *Runtime) load(epoch int32) {
 		r.cfg.Logger.Error("a coordinator's log cannot be replayed", "partition", r.cfg.Partition.String(), "error", err)
 		return
 	}
-	r.machine = m
+	r.machine, r.grown, r.live = m, r.cfg.Partition.Size(), 0
 	release := func() {}
 	if r.cfg.Loaded != nil {
 		release = r.perform(r.cfg.Loaded(m, r.cfg.Now()))
@@ -243,36 +251,37 @@ func (r *Runtime) perform(e machine.Effects) (release func()) {
 		}
 		return func() {}
 	}
-	now := r.cfg.Now().UnixMilli()
-	b := record.NewBuilder(record.BuilderOptions{})
-	for _, rec := range e.Records {
-		b.Append(now, rec.Key, rec.Value)
-		rec.Offset, rec.Timestamp = -1, now
-		if err := r.machine.Replay(rec); err != nil {
-			panic(fmt.Sprintf("BUG: %s: a proposed record cannot be replayed: %v", r.cfg.Partition, err))
-		}
-	}
+	batch := r.build(e.Records)
 	eff := &effect{replies: e.Replies}
 	if r.cfg.Capture != nil {
 		eff.captured = r.cfg.Capture(r.machine)
 	}
+	r.append(batch, eff, nil)
+	r.grew(int64(len(batch)))
+	return func() {}
+}
+
+// append appends a batch; eff takes effect, and then is called under mu, when it is committed. Under mu.
+func (r *Runtime) append(batch []byte, eff *effect, then func(partition.AppendResult)) {
 	r.effects = append(r.effects, eff)
 	r.unknown++
-	r.cfg.Partition.AppendOwn(b.Build(), func(res partition.AppendResult) {
+	r.cfg.Partition.AppendOwn(batch, func(res partition.AppendResult) {
 		if res.Err != nil {
 			go r.lost(eff, res.Err) // the partition may answer before AppendOwn returns, and mu is held then
 			return
 		}
-		r.committed(eff)
+		r.committed(eff, res, then)
 	})
-	return func() {}
 }
 
 // committed settles an effect and answers all that are settled from the oldest on.
-func (r *Runtime) committed(eff *effect) {
+func (r *Runtime) committed(eff *effect, res partition.AppendResult, then func(partition.AppendResult)) {
 	r.mu.Lock()
 	r.unknown--
 	eff.settled = true
+	if then != nil {
+		then(res)
+	}
 	if eff.stale {
 		r.reload()
 		r.mu.Unlock()
@@ -307,7 +316,7 @@ func (r *Runtime) lost(eff *effect, err error) {
 
 // discard drops the machine and gives what answers everyone who waits. Under mu.
 func (r *Runtime) discard(err error) (release func()) {
-	r.machine = nil
+	r.machine, r.rewriting = nil, nil
 	r.timer.Stop()
 	r.deadline = time.Time{}
 	for _, e := range r.effects {

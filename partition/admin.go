@@ -25,6 +25,17 @@ func (p *Partition) Trim(before int64) error {
 	return err
 }
 
+// Roll begins a new segment.
+func (p *Partition) Roll() error {
+	return p.group.Do(func() error {
+		err := p.log.Roll()
+		if err != nil && !vfs.IsNoSpace(err) {
+			p.group.Fail(fmt.Errorf("a new segment of %s: %w", p, err))
+		}
+		return err
+	})
+}
+
 func (p *Partition) advanceStart(before int64) (start int64, err error) {
 	failed := p.group.Do(func() error {
 		if _, leads := p.Leads(); !leads {

@@ -142,6 +142,7 @@ func (m *Machine) replayGroup(r machine.Record) error {
 		return nil
 	}
 	if r.Offset < 0 {
+		m.groups[k.Group].recorded = r.Value
 		return nil
 	}
 	v := kmsg.NewGroupMetadataValue()
@@ -152,12 +153,30 @@ func (m *Machine) replayGroup(r machine.Record) error {
 	if err != nil {
 		return fmt.Errorf("metadata of group %q: %w", k.Group, err)
 	}
+	g.recorded = slices.Clone(r.Value)
 	if old := m.groups[k.Group]; old != nil {
 		g.offsets = old.offsets
 		m.forget(old)
 	}
 	m.groups[k.Group] = g
 	return nil
+}
+
+// Snapshot implements machine.Machine. A group in the middle of a rebalance is as its newest record says.
+func (m *Machine) Snapshot() ([]machine.Record, bool) {
+	if m.skipped > 0 {
+		return nil, false
+	}
+	var out []machine.Record
+	for _, g := range m.sorted() {
+		if g.recorded != nil {
+			out = append(out, machine.Record{Key: groupKey(g.id), Value: g.recorded})
+		}
+		for tp, o := range g.offsets {
+			out = append(out, offsetRecord(g.id, tp, o))
+		}
+	}
+	return out, true
 }
 
 // groupGone removes a group. As long as it has offsets, it stays as one that never had members.

@@ -51,6 +51,7 @@ type group struct {
 	speakers     map[string]int       // protocol → how many members speak it
 	subscribed   subscriptions        // of the generation
 	offsets      map[topicPartition]offset
+	recorded     []byte // the newest record of the group; nil: there is none
 
 	// Of a rebalance.
 	rebalanceAt time.Time     // when it goes on even if members are missing

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
 
+	"github.com/weir/weir/coordinator/machine"
+
 	"github.com/weir/weir/broker/wire"
 )
 
@@ -253,6 +255,13 @@ func (s *story) restart() {
 		}
 		s.forget(id)
 	}
+	if rapid.Bool().Draw(s.t, "rewritten") {
+		whole := replayed(s.t, s.log)
+		s.rewrite(rapid.IntRange(0, len(s.log)).Draw(s.t, "trimmed"))
+		if d := cmp.Diff(whole, replayed(s.t, s.log)); d != "" {
+			s.t.Fatalf("what the log says (-before +after) it was rewritten:\n%s", d)
+		}
+	}
 	s.joins = map[*consumer]call{}
 	s.start()
 	s.check()
@@ -261,6 +270,22 @@ func (s *story) restart() {
 			s.t.Fatalf("group %q after a restart (-before +after):\n%s", id, d)
 		}
 	}
+}
+
+// replayed gives what a machine that replays a log knows.
+func replayed(t *rapid.T, log []machine.Record) map[string]string {
+	m := New(Config{})
+	for _, r := range log {
+		if err := m.Replay(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	records, _ := m.Snapshot()
+	out := map[string]string{}
+	for _, r := range records {
+		out[string(r.Key)] = string(r.Value)
+	}
+	return out
 }
 
 func (s *story) compareOffsets() {

@@ -29,6 +29,7 @@ type world struct {
 	m, twin *Machine
 	now     time.Time
 	log     []machine.Record
+	trimmed int // records that rewriting has taken off the log
 	lastID  uint64
 	waiting map[uint64]bool
 	replies map[uint64]any
@@ -62,7 +63,8 @@ func (w *world) machineFor(from int) *Machine {
 // start makes the machines and replays the log, as after a change of the leader. Who waits is answered by the runtime.
 func (w *world) start() {
 	w.t.Helper()
-	w.m, w.twin = w.machineFor(1000*len(w.log)), w.machineFor(1000*len(w.log))
+	from := 1000 * (w.trimmed + len(w.log))
+	w.m, w.twin = w.machineFor(from), w.machineFor(from)
 	w.waiting, w.replies = map[uint64]bool{}, map[uint64]any{}
 	for _, r := range w.log {
 		for _, m := range []*Machine{w.m, w.twin} {
@@ -72,6 +74,21 @@ func (w *world) start() {
 		}
 	}
 	w.perform(w.m.Loaded(w.now), w.twin.Loaded(w.now))
+}
+
+// rewrite writes everything that the machine knows to the end of the log, and takes off what was before it, up to a place.
+func (w *world) rewrite(place int) {
+	w.t.Helper()
+	records, ok := w.m.Snapshot()
+	if !ok {
+		w.t.Fatalf("there is no snapshot of a log without unknown records")
+	}
+	w.log = w.log[place:]
+	w.trimmed += place
+	for _, r := range records {
+		r.Offset, r.Timestamp = int64(w.trimmed+len(w.log)), w.now.UnixMilli()
+		w.log = append(w.log, r)
+	}
 }
 
 func (w *world) perform(e, twin machine.Effects) {

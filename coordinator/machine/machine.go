@@ -14,6 +14,9 @@ type Machine interface {
 	Deadline() time.Time
 	// Replay applies one record. Nothing else changes durable state.
 	Replay(r Record) error
+	// Snapshot gives records that say everything durable. A machine that replays them ends in this one's state, whatever it
+	// replayed of the same log before. False: that cannot be said, since records that are not known were replayed.
+	Snapshot() ([]Record, bool)
 }
 
 // Effects are what a machine wants done.
