@@ -58,6 +58,7 @@ type hosted struct {
 	id         cluster.UUID
 	partitions []*Partition
 	errors     []error
+	compact    bool // the topic asks for compaction
 }
 
 // NewSet makes a set without partitions.
@@ -107,7 +108,8 @@ func (s *Set) Open(topic string, id cluster.UUID, number int32, replicas []int32
 
 // Apply brings the set to an image of the cluster. topics names those that changed since the image before; nil: all.
 func (s *Set) Apply(img *cluster.Image, topics []string) {
-	if topics == nil {
+	starting := topics == nil
+	if starting {
 		for t := range img.Topics() {
 			topics = append(topics, t.Name)
 		}
@@ -128,12 +130,16 @@ func (s *Set) Apply(img *cluster.Image, topics []string) {
 			continue
 		}
 		cfg := s.cfg.TopicConfig(img, t)
+		if cfg.CleanupCompact() && !t.Internal() && !starting && (h == nil || !h.compact) {
+			s.cfg.Logger.Warn("a topic asks for compaction, which this version does not do: it keeps all records", "topic", name)
+		}
 		if h == nil {
 			h = &hosted{id: t.ID}
 			s.mu.Lock()
 			s.topics[name] = h
 			s.mu.Unlock()
 		}
+		h.compact = cfg.CleanupCompact()
 		s.reconfigure(h, cfg)
 		s.mu.Lock()
 		first := len(h.partitions)
