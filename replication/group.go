@@ -89,6 +89,7 @@ type Group struct {
 		term uint64
 	}
 	applied   uint64
+	proposed  []log.Entry       // what raft was told of with empty entries, and is not yet written
 	syncing   int               // appends handed to the syncer and not back yet
 	stalled   []*raftpb.Message // appends that the full disk refused, to be tried again in order
 	lastVotes HardState
@@ -353,7 +354,8 @@ func (g *Group) propose(proposals []*Proposal) {
 			continue
 		}
 		g.replica.Proposed(p, next+uint64(len(entries)))
-		entries = append(entries, &raftpb.Entry{Data: p.Batch})
+		entries = append(entries, &raftpb.Entry{})
+		g.proposed = append(g.proposed, log.Entry{Index: next + uint64(len(entries)-1), Term: g.term, Kind: log.Batch, Data: p.Batch})
 	}
 	if len(entries) == 0 {
 		return
@@ -430,15 +432,27 @@ func (g *Group) write(m *raftpb.Message) error {
 	}
 	entries := make([]log.Entry, len(m.Entries))
 	for i, e := range m.Entries {
-		entries[i] = fromRaft(e)
+		entries[i] = g.whole(e)
 	}
 	if err := g.log.Append(entries); err != nil {
 		return err
 	}
+	clear(g.proposed)
+	g.proposed = g.proposed[:0]
 	if g.announced.lead != g.host.cfg.Self {
 		g.replica.Appended(entries)
 	}
 	return nil
+}
+
+// whole gives an entry with its data. Raft copies what it is given, so a proposed batch goes past it into the log.
+func (g *Group) whole(e *raftpb.Entry) log.Entry {
+	if len(g.proposed) > 0 {
+		if at := e.GetIndex() - g.proposed[0].Index; at < uint64(len(g.proposed)) && g.proposed[at].Term == e.GetTerm() {
+			return g.proposed[at]
+		}
+	}
+	return fromRaft(e)
 }
 
 // finish delivers the responses of a written append: now, or when the sync that they wait for is done.

@@ -150,7 +150,8 @@ func (c *Conn) deadline(d time.Duration) error {
 // firstRead is how much memory a frame gets before any of it is there.
 const firstRead = 64 << 10
 
-// readFrame reads a frame of n bytes. Memory for a large one is taken as its bytes arrive: who claims much gets little.
+// readFrame reads a frame of n bytes. Memory for a large one that is not at hand is taken as its bytes arrive: who claims
+// much gets little.
 func (c *Conn) readFrame(n int) (*frame, error) {
 	f := &frame{server: c.server, cost: int64(n)}
 	f.users.Store(1)
@@ -163,7 +164,9 @@ func (c *Conn) readFrame(n int) (*frame, error) {
 		f.release()
 		return nil, err
 	}
-	f.b, f.class = getBuffer(min(n, firstRead))
+	if f.b, f.class = usedBuffer(n); f.b == nil {
+		f.b, f.class = getBuffer(min(n, firstRead))
+	}
 	at := 0
 	for {
 		got, err := io.ReadFull(c.nc, f.b[at:])

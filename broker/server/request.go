@@ -92,25 +92,47 @@ func (o *response) releaseData() {
 	}
 }
 
-// Frame buffers are reused by size: powers of two from 4 KiB to 4 MiB.
+// Frame buffers are reused by size: powers of two from 4 KiB to 16 MiB: clients put what they have for several
+// partitions into one request.
 const (
 	smallestClass = 12
-	largestClass  = 22
+	largestClass  = 24
 )
 
 var pools [largestClass - smallestClass + 1]sync.Pool
 
-// getBuffer gives a buffer of at least n bytes, and its class.
-func getBuffer(n int) ([]byte, int) {
+// classOf gives the pool for buffers of n bytes; -1: none.
+func classOf(n int) int {
 	for c := smallestClass; c <= largestClass; c++ {
 		if n <= 1<<c {
-			if b, ok := pools[c-smallestClass].Get().(*[]byte); ok {
-				return (*b)[:n], c - smallestClass
-			}
-			return make([]byte, n, 1<<c), c - smallestClass
+			return c - smallestClass
 		}
 	}
-	return make([]byte, n), -1
+	return -1
+}
+
+// usedBuffer gives a buffer of n bytes, and its class, if there is one that was used before; else nil.
+func usedBuffer(n int) ([]byte, int) {
+	class := classOf(n)
+	if class >= 0 {
+		if b, ok := pools[class].Get().(*[]byte); ok {
+			return (*b)[:n], class
+		}
+	}
+	return nil, class
+}
+
+// getBuffer gives a buffer of n bytes, and its class.
+func getBuffer(n int) ([]byte, int) {
+	b, class := usedBuffer(n)
+	switch {
+	case b != nil:
+	case class >= 0:
+		b = make([]byte, n, 1<<(class+smallestClass))
+	default:
+		b = make([]byte, n)
+	}
+	return b, class
 }
 
 func putBuffer(b []byte, class int) {
