@@ -1,10 +1,10 @@
 package record
 
 import (
-	"bytes"
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"sync"
 )
 
 // Record is a view of one record. Key, Value and what Headers gives are slices of the batch, or of a buffer that lives as
@@ -109,13 +109,24 @@ func unpack(h Header, b []byte) (records []byte, done func(), err error) {
 	if h.Codec() == None {
 		return b[HeaderSize:h.Size()], func() {}, nil
 	}
-	buf := buffers.Get().(*bytes.Buffer)
-	if err := decompress(buf, h.Codec(), b[HeaderSize:h.Size()]); err != nil {
-		returnBuffer(buf)
+	buf := buffers.Get().(*[]byte)
+	done = func() {
+		if cap(*buf) <= keptBufferMax {
+			buffers.Put(buf)
+		}
+	}
+	if *buf, err = decompress((*buf)[:0], h.Codec(), b[HeaderSize:h.Size()]); err != nil {
+		done()
 		return nil, nil, fmt.Errorf("unpacking %s: %w", h.Codec(), err)
 	}
-	return buf.Bytes(), func() { returnBuffer(buf) }, nil
+	return *buf, done, nil
 }
+
+// buffers are reused to unpack records into.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptBufferMax is the size up to which a buffer goes back to the pool.
+const keptBufferMax = 8 << 20
 
 // Records gives the records of one batch, unpacked. An error ends the loop.
 func Records(b []byte) iter.Seq2[Record, error] {
