@@ -130,6 +130,7 @@ var changing = []struct {
 	{regexp.MustCompile(`\S+-[0-9a-f]{8}-[0-9a-f-]{27}`), "<member>"},
 	{regexp.MustCompile(`in [0-9.]+ s: .*/s`), "in <n> s"},
 	{regexp.MustCompile(`"seconds": [0-9.e-]+`), `"seconds": <n>`},
+	{regexp.MustCompile(`\b[0-9]{4}d\b`), "<age>"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "<address>"},
 }
 

@@ -92,3 +92,23 @@ func (c *client) topicError(ctx context.Context, name string, err error) error {
 	}
 	return fmt.Errorf("topic %q: %w", name, err)
 }
+
+// extents lists the first offsets of partitions, and those after their last records. A partition that does not answer, or does
+// not exist, is missing there: what is known of the others is still worth having.
+func (c *client) extents(ctx context.Context, topics []string) (starts, ends kadm.ListedOffsets, err error) {
+	if len(topics) == 0 {
+		return nil, nil, nil
+	}
+	starts, _ = c.admin.ListStartOffsets(ctx, topics...)
+	ends, _ = c.admin.ListEndOffsets(ctx, topics...)
+	return starts, ends, ctx.Err()
+}
+
+// offsetOf gives a partition's listed offset, if it answered.
+func offsetOf(offsets kadm.ListedOffsets, topic string, partition int32) *int64 {
+	listed, ok := offsets.Lookup(topic, partition)
+	if !ok || listed.Err != nil {
+		return nil
+	}
+	return &listed.Offset
+}

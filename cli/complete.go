@@ -24,11 +24,7 @@ func (o *options) completeTopics(many bool) completion {
 func (o *options) completeGroups(many bool) completion {
 	return o.completeNames(many, func(ctx context.Context, c *client) ([]string, error) {
 		groups, err := c.groups(ctx)
-		names := make([]string, 0, len(groups))
-		for _, g := range groups {
-			names = append(names, g.Group)
-		}
-		return names, err
+		return groups.names(), err
 	})
 }
 

@@ -2,9 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -17,9 +15,11 @@ import (
 func groupCommand(o *options) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "group",
-		Short: "List and describe consumer groups",
+		Short: "List, describe, reset and delete consumer groups",
 		Example: `  weir group list
-  weir group describe billing`,
+  weir group describe billing
+  weir group reset-offsets billing --to earliest
+  weir group delete billing`,
 	})
 	cmd.AddCommand(groupListCommand(o), groupDescribeCommand(o))
 	return cmd
@@ -32,6 +32,8 @@ type groupSummary struct {
 	State       string `json:"state"`
 	Protocol    string `json:"protocol_type"`
 	Coordinator int32  `json:"coordinator"`
+	Lag         *int64 `json:"lag"`
+	LagMs       *int64 `json:"lag_ms"`
 }
 
 const (
@@ -39,9 +41,29 @@ const (
 	consumerGroup = "consumer"
 )
 
+type groupSummaries []groupSummary
+
+func (s groupSummaries) names() []string {
+	names := make([]string, len(s))
+	for i, g := range s {
+		names[i] = g.Group
+	}
+	return names
+}
+
+// named finds a group; an error says that it is not there.
+func (s groupSummaries) named(name string) (groupSummary, error) {
+	for _, g := range s {
+		if g.Group == name {
+			return g, nil
+		}
+	}
+	return groupSummary{}, unknown("group", name, s.names())
+}
+
 // groups lists the groups of all brokers, in order.
-func (c *client) groups(ctx context.Context) ([]groupSummary, error) {
-	groups := []groupSummary{}
+func (c *client) groups(ctx context.Context) (groupSummaries, error) {
+	groups := groupSummaries{}
 	for _, shard := range c.RequestSharded(ctx, kmsg.NewPtrListGroupsRequest()) {
 		if shard.Err != nil {
 			return nil, shard.Err
@@ -55,7 +77,7 @@ func (c *client) groups(ctx context.Context) ([]groupSummary, error) {
 			if kind == "" {
 				kind = classicGroup // brokers before 3.8 know no other
 			}
-			groups = append(groups, groupSummary{g.Group, kind, g.GroupState, g.ProtocolType, shard.Meta.NodeID})
+			groups = append(groups, groupSummary{Group: g.Group, Type: kind, State: g.GroupState, Protocol: g.ProtocolType, Coordinator: shard.Meta.NodeID})
 		}
 	}
 	slices.SortFunc(groups, func(a, b groupSummary) int { return strings.Compare(a.Group, b.Group) })
@@ -66,10 +88,11 @@ func groupListCommand(o *options) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List groups",
-		Long: `List groups of all types.
+		Long: `List groups of all types, with how far each is behind: records in all of its partitions, and how long
+ago the oldest record was written that it has not consumed. What cannot be found out is shown as -.
 
 JSON: a list of objects with the fields group, type (classic, consumer, share or streams), state,
-protocol_type, coordinator (a broker id).`,
+protocol_type, coordinator (a broker id), lag in records and lag_ms (null: not known).`,
 		Example: `  weir group list
   weir group list -o json | jq -r '.[] | select(.state == "Empty").group'`,
 		Args:              noArgs,
@@ -80,280 +103,51 @@ protocol_type, coordinator (a broker id).`,
 				if err != nil {
 					return err
 				}
-				p := o.printer(cmd)
-				if p.json {
-					return p.document(groups)
+				// The list is worth having without the lags, so they have to leave time to show it.
+				lagCtx, cancel := context.WithTimeout(ctx, o.timeout/2)
+				defer cancel()
+				c.addLags(lagCtx, groups)
+				if ctx.Err() != nil {
+					return ctx.Err()
 				}
-				t := newTable("GROUP", "TYPE", "STATE", "COORDINATOR")
-				for _, g := range groups {
-					t.row(g.Group, g.Type, g.State, g.Coordinator)
-				}
-				return p.table(t)
+				return printGroupList(o.printer(cmd), groups)
 			})
 		}),
 	}
 }
 
-// groupDescription is what `group describe` tells. Its JSON names are documented in the help.
-type groupDescription struct {
-	Group       string           `json:"group"`
-	Type        string           `json:"type"`
-	State       string           `json:"state"`
-	Assignor    string           `json:"assignor"`
-	Coordinator int32            `json:"coordinator"`
-	Members     []groupMember    `json:"members"`
-	Partitions  []groupPartition `json:"partitions"`
-}
-
-type groupMember struct {
-	ID       string          `json:"id"`
-	Instance string          `json:"instance_id"`
-	Client   string          `json:"client_id"`
-	Host     string          `json:"host"`
-	Assigned []assignedTopic `json:"assigned"`
-}
-
-type assignedTopic struct {
-	Topic      string  `json:"topic"`
-	Partitions []int32 `json:"partitions"`
-}
-
-type groupPartition struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Committed *int64 `json:"committed_offset"`
-	End       *int64 `json:"end_offset"`
-	Lag       *int64 `json:"lag"`
-	Member    string `json:"member_id"`
-}
-
-func groupDescribeCommand(o *options) *cobra.Command {
-	return &cobra.Command{
-		Use:   "describe GROUP...",
-		Short: "Show a group's state, members and how far behind it is",
-		Long: `Show a group's state, its members with their partitions, and for each partition the committed offset,
-the partition's end offset and the lag between them.
-
-JSON: a list of objects with the fields group, type, state, assignor, coordinator,
-  members: id, instance_id, client_id, host, assigned (a list of topic, partitions);
-  partitions: topic, partition, committed_offset (null: none), end_offset (null: the partition does not
-  answer), lag (null: not known), member_id (empty: nobody's).`,
-		Example: `  weir group describe billing
-  weir group describe billing -o json | jq '[.[].partitions[].lag] | add'`,
-		Args:              needs("GROUP", true),
-		ValidArgsFunction: o.completeGroups(true),
-		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, names []string) error {
-			return o.ask(ctx, func(ctx context.Context, c *client) error {
-				described, err := describeGroups(ctx, c, unique(names))
-				if err != nil {
-					return err
-				}
-				return printGroups(o.printer(cmd), described)
-			})
-		}),
-	}
-}
-
-func describeGroups(ctx context.Context, c *client, names []string) ([]groupDescription, error) {
-	there, err := c.groups(ctx)
+// addLags fills in how far groups are behind, as far as that can be found out.
+func (c *client) addLags(ctx context.Context, groups groupSummaries) {
+	fetched := c.admin.FetchManyOffsets(ctx, groups.names()...)
+	starts, ends, err := c.extents(ctx, fetched.CommittedPartitions().Topics())
 	if err != nil {
-		return nil, err
+		return
 	}
-	var all []groupDescription
-	for _, name := range names {
-		i := slices.IndexFunc(there, func(g groupSummary) bool { return g.Group == name })
-		if i < 0 {
-			known := make([]string, len(there))
-			for i, g := range there {
-				known[i] = g.Group
+	all := make([][]*groupPartition, len(groups))
+	for i, g := range groups {
+		offsets := fetched[g.Group].Fetched
+		offsets.Each(func(r kadm.OffsetResponse) {
+			if r.Err == nil && r.At >= 0 {
+				p := newGroupPartition(r.Topic, r.Partition, offsets, starts, ends)
+				all[i] = append(all[i], &p)
 			}
-			return nil, unknown("group", name, known)
-		}
-		d, err := describeGroup(ctx, c, there[i])
-		if err != nil {
-			return nil, fmt.Errorf("group %q: %w", name, err)
-		}
-		all = append(all, d)
+		})
 	}
-	return all, nil
+	if c.measureTime(ctx, slices.Concat(all...)) != nil {
+		return
+	}
+	for i := range groups {
+		groups[i].Lag, groups[i].LagMs = sumLags(all[i])
+	}
 }
 
-func describeGroup(ctx context.Context, c *client, g groupSummary) (groupDescription, error) {
-	d := groupDescription{Group: g.Group, Type: g.Type, State: g.State, Coordinator: g.Coordinator}
-	var err error
-	switch g.Type {
-	case classicGroup:
-		err = d.describeClassic(ctx, c)
-	case consumerGroup:
-		err = d.describeConsumer(ctx, c)
-	default:
-		err = fmt.Errorf("it is a %s group; only classic and consumer groups have committed offsets to describe", g.Type)
-	}
-	if err != nil {
-		return d, err
-	}
-	return d, d.describePartitions(ctx, c)
-}
-
-// describeClassic fills in what a group with client-side assignment (JoinGroup) tells.
-func (d *groupDescription) describeClassic(ctx context.Context, c *client) error {
-	groups, err := c.admin.DescribeGroups(ctx, d.Group)
-	if err != nil {
-		return err
-	}
-	g, err := groups.On(d.Group, func(g *kadm.DescribedGroup) error { return brokerError(g.Err, g.ErrMessage) })
-	if err != nil {
-		return err
-	}
-	d.State, d.Assignor, d.Members = g.State, g.Protocol, []groupMember{}
-	for _, m := range g.Members {
-		assigned := kadm.TopicsSet{}
-		if a, ok := m.Assigned.AsConsumer(); ok {
-			for _, t := range a.Topics {
-				assigned.Add(t.Topic, t.Partitions...)
-			}
-		}
-		d.addMember(m.MemberID, m.InstanceID, m.ClientID, m.ClientHost, assigned)
-	}
-	return nil
-}
-
-// describeConsumer fills in what a group with broker-side assignment (KIP-848) tells.
-func (d *groupDescription) describeConsumer(ctx context.Context, c *client) error {
-	groups, err := c.admin.DescribeConsumerGroups(ctx, d.Group)
-	if err != nil {
-		return err
-	}
-	g, ok := groups[d.Group]
-	if !ok {
-		return errors.New("the coordinator did not describe it")
-	}
-	if g.Err != nil {
-		return g.Err
-	}
-	d.State, d.Assignor, d.Members = g.State, g.AssignorName, []groupMember{}
-	for _, m := range g.Members {
-		d.addMember(m.MemberID, m.InstanceID, m.ClientID, m.ClientHost, m.Assignment)
-	}
-	return nil
-}
-
-func (d *groupDescription) addMember(id string, instance *string, client, host string, assigned kadm.TopicsSet) {
-	m := groupMember{ID: id, Client: client, Host: strings.TrimPrefix(host, "/"), Assigned: []assignedTopic{}}
-	if instance != nil {
-		m.Instance = *instance
-	}
-	for _, t := range assigned.Sorted() {
-		m.Assigned = append(m.Assigned, assignedTopic{t.Topic, orEmpty(t.Partitions)})
-	}
-	d.Members = append(d.Members, m)
-}
-
-// describePartitions fills in every partition that is assigned or has a committed offset.
-func (d *groupDescription) describePartitions(ctx context.Context, c *client) error {
-	committed, err := c.admin.FetchOffsets(ctx, d.Group)
-	if err != nil {
-		return err
-	}
-	owners := map[string]map[int32]string{}
-	add := func(topic string, partition int32, member string) {
-		if owners[topic] == nil {
-			owners[topic] = map[int32]string{}
-		}
-		if owners[topic][partition] == "" {
-			owners[topic][partition] = member
-		}
-	}
-	for _, m := range d.Members {
-		for _, t := range m.Assigned {
-			for _, partition := range t.Partitions {
-				add(t.Topic, partition, m.ID)
-			}
-		}
-	}
-	committed.Each(func(r kadm.OffsetResponse) {
-		if r.Err == nil && r.At >= 0 {
-			add(r.Topic, r.Partition, "")
-		}
-	})
-	d.Partitions = []groupPartition{}
-	topics := slices.Sorted(maps.Keys(owners))
-	if len(topics) == 0 {
-		return nil
-	}
-	// Where a partition does not answer, or its topic is gone, the end stays unknown.
-	ends, _ := c.admin.ListEndOffsets(ctx, topics...)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	for _, topic := range topics {
-		for _, partition := range slices.Sorted(maps.Keys(owners[topic])) {
-			d.Partitions = append(d.Partitions, groupProgress(topic, partition, owners[topic][partition], committed, ends))
-		}
-	}
-	return nil
-}
-
-func groupProgress(topic string, partition int32, member string, committed kadm.OffsetResponses, ends kadm.ListedOffsets) groupPartition {
-	p := groupPartition{Topic: topic, Partition: partition, Member: member}
-	if r, ok := committed.Lookup(topic, partition); ok && r.Err == nil && r.At >= 0 {
-		p.Committed = &r.At
-	}
-	if end, ok := ends.Lookup(topic, partition); ok && end.Err == nil {
-		p.End = &end.Offset
-	}
-	if p.Committed != nil && p.End != nil {
-		lag := max(*p.End-*p.Committed, 0)
-		p.Lag = &lag
-	}
-	return p
-}
-
-func printGroups(p *printer, described []groupDescription) error {
+func printGroupList(p *printer, groups groupSummaries) error {
 	if p.json {
-		return p.document(described)
+		return p.document(groups)
 	}
-	for i, d := range described {
-		if i > 0 {
-			if err := p.line(""); err != nil {
-				return err
-			}
-		}
-		if err := printGroup(p, d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func printGroup(p *printer, d groupDescription) error {
-	assignor := ""
-	if d.Assignor != "" {
-		assignor = ", assignor " + escape(d.Assignor)
-	}
-	if err := p.line("Group %s: %s, %s%s, coordinator %d, %s", escape(d.Group), escape(d.State), escape(d.Type), assignor,
-		d.Coordinator, plural(int64(len(d.Members)), "member")); err != nil {
-		return err
-	}
-	if len(d.Members) > 0 {
-		t := newTable("MEMBER", "CLIENT-ID", "HOST", "ASSIGNED")
-		for _, m := range d.Members {
-			assigned := make([]string, len(m.Assigned))
-			for i, a := range m.Assigned {
-				assigned[i] = a.Topic + ":" + numbers(a.Partitions)
-			}
-			t.row(m.ID, m.Client, m.Host, strings.Join(assigned, " "))
-		}
-		if err := p.table(t); err != nil {
-			return err
-		}
-	}
-	if len(d.Partitions) == 0 {
-		return p.line("No committed offsets.")
-	}
-	t := newTable("TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER")
-	for _, g := range d.Partitions {
-		t.row(g.Topic, g.Partition, number(g.Committed), number(g.End), number(g.Lag), g.Member)
+	t := newTable("GROUP", "TYPE", "STATE", "COORDINATOR", "LAG", "TIME-LAG")
+	for _, g := range groups {
+		t.row(g.Group, g.Type, g.State, g.Coordinator, number(g.Lag), ageText(g.LagMs))
 	}
 	return p.table(t)
 }

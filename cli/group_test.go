@@ -10,24 +10,24 @@ import (
 
 func TestGroups(t *testing.T) {
 	c := newCluster(t)
-	expect(t, c.weir("group", "list"), 0, "GROUP  TYPE  STATE  COORDINATOR\n", "")
+	expect(t, c.weir("group", "list"), 0, "GROUP  TYPE  STATE  COORDINATOR  LAG  TIME-LAG\n", "")
 	expect(t, c.weir("group", "list", "-o", "json"), 0, "[]\n", "")
 	c.topic("orders", 3)
-	c.write("orders", "0 k 0", "0 k 1", "1 k 2")
+	c.write("orders", "0 k 0", "0 k 1", "1 k 2 1700000000000")
 	if got := c.weir("consume", "orders", "--group", "billing", "--max", "2"); got.code != 0 {
 		t.Fatal(got)
 	}
 	c.write("orders", "1 k 3")
 	expect(t, c.weir("group", "list"), 0, `
-GROUP    TYPE     STATE  COORDINATOR
-billing  classic  Empty  0
+GROUP    TYPE     STATE  COORDINATOR  LAG  TIME-LAG
+billing  classic  Empty  0            2    <age>
 `, "")
 	expect(t, c.weir("group", "describe", "billing", "billing"), 0, `
 Group billing: Empty, classic, coordinator 0, 0 members
-TOPIC   PARTITION  COMMITTED  END  LAG  MEMBER
-orders  0          2          2    0    -
-orders  1          0          2    2    -
-orders  2          0          0    0    -
+TOPIC   PARTITION  COMMITTED  END  LAG  TIME-LAG  MEMBER
+orders  0          2          2    0    0s        -
+orders  1          0          2    2    <age>     -
+orders  2          0          0    0    0s        -
 `, "")
 	expect(t, c.weir("group", "describe", "billings"), 1, "", `weir: group "billings" does not exist: did you mean "billing"?`+"\n")
 	expect(t, c.weir("group", "describe", "quite-different"), 1, "", "weir: group \"quite-different\" does not exist: `weir group list` shows those that do\n")
@@ -44,7 +44,7 @@ func TestGroupWithMembers(t *testing.T) {
 		t.Run(test.kind, func(t *testing.T) {
 			c := newCluster(t)
 			c.topic("orders", 2)
-			c.write("orders", "0 k 0", "0 k 1")
+			c.write("orders", "0 k 0", "0 k 1 1700000000000")
 			member := c.client(append(test.opts, kgo.ConsumerGroup("billing"), kgo.ConsumeTopics("orders"), kgo.ClientID("app"), kgo.DisableAutoCommit())...)
 			if fetches := member.PollRecords(t.Context(), 1); fetches.Err() != nil {
 				t.Fatal(fetches.Err())
@@ -59,9 +59,9 @@ func TestGroupWithMembers(t *testing.T) {
 			got := c.weir("group", "describe", "billing")
 			want := test.head + `MEMBER CLIENT-ID HOST ASSIGNED
 ` + id + ` app <address> orders:0,1
-TOPIC PARTITION COMMITTED END LAG MEMBER
-orders 0 1 2 1 ` + id + `
-orders 1 - 0 - ` + id + `
+TOPIC PARTITION COMMITTED END LAG TIME-LAG MEMBER
+orders 0 1 2 1 <age> ` + id + `
+orders 1 - 0 - - ` + id + `
 `
 			words := ""
 			for line := range strings.Lines(normal(got.out)) {

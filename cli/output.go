@@ -106,6 +106,24 @@ func (p *printer) table(t *table) error {
 	return p.text(t.buf.Bytes())
 }
 
+// printEach writes descriptions as one JSON list, or as text with an empty line between them.
+func printEach[T any](p *printer, described []T, print func(*printer, T) error) error {
+	if p.json {
+		return p.document(described)
+	}
+	for i, d := range described {
+		if i > 0 {
+			if err := p.line(""); err != nil {
+				return err
+			}
+		}
+		if err := print(p, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // number shows an offset or count that may not be known.
 func number(n *int64) string {
 	if n == nil {
@@ -132,6 +150,15 @@ func orEmpty[T any](list []T) []T {
 		return []T{}
 	}
 	return list
+}
+
+// pointers gives the places of a list's elements.
+func pointers[T any](list []T) []*T {
+	all := make([]*T, len(list))
+	for i := range list {
+		all[i] = &list[i]
+	}
+	return all
 }
 
 // plural gives "1 record" or "2 records".

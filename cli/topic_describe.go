@@ -61,7 +61,7 @@ JSON: a list of objects with the fields name, id, replication_factor, internal,
 				if err != nil {
 					return err
 				}
-				return printDescribed(o.printer(cmd), described)
+				return printEach(o.printer(cmd), described, printTopic)
 			})
 		}),
 	}
@@ -72,11 +72,9 @@ func describeTopics(ctx context.Context, c *client, names []string) ([]topicDesc
 	if err != nil {
 		return nil, err
 	}
-	// What a partition without a leader does not answer stays unknown; the rest of the description is still worth having.
-	starts, _ := c.admin.ListStartOffsets(ctx, names...)
-	ends, _ := c.admin.ListEndOffsets(ctx, names...)
-	if ctx.Err() != nil {
-		return nil, ctx.Err()
+	starts, ends, err := c.extents(ctx, names)
+	if err != nil {
+		return nil, err
 	}
 	configs, err := c.admin.DescribeTopicConfigs(ctx, names...)
 	if err != nil {
@@ -90,7 +88,7 @@ func describeTopics(ctx context.Context, c *client, names []string) ([]topicDesc
 		for _, p := range detail.Partitions.Sorted() {
 			d.Partitions = append(d.Partitions, partitionPlacement{
 				Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch, Replicas: orEmpty(p.Replicas), ISR: orEmpty(p.ISR),
-				Start: offsetOf(starts, p), End: offsetOf(ends, p), Error: partitionError(p.Err),
+				Start: offsetOf(starts, name, p.Partition), End: offsetOf(ends, name, p.Partition), Error: partitionError(p.Err),
 			})
 		}
 		config, err := configs.On(name, nil)
@@ -104,15 +102,6 @@ func describeTopics(ctx context.Context, c *client, names []string) ([]topicDesc
 		all = append(all, d)
 	}
 	return all, nil
-}
-
-// offsetOf gives a partition's listed offset, if it answered.
-func offsetOf(offsets kadm.ListedOffsets, p kadm.PartitionDetail) *int64 {
-	listed, ok := offsets.Lookup(p.Topic, p.Partition)
-	if !ok || listed.Err != nil {
-		return nil
-	}
-	return &listed.Offset
 }
 
 func partitionError(err error) string {
@@ -140,23 +129,6 @@ func changedConfigs(configs []kadm.Config) []topicConfig {
 	}
 	slices.SortFunc(changed, func(a, b topicConfig) int { return strings.Compare(a.Name, b.Name) })
 	return changed
-}
-
-func printDescribed(p *printer, described []topicDescription) error {
-	if p.json {
-		return p.document(described)
-	}
-	for i, d := range described {
-		if i > 0 {
-			if err := p.line(""); err != nil {
-				return err
-			}
-		}
-		if err := printTopic(p, d); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func printTopic(p *printer, d topicDescription) error {
