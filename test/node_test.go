@@ -15,13 +15,15 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // weirBinary is the weir that is tested.
 var weirBinary string
 
 func TestMain(m *testing.M) {
+	if external != "" {
+		os.Exit(m.Run())
+	}
 	dir, err := os.MkdirTemp("", "weir-test-")
 	if err != nil {
 		panic(err)
@@ -33,6 +35,7 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	stopShared()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
 }
@@ -79,6 +82,9 @@ func freePort(t *testing.T) int {
 // start runs a node on a folder of its own and waits until it serves.
 func start(t *testing.T, options ...string) *node {
 	t.Helper()
+	if external != "" {
+		t.Skip("needs a node of its own")
+	}
 	n := &node{t: t, dir: t.TempDir(), address: fmt.Sprintf("127.0.0.1:%d", freePort(t)), options: options}
 	n.start()
 	t.Cleanup(func() {
@@ -147,20 +153,7 @@ func (n *node) client(opts ...kgo.Opt) *kgo.Client {
 
 func (n *node) createTopic(name string, partitions int32, configs ...string) {
 	n.t.Helper()
-	req := kmsg.NewPtrCreateTopicsRequest()
-	topic := kmsg.NewCreateTopicsRequestTopic()
-	topic.Topic, topic.NumPartitions, topic.ReplicationFactor = name, partitions, 1
-	for _, kv := range configs {
-		c := kmsg.NewCreateTopicsRequestTopicConfig()
-		key, value, _ := strings.Cut(kv, "=")
-		c.Name, c.Value = key, &value
-		topic.Configs = append(topic.Configs, c)
-	}
-	req.Topics = append(req.Topics, topic)
-	resp, err := req.RequestWith(ctx(n.t), n.client())
-	if err != nil || resp.Topics[0].ErrorCode != 0 {
-		n.t.Fatalf("creating %s: %v %+v", name, err, resp)
-	}
+	n.namedTopic(name, partitions, configs...)
 }
 
 // ctx ends with the test, or when it takes too long.

@@ -2,11 +2,7 @@ package test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
-	"hash/crc32"
-	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,36 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
-
-// ask sends one request of an exact version on a connection of its own and decodes the answer.
-func (n *node) ask(req kmsg.Request) (kmsg.Response, error) {
-	c, err := net.Dial("tcp", n.address)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		return nil, err
-	}
-	b := kmsg.NewRequestFormatter(kmsg.FormatterClientID("test")).AppendRequest(nil, req, 42)
-	if _, err := c.Write(b); err != nil {
-		return nil, err
-	}
-	var size [4]byte
-	if _, err := io.ReadFull(c, size[:]); err != nil {
-		return nil, err
-	}
-	body := make([]byte, binary.BigEndian.Uint32(size[:]))
-	if _, err := io.ReadFull(c, body); err != nil {
-		return nil, err
-	}
-	resp := req.ResponseKind()
-	body = body[4:]
-	if resp.IsFlexible() && req.Key() != 18 {
-		body = body[1:]
-	}
-	return resp, resp.ReadFrom(body)
-}
 
 // meaningful gives a request that asks for something that is there, for each API.
 func meaningful(key int16, topic string, id [16]byte) kmsg.Request {
@@ -107,19 +73,6 @@ func meaningful(key int16, topic string, id [16]byte) kmsg.Request {
 	default:
 		return req
 	}
-}
-
-func batch(value string) []byte {
-	r := kmsg.Record{Value: []byte(value), Length: 0}
-	body := r.AppendTo(nil)[1:]
-	r.Length = int32(len(body))
-	b := kmsg.RecordBatch{PartitionLeaderEpoch: -1, Magic: 2, ProducerID: -1, ProducerEpoch: -1, FirstSequence: -1, NumRecords: 1, Records: r.AppendTo(nil)}
-	now := time.Now().UnixMilli()
-	b.FirstTimestamp, b.MaxTimestamp = now, now
-	raw := b.AppendTo(nil)
-	binary.BigEndian.PutUint32(raw[8:], uint32(len(raw)-12))
-	binary.BigEndian.PutUint32(raw[17:], checksum(raw[21:]))
-	return raw
 }
 
 // TestEveryVersionIsAnswered asks for something real in every version of every API that ApiVersions names, and checks the
@@ -284,5 +237,3 @@ func TestB126RetentionAtWork(t *testing.T) {
 		t.Fatalf("after a crash the first record is %d", got[0].Offset)
 	}
 }
-
-func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }

@@ -10,17 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// mustAsk sends one request of an exact version and wants an answer.
-func mustAsk[R kmsg.Response](n *node, req kmsg.Request, version int16) R {
-	n.t.Helper()
-	req.SetVersion(version)
-	resp, err := n.ask(req)
-	if err != nil {
-		n.t.Fatalf("%s %d: %v", kmsg.NameForKey(req.Key()), version, err)
-	}
-	return resp.(R)
-}
-
 func (n *node) topicID(name string) [16]byte {
 	n.t.Helper()
 	topics, err := kadm.NewClient(n.client()).ListTopics(ctx(n.t), name)
@@ -28,15 +17,6 @@ func (n *node) topicID(name string) [16]byte {
 		n.t.Fatal(err)
 	}
 	return [16]byte(topics[name].ID)
-}
-
-func produceRequest(topic string, acks int16, records []byte) *kmsg.ProduceRequest {
-	req := meaningful(0, topic, [16]byte{}).(*kmsg.ProduceRequest)
-	req.Acks = acks
-	if records != nil {
-		req.Topics[0].Partitions[0].Records = records
-	}
-	return req
 }
 
 func TestB011UnknownAcks(t *testing.T) {
