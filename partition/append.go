@@ -44,7 +44,7 @@ func (p *Partition) result(first, last int64) AppendResult {
 	return AppendResult{BaseOffset: first, LastOffset: last, LogStart: p.log.StartOffset()}
 }
 
-// Append checks one batch from a client and appends it. done is called once, from another goroutine or before Append
+// Append checks one batch from a client and appends it; Set.Settle must follow, once after several. done is called once, from another goroutine or before Append
 // returns, when the batch is committed (on disk, unless the topic is relaxed) or refused; it must be quick, and the caller must hold no lock that it wants. release is
 // called when the bytes of batch are no longer needed; after an append that was lost with the leadership it is not called,
 // and the garbage collector gets them.

@@ -89,6 +89,7 @@ func (r *rig) append(b []byte) AppendResult {
 	done := make(chan AppendResult, 1)
 	released := make(chan struct{}, 1)
 	r.p.Append(b, func(res AppendResult) { done <- res }, func() { released <- struct{}{} })
+	r.set.Settle(true)
 	select {
 	case res := <-done:
 		<-released

@@ -198,6 +198,12 @@ func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, 
 	s.mu.Unlock()
 }
 
+// Unsettled tells whether appends wait for Settle.
+func (s *Set) Unsettled() bool { return s.cfg.Host.Unsettled() }
+
+// Settle sees that what was appended becomes durable: here, by the caller, who waits for the disk, or by another goroutine.
+func (s *Set) Settle(here bool) { s.cfg.Host.Settle(here) }
+
 // Dir is the data directory.
 func (s *Set) Dir() string { return s.cfg.Dir }
 

@@ -80,6 +80,7 @@ type Group struct {
 	relaxed atomic.Bool
 
 	// The turn's own.
+	lent      bool // it is done by someone who settles
 	rn        *raft.RawNode
 	storage   *storage
 	term      uint64
@@ -175,7 +176,8 @@ func (g *Group) Propose(p *Proposal) {
 }
 
 // ProposeHere is Propose for a caller that lends its goroutine: if the group is idle, its turn happens before this returns,
-// which spares waking a worker. The caller must hold no lock that the replica's answers want.
+// which spares waking a worker. The caller must hold no lock that the replica's answers want, and call Host.Settle when it has
+// proposed all that it has.
 func (g *Group) ProposeHere(p *Proposal) {
 	switch ok, idle := g.offerProposal(p); {
 	case !ok:
@@ -194,9 +196,9 @@ func (g *Group) offerProposal(p *Proposal) (ok, idle bool) {
 	})
 }
 
-// runHere does the turn of a group that offer found idle.
+// runHere does the turn of a group that offer found idle. Who calls it settles afterwards.
 func (g *Group) runHere() {
-	if g.run() {
+	if g.run(true) {
 		g.host.enqueue(g)
 	}
 }
@@ -277,10 +279,11 @@ func (g *Group) close() {
 	g.replica.LeaderChanged(0, g.term)
 }
 
-// run is a worker's visit: one turn, and whether another is due.
-func (g *Group) run() (again bool) {
+// run is a worker's visit, or that of a goroutine that is lent: one turn, and whether another is due.
+func (g *Group) run(lent bool) (again bool) {
 	g.mu.Lock()
 	g.state = runActive
+	g.lent = lent
 	in := g.inbox
 	g.inbox = inbox{closed: in.closed}
 	g.mu.Unlock()
@@ -472,7 +475,7 @@ func (g *Group) finish(m *raftpb.Message) {
 	if !g.relaxed.Load() {
 		g.log.TakeDirty(&req.dirty)
 	}
-	g.host.syncer.add(req)
+	g.host.syncer.add(req, g.lent)
 }
 
 // votes notes a new term or vote; only these must be journalled before they count.

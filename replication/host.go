@@ -94,6 +94,13 @@ func (h *Host) Stop() error {
 	return h.journal.Close()
 }
 
+// Unsettled tells whether something proposed with ProposeHere waits for Settle.
+func (h *Host) Unsettled() bool { return h.syncer.lazy.Load() }
+
+// Settle sees that what was proposed with ProposeHere becomes durable: here, by the caller, who waits for the disk, or by
+// another goroutine.
+func (h *Host) Settle(here bool) { h.syncer.settle(here) }
+
 // SyncTimes gives the number of syncs so far and the time spent in them.
 func (h *Host) SyncTimes() (count uint64, total time.Duration) {
 	return h.syncer.count.Load(), time.Duration(h.syncer.nanos.Load())
@@ -119,7 +126,7 @@ func (h *Host) work() {
 		g := h.queue[0]
 		h.queue = h.queue[1:]
 		h.mu.Unlock()
-		if g.run() {
+		if g.run(false) {
 			h.enqueue(g)
 		}
 	}

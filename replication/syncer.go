@@ -31,9 +31,12 @@ type syncer struct {
 	count atomic.Uint64
 	nanos atomic.Int64
 
+	lazy    atomic.Bool // requests wait, and nobody was asked to do them
 	mu      sync.Mutex
 	changed *sync.Cond
 	waiting []syncRequest
+	wanted  bool   // the goroutine is asked to do them
+	busy    bool   // a round is under way
 	added   uint64 // requests so far
 	settled uint64 // of these, answered
 	ended   bool
@@ -47,11 +50,60 @@ func newSyncer(h *Host) *syncer {
 	return s
 }
 
-func (s *syncer) add(r syncRequest) {
+// add takes a request. A lazy one is done when settle is called, if no round comes before.
+func (s *syncer) add(r syncRequest, lazy bool) {
 	s.mu.Lock()
 	s.waiting = append(s.waiting, r)
 	s.added++
+	if lazy && !s.wanted && !s.busy {
+		s.lazy.Store(true)
+		s.mu.Unlock()
+		return
+	}
+	s.wanted = true
+	wake := !s.busy
 	s.mu.Unlock()
+	if wake {
+		s.changed.Broadcast()
+	}
+}
+
+// settle sees that lazy requests are done: in a round right here, or by the goroutine.
+func (s *syncer) settle(here bool) {
+	s.mu.Lock()
+	switch {
+	case len(s.waiting) == 0 || s.wanted || s.busy:
+		s.mu.Unlock()
+	case here:
+		batch := s.take(nil)
+		s.mu.Unlock()
+		s.round(batch)
+		s.mu.Lock()
+		s.finish(batch)
+		s.mu.Unlock()
+	default:
+		s.wanted = true
+		s.lazy.Store(false)
+		s.mu.Unlock()
+		s.changed.Broadcast()
+	}
+}
+
+// take begins a round with all that waits. Under mu.
+func (s *syncer) take(room []syncRequest) []syncRequest {
+	batch := s.waiting
+	s.waiting = room[:0]
+	s.wanted, s.busy = false, true
+	s.lazy.Store(false)
+	return batch
+}
+
+// finish ends a round. Under mu.
+func (s *syncer) finish(batch []syncRequest) {
+	s.settled += uint64(len(batch))
+	clear(batch)
+	s.busy = false
+	s.wanted = len(s.waiting) > 0
 	s.changed.Broadcast()
 }
 
@@ -59,6 +111,8 @@ func (s *syncer) add(r syncRequest) {
 func (s *syncer) wait() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.wanted = s.wanted || len(s.waiting) > 0
+	s.changed.Broadcast()
 	for until := s.added; s.settled < until; {
 		s.changed.Wait()
 	}
@@ -74,22 +128,26 @@ func (s *syncer) stop() {
 
 func (s *syncer) run() {
 	defer close(s.done)
-	var batch []syncRequest
+	var room []syncRequest
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for {
-		s.mu.Lock()
-		s.settled += uint64(len(batch))
-		s.changed.Broadcast()
-		for len(s.waiting) == 0 && !s.ended {
+		for s.busy || !s.wanted && !s.ended {
 			s.changed.Wait()
 		}
 		if len(s.waiting) == 0 {
-			s.mu.Unlock()
-			return
+			if s.ended {
+				return
+			}
+			s.wanted = false
+			continue
 		}
-		batch, s.waiting = s.waiting, batch[:0]
+		batch := s.take(room)
 		s.mu.Unlock()
 		s.round(batch)
-		clear(batch)
+		s.mu.Lock()
+		s.finish(batch)
+		room = batch
 	}
 }
 

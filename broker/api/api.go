@@ -123,6 +123,12 @@ func (b *Broker) Supports(key, version int16) bool {
 // Handle implements server.Handler.
 func (b *Broker) Handle(r *server.Request) { b.table[r.Key].handle(b, r) }
 
+// Unsettled implements server.Handler: appends wait to become durable.
+func (b *Broker) Unsettled() bool { return b.Partitions.Unsettled() }
+
+// Settle implements server.Handler.
+func (b *Broker) Settle(here bool) { b.Partitions.Settle(here) }
+
 // code gives an error's number on the wire: 0 for nil, UNKNOWN_SERVER_ERROR for what is not Kafka's.
 func code(err error) int16 {
 	if err == nil {

@@ -9,10 +9,12 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sys/unix"
 
 	"github.com/weir/weir/broker/wire"
 )
@@ -22,8 +24,10 @@ type Conn struct {
 	Listener string // the name of the listener that it came in on
 	server   *Server
 	nc       net.Conn
+	raw      syscall.RawConn // nil: it is not a socket
 	ip       string
-	queue    chan *Request // in the order of arrival, for the writer
+	in       input
+	out      output
 	gone     chan struct{} // closed when the connection is of no more use
 	goneOnce sync.Once
 	ctx      context.Context // ends with gone
@@ -32,12 +36,26 @@ type Conn struct {
 	stopOnce sync.Once
 }
 
+// input is the reader's: what came and was not used yet, and until when more must come.
+type input struct {
+	buf      [1 << 10]byte
+	from, to int
+	until    time.Time
+}
+
 func newConn(s *Server, nc net.Conn, listener, ip string) *Conn {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Conn{
-		Listener: listener, server: s, nc: nc, ip: ip, queue: make(chan *Request, pipelineMax),
+	c := &Conn{
+		Listener: listener, server: s, nc: nc, ip: ip,
 		gone: make(chan struct{}), ctx: ctx, cancel: cancel, stop: make(chan struct{}),
 	}
+	c.out.room.L = &c.out.mu
+	if socket, ok := nc.(syscall.Conn); ok {
+		if raw, err := socket.SyscallConn(); err == nil {
+			c.raw = raw
+		}
+	}
+	return c
 }
 
 // RemoteAddr is where the client is, as host:port.
@@ -52,8 +70,16 @@ func (c *Conn) abort() {
 		close(c.gone)
 		c.cancel()
 		_ = c.nc.Close()
+		c.out.fail()
 	})
 	c.stopReading()
+}
+
+// end gives up a connection whose requests are all answered, and that will bring no more.
+func (c *Conn) end() {
+	c.abort()
+	c.server.forget(c)
+	c.server.running.Done()
 }
 
 // stopReading lets what is under way be answered, and nothing more be read.
@@ -66,7 +92,7 @@ func (c *Conn) stopReading() {
 
 // read takes requests off the socket until it ends.
 func (c *Conn) read() {
-	defer close(c.queue)
+	defer c.endOutput()
 	defer c.stopReading()
 	for {
 		r, err := c.readRequest()
@@ -74,15 +100,32 @@ func (c *Conn) read() {
 			c.explain(err)
 			return
 		}
-		select {
-		case c.queue <- r:
-		case <-c.gone:
+		if !c.enqueue(r) {
 			r.frame.release()
 			return
 		}
 		c.server.requests.Add(1)
 		c.dispatch(r)
+		if c.server.handler.Unsettled() {
+			c.server.handler.Settle(!c.more())
+		}
 	}
+}
+
+// more tells whether further requests are there already, or may be.
+func (c *Conn) more() bool {
+	in := &c.in
+	if in.from < in.to || c.raw == nil {
+		return true
+	}
+	in.from, in.to = 0, 0
+	err := c.raw.Read(func(fd uintptr) bool {
+		if n, err := unix.Read(int(fd), in.buf[:]); err == nil {
+			in.to = n
+		}
+		return true
+	})
+	return err == nil && in.to > 0
 }
 
 // errRefused ends a connection whose client sent what this broker does not understand.
@@ -107,14 +150,19 @@ func (c *Conn) explain(err error) {
 
 // readRequest reads and decodes one frame.
 func (c *Conn) readRequest() (*Request, error) {
-	var size [4]byte
-	if err := c.deadline(c.server.cfg.IdleTimeout); err != nil {
-		return nil, err
+	in := &c.in
+	in.to = copy(in.buf[:], in.buf[in.from:in.to])
+	for in.from = 0; in.to < 4; {
+		if err := c.deadline(c.server.cfg.IdleTimeout); err != nil {
+			return nil, err
+		}
+		n, err := c.nc.Read(in.buf[in.to:])
+		if in.to += n; err != nil && in.to < 4 {
+			return nil, err
+		}
 	}
-	if _, err := io.ReadFull(c.nc, size[:]); err != nil {
-		return nil, err
-	}
-	n := int(int32(binary.BigEndian.Uint32(size[:])))
+	n := int(int32(binary.BigEndian.Uint32(in.buf[:])))
+	in.from = 4
 	if n < 10 || n > c.server.cfg.MaxRequestBytes {
 		return nil, errRefused{fmt.Sprintf("a request claims %d bytes, and %d to %d are accepted (socket.request.max.bytes); is this a Kafka client?", n, 10, c.server.cfg.MaxRequestBytes)}
 	}
@@ -122,7 +170,7 @@ func (c *Conn) readRequest() (*Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Request{Conn: c, frame: f, Received: time.Now(), ready: make(chan struct{})}
+	r := &Request{Conn: c, frame: f, Received: time.Now()}
 	if err := c.decode(r); err != nil {
 		f.release()
 		return nil, err
@@ -130,12 +178,17 @@ func (c *Conn) readRequest() (*Request, error) {
 	return r, nil
 }
 
-// deadline ends the next read after d; zero: never. Once reading should stop it stays in the past.
+// deadline ends reading after d; zero: never. So that not every request sets a timer, it may be a little less. Once
+// reading should stop, the deadline stays in the past.
 func (c *Conn) deadline(d time.Duration) error {
 	at := time.Time{}
 	if d > 0 {
 		at = time.Now().Add(d)
 	}
+	if slack := at.Sub(c.in.until); slack >= 0 && slack < d/128 || at.IsZero() && c.in.until.IsZero() {
+		return nil
+	}
+	c.in.until = at
 	if err := c.nc.SetReadDeadline(at); err != nil {
 		return err
 	}
@@ -160,14 +213,19 @@ func (c *Conn) readFrame(n int) (*frame, error) {
 			return nil, err
 		}
 	}
+	if f.b, f.class = usedBuffer(n); f.b == nil {
+		f.b, f.class = getBuffer(min(n, firstRead))
+	}
+	in := &c.in
+	at := copy(f.b, in.buf[in.from:in.to])
+	in.from += at
+	if at == n {
+		return f, nil
+	}
 	if err := c.deadline(frameTime * time.Duration(1+n/frameTimeBytes)); err != nil {
 		f.release()
 		return nil, err
 	}
-	if f.b, f.class = usedBuffer(n); f.b == nil {
-		f.b, f.class = getBuffer(min(n, firstRead))
-	}
-	at := 0
 	for {
 		got, err := io.ReadFull(c.nc, f.b[at:])
 		if at += got; err != nil {
@@ -228,81 +286,4 @@ func (c *Conn) unsupportedVersions() kmsg.Response {
 	}
 	resp.ApiKeys = append(resp.ApiKeys, k)
 	return resp
-}
-
-// coalesceMax is up to how many bytes of ready responses go out in one write.
-const coalesceMax = 64 << 10
-
-// write sends responses in order until the reader has ended and everything is answered, or the client is gone.
-func (c *Conn) write() {
-	defer c.abort()
-	w := writer{c: c}
-	for r := range c.queue {
-		select {
-		case <-r.ready:
-		default:
-			if err := w.flush(); err != nil { // others wait for it
-				c.abort()
-			}
-			select {
-			case <-r.ready:
-			case <-c.gone:
-				<-r.ready // handlers always answer; those that wait long look at Done
-			}
-		}
-		w.add(&r.out, len(c.queue) == 0)
-		r.frame.release()
-		if w.err != nil {
-			c.abort()
-		}
-	}
-	_ = w.flush()
-}
-
-// writer gathers small responses and sends them.
-type writer struct {
-	c   *Conn
-	buf []byte
-	err error
-}
-
-// add sends a response, or keeps it for the next flush if another follows.
-func (w *writer) add(out *response, last bool) {
-	defer out.releaseData()
-	if w.err == nil && out.close {
-		w.err = errors.Join(w.flush(), net.ErrClosed)
-	}
-	if w.err != nil {
-		return
-	}
-	at := 0
-	for i, cut := range out.cuts {
-		w.buf = append(w.buf, out.bytes[at:cut]...)
-		at = cut
-		for _, run := range out.data[i].Runs {
-			if w.flush() != nil {
-				return
-			}
-			w.err = sendFile(w.c.nc, run)
-			if w.err != nil {
-				return
-			}
-		}
-	}
-	w.buf = append(w.buf, out.bytes[at:]...)
-	if last || len(w.buf) >= coalesceMax {
-		_ = w.flush()
-	}
-}
-
-func (w *writer) flush() error {
-	if w.err == nil && len(w.buf) > 0 {
-		if w.err = w.c.nc.SetWriteDeadline(time.Now().Add(writeTime)); w.err == nil {
-			_, w.err = w.c.nc.Write(w.buf)
-		}
-	}
-	if w.buf = w.buf[:0]; cap(w.buf) > 4*coalesceMax {
-		w.buf = nil
-	}
-	return w.err
 }

@@ -18,10 +18,9 @@ type Request struct {
 	Conn     *Conn
 	Received time.Time
 
-	frame *frame
-	done  atomic.Bool
-	out   response
-	ready chan struct{} // closed when out is set
+	frame    *frame
+	out      response
+	answered bool // out is set; under the connection's output lock
 }
 
 // response is what the writer sends.
@@ -63,28 +62,21 @@ func (r *Request) Done() <-chan struct{} { return r.Conn.stop }
 
 // Reply answers.
 func (r *Request) Reply(resp kmsg.Response) {
-	r.finish(response{bytes: wire.AppendResponse(nil, r.CorrelationID, resp)})
+	r.Conn.finish(r, response{bytes: wire.AppendResponse(nil, r.CorrelationID, resp)}, false)
 }
 
-// ReplyFetch answers a fetch. data are the records of its partitions, in order; they are released when they were sent.
+// ReplyFetch answers a fetch. data are the records of its partitions, in order; they are released when they were sent. It may
+// wait until the client has taken them.
 func (r *Request) ReplyFetch(f *wire.FetchResponse, data []log.Data) {
 	bytes, cuts := wire.AppendFetch(nil, r.CorrelationID, r.Version, f)
-	r.finish(response{bytes: bytes, cuts: cuts, data: data})
+	r.Conn.finish(r, response{bytes: bytes, cuts: cuts, data: data}, true)
 }
 
 // NoReply ends a request that has no answer.
-func (r *Request) NoReply() { r.finish(response{}) }
+func (r *Request) NoReply() { r.Conn.finish(r, response{}, false) }
 
 // Close ends a request by closing its connection.
-func (r *Request) Close() { r.finish(response{close: true}) }
-
-func (r *Request) finish(out response) {
-	if !r.done.CompareAndSwap(false, true) {
-		panic("BUG: a request was answered twice")
-	}
-	r.out = out
-	close(r.ready)
-}
+func (r *Request) Close() { r.Conn.finish(r, response{close: true}, false) }
 
 func (o *response) releaseData() {
 	for i := range o.data {

@@ -20,6 +20,10 @@ type Handler interface {
 	// Handle is called in the order in which a connection's requests came, and must not block. It may answer later, from any
 	// goroutine.
 	Handle(*Request)
+	// Unsettled tells whether Handle left something undone that Settle does.
+	Unsettled() bool
+	// Settle finishes that: right here, waiting for it, if the caller has nothing else to do.
+	Settle(here bool)
 }
 
 // Config says what connections may do. Zero limits are none.
@@ -163,7 +167,6 @@ func (s *Server) start(nc net.Conn, listener string) {
 	s.running.Add(2)
 	s.mu.Unlock()
 	go func() { defer s.running.Done(); c.read() }()
-	go func() { defer s.running.Done(); c.write(); s.forget(c) }()
 }
 
 func (s *Server) forget(c *Conn) {

@@ -34,6 +34,8 @@ func (handler) Supports(key, version int16) bool {
 }
 
 func (h handler) Handle(r *Request) { h.handle(r) }
+func (handler) Unsettled() bool     { return false }
+func (handler) Settle(bool)         {}
 
 func echo(r *Request) { r.Reply(r.Body.ResponseKind()) }
 
