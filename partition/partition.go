@@ -128,8 +128,11 @@ func (p *Partition) Prepare(prop *replication.Proposal, term uint64) bool {
 	return true
 }
 
-// answerRepeat answers a batch that is in the log already with its first offset, once that one is committed.
+// answerRepeat answers a batch that is in the log already as it was answered first, once that one is committed.
 func (p *Partition) answerRepeat(req *appendRequest, first appendedBatch) {
+	if req.logAppendTime >= 0 {
+		req.logAppendTime = first.timestamp
+	}
 	result := p.result(first.firstOffset, first.lastOffset)
 	if first.lastOffset < p.high.Load() {
 		req.finish(result)
