@@ -31,8 +31,18 @@ func (b *Broker) produce(r *server.Request, req *kmsg.ProduceRequest) {
 		if err != nil {
 			return nil, err
 		}
-		return b.Partitions.Lookup(name, req.Topics[t].Partitions[i].Partition)
+		in := &req.Topics[t].Partitions[i]
+		if req.Version < 7 && zstd(in.Records) {
+			return nil, kerr.UnsupportedCompressionType
+		}
+		return b.Partitions.Lookup(name, in.Partition)
 	})
+}
+
+// zstd tells whether a batch is packed with the codec that clients of Produce below 7 cannot have (KIP-110).
+func zstd(batch []byte) bool {
+	h, err := record.ParseHeader(batch)
+	return err == nil && h.Codec() == record.Zstd
 }
 
 // producedTopic gives the name of a topic that the client may write to.
