@@ -6,7 +6,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -17,60 +16,6 @@ func (n *node) topicID(name string) [16]byte {
 		n.t.Fatal(err)
 	}
 	return [16]byte(topics[name].ID)
-}
-
-func TestB011UnknownAcks(t *testing.T) {
-	n := start(t)
-	n.createTopic("t", 1)
-	resp := mustAsk[*kmsg.ProduceResponse](n, produceRequest("t", 5, nil), 9)
-	if got := resp.Topics[0].Partitions[0]; got.ErrorCode != kerr.InvalidRequiredAcks.Code || got.BaseOffset != -1 {
-		t.Fatalf("%+v", got)
-	}
-	if got := mustAsk[*kmsg.ProduceResponse](n, produceRequest("t", -1, nil), 9).Topics[0].Partitions[0]; got.BaseOffset != 0 {
-		t.Fatalf("something was appended before: %+v", got)
-	}
-}
-
-func TestB012NoAcks(t *testing.T) {
-	n := start(t)
-	n.createTopic("t", 1)
-	c := n.client(kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite(), kgo.DefaultProduceTopic("t"))
-	for range 10 {
-		if err := c.ProduceSync(ctx(t), kgo.StringRecord("x")).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	n.consume("t", 10)
-	bad := produceRequest("none", 0, nil)
-	bad.SetVersion(9)
-	if resp, err := n.ask(bad); err == nil {
-		t.Fatalf("a batch that could not be written without acks is answered with %+v, and the connection stays open", resp)
-	}
-}
-
-func TestB016AndB023RefusedBatches(t *testing.T) {
-	n := start(t)
-	n.createTopic("t", 1)
-	flipped := batch("hello")
-	flipped[len(flipped)-2] ^= 1
-	if got := mustAsk[*kmsg.ProduceResponse](n, produceRequest("t", -1, flipped), 9).Topics[0].Partitions[0]; got.ErrorCode != 2 || got.BaseOffset != -1 {
-		t.Fatalf("a flipped byte: %+v", got)
-	}
-	if _, err := kadm.NewClient(n.client()).ListGroups(ctx(t)); err != nil {
-		t.Fatal(err)
-	}
-	mustAsk[*kmsg.FindCoordinatorResponse](n, meaningful(10, "", [16]byte{}), 4) // makes the topic
-	if got := mustAsk[*kmsg.ProduceResponse](n, produceRequest("__consumer_offsets", -1, nil), 9).Topics[0].Partitions[0]; got.ErrorCode != 17 {
-		t.Fatalf("the platform's own topic: %+v", got)
-	}
-}
-
-func TestB026MinInsyncReplicasCountsAtMostTheReplicas(t *testing.T) {
-	n := start(t)
-	n.createTopic("t", 1, "min.insync.replicas=2")
-	if got := mustAsk[*kmsg.ProduceResponse](n, produceRequest("t", -1, nil), 9).Topics[0].Partitions[0]; got.ErrorCode != 0 {
-		t.Fatalf("%+v", got)
-	}
 }
 
 // TestB058FetchSessions walks through the life of a fetch session.

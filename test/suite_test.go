@@ -33,6 +33,14 @@ var sharedOptions = []string{
 	"offsets.topic.num.partitions=4",
 }
 
+// orKafka gives the code that is expected where Weir answers other than Apache Kafka does, on purpose.
+func orKafka(weir, kafka int16) int16 {
+	if external != "" {
+		return kafka
+	}
+	return weir
+}
+
 // theShared is the node that tests share; it runs from the first one that wants it to the end.
 var theShared struct {
 	once sync.Once
@@ -55,8 +63,8 @@ func shared(t *testing.T) *node {
 		t.Fatal("the shared node did not start")
 	}
 	t.Cleanup(func() {
-		if said := theShared.node.out.String(); t.Failed() {
-			t.Logf("the shared node said:\n%s", said[max(0, len(said)-4000):])
+		if lines := strings.Split(theShared.node.out.String(), "\n"); t.Failed() {
+			t.Logf("the shared node said:\n%s", strings.Join(lines[max(0, len(lines)-10):], "\n"))
 		}
 	})
 	return &node{t: t, dir: theShared.node.dir, address: theShared.node.address}
@@ -209,4 +217,68 @@ func (c conn) frame() ([]byte, error) {
 	body := make([]byte, binary.BigEndian.Uint32(size[:]))
 	_, err := io.ReadFull(c, body)
 	return body, err
+}
+
+// newGroup gives a new group's name whose coordinator answers.
+func (n *node) newGroup() string {
+	n.t.Helper()
+	name := unique("group")
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.CoordinatorKeys = []string{name}
+	offsets := kmsg.NewPtrOffsetFetchRequest()
+	offsets.Groups = []kmsg.OffsetFetchRequestGroup{{Group: name, MemberEpoch: -1}}
+	until(n.t, "there is a coordinator", func() bool {
+		return mustAsk[*kmsg.FindCoordinatorResponse](n, find, 4).Coordinators[0].ErrorCode == 0 &&
+			mustAsk[*kmsg.OffsetFetchResponse](n, offsets, 8).Groups[0].ErrorCode == 0
+	})
+	return name
+}
+
+// setBroker sets a dynamic option of a broker, or of all with the name "", and takes it back when the test ends.
+func (n *node) setBroker(t *testing.T, broker, key, value string) {
+	t.Helper()
+	if got := n.alter(4, broker, change{key, 0, &value}); got.ErrorCode != 0 {
+		t.Fatalf("setting %s: %s", key, describe(got.ErrorCode, got.ErrorMessage))
+	}
+	t.Cleanup(func() { n.alter(4, broker, change{key, 1, nil}) })
+}
+
+// change is one of IncrementalAlterConfigs: op is 0 to set, 1 to delete, 2 to append, 3 to subtract.
+type change struct {
+	key   string
+	op    kmsg.IncrementalAlterConfigOp
+	value *string
+}
+
+// alter changes the dynamic configuration of one resource.
+func (n *node) alter(kind kmsg.ConfigResourceType, name string, changes ...change) kmsg.IncrementalAlterConfigsResponseResource {
+	n.t.Helper()
+	return mustAsk[*kmsg.IncrementalAlterConfigsResponse](n, alterRequest(kind, name, changes...), 1).Resources[0]
+}
+
+func alterRequest(kind kmsg.ConfigResourceType, name string, changes ...change) *kmsg.IncrementalAlterConfigsRequest {
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	res := kmsg.NewIncrementalAlterConfigsRequestResource()
+	res.ResourceType, res.ResourceName = kind, name
+	for _, c := range changes {
+		set := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		set.Name, set.Op, set.Value = c.key, c.op, c.value
+		res.Configs = append(res.Configs, set)
+	}
+	req.Resources = append(req.Resources, res)
+	return req
+}
+
+// deleteRecords deletes the records of the first partition before an offset.
+func (to topic) deleteRecords(before int64) kmsg.DeleteRecordsResponseTopicPartition {
+	to.n.t.Helper()
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.TimeoutMillis = 10_000
+	t := kmsg.NewDeleteRecordsRequestTopic()
+	t.Topic = to.name
+	p := kmsg.NewDeleteRecordsRequestTopicPartition()
+	p.Offset = before
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+	return mustAsk[*kmsg.DeleteRecordsResponse](to.n, req, 2).Topics[0].Partitions[0]
 }

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# A real Apache Kafka on one node, from its jars.
+#   kafka.sh libs              fetches the jars once and prints where they are
+#   kafka.sh start DIR PORT    starts it on 127.0.0.1:PORT (and PORT+1 for its controller), returns when it answers
+#   kafka.sh stop DIR
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+libs=${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}/kafka-4.3.1
+if [ ! -e "$libs/.done" ]; then
+  mkdir -p "$libs"
+  mvn -q -B -f "$here/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+    -DincludeScope=runtime -DoutputDirectory="$libs" >/dev/null
+  touch "$libs/.done"
+fi
+case ${1:-} in
+libs) echo "$libs" ;;
+start)
+  mkdir -p "$2"
+  cat >"$2/server.properties" <<P
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:$(($3 + 1))
+listeners=PLAINTEXT://127.0.0.1:$3,CONTROLLER://127.0.0.1:$(($3 + 1))
+controller.listener.names=CONTROLLER
+log.dirs=$2/data
+offsets.topic.replication.factor=1
+group.initial.rebalance.delay.ms=0
+P
+  java="java -Xmx512M -XX:TieredStopAtLevel=1 -cp $libs/*"
+  $java kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$2/server.properties" >"$2/log"
+  $java kafka.Kafka "$2/server.properties" >>"$2/log" 2>&1 </dev/null &
+  echo $! >"$2/pid"
+  for _ in $(seq 600); do
+    (exec 3<>"/dev/tcp/127.0.0.1/$3") 2>/dev/null && exit 0
+    kill -0 "$(cat "$2/pid")" 2>/dev/null || break
+    sleep 0.1
+  done
+  echo "Apache Kafka did not start:"; cat "$2/log"; exit 1 ;;
+stop)
+  kill -9 "$(cat "$2/pid")" 2>/dev/null || true
+  rm "$2/pid" ;;
+*) sed -n 2,5p "$0"; exit 2 ;;
+esac
