@@ -21,7 +21,7 @@ func groupCommand(o *options) *cobra.Command {
   weir group reset-offsets billing --to earliest
   weir group delete billing`,
 	})
-	cmd.AddCommand(groupListCommand(o), groupDescribeCommand(o))
+	cmd.AddCommand(groupListCommand(o), groupDescribeCommand(o), groupResetCommand(o), groupDeleteCommand(o), groupDeleteOffsetsCommand(o))
 	return cmd
 }
 

@@ -86,19 +86,21 @@ func describeGroups(ctx context.Context, c *client, names []string) ([]groupDesc
 
 func describeGroup(ctx context.Context, c *client, g groupSummary) (groupDescription, error) {
 	d := groupDescription{Group: g.Group, Type: g.Type, State: g.State, Coordinator: g.Coordinator}
-	var err error
-	switch g.Type {
-	case classicGroup:
-		err = d.describeClassic(ctx, c)
-	case consumerGroup:
-		err = d.describeConsumer(ctx, c)
-	default:
-		err = fmt.Errorf("it is a %s group; only classic and consumer groups have committed offsets to describe", g.Type)
-	}
-	if err != nil {
+	if err := d.describe(ctx, c); err != nil {
 		return d, err
 	}
 	return d, d.describePartitions(ctx, c)
+}
+
+// describe fills in the state and the members.
+func (d *groupDescription) describe(ctx context.Context, c *client) error {
+	switch d.Type {
+	case classicGroup:
+		return d.describeClassic(ctx, c)
+	case consumerGroup:
+		return d.describeConsumer(ctx, c)
+	}
+	return fmt.Errorf("it is a %s group; only classic and consumer groups have committed offsets that Weir can show and set", d.Type)
 }
 
 // describeClassic fills in what a group with client-side assignment (JoinGroup) tells.

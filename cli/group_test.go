@@ -82,7 +82,7 @@ func TestGroupOfAnotherType(t *testing.T) {
 		return response, nil, true
 	})
 	expect(t, c.weir("group", "describe", "jobs"), exitFailed, "",
-		"weir: group \"jobs\": it is a share group; only classic and consumer groups have committed offsets to describe\n")
+		"weir: group \"jobs\": it is a share group; only classic and consumer groups have committed offsets that Weir can show and set\n")
 }
 
 // describeMember answers the description of a consumer group as Kafka does; kfake leaves out the names of topics.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,24 +50,46 @@ func parsePosition(s string, now time.Time) (position, error) {
 		}
 		return position{fromOffset, n}, nil
 	}
-	if ago, ok := strings.CutPrefix(s, "-"); ok {
-		if d, err := parseAge(ago); err == nil {
-			return position{fromTime, max(now.Add(-d).UnixMilli(), 0)}, nil
-		}
-	}
-	for _, layout := range timeLayouts {
-		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
-			return position{fromTime, max(t.UnixMilli(), 0)}, nil
-		}
+	if ms, ok := timeOf(s, now); ok {
+		return position{fromTime, ms}, nil
 	}
 	return position{}, usagef("%q is not a position: use start, end, an offset, -10, 2026-11-24T08:30:00Z, 2026-11-24 or -5m", s)
 }
 
-// parseAge reads a duration in Go's form, or in days.
+// timeOf reads a time, or a time ago as -5m, in ms since the Unix epoch.
+func timeOf(s string, now time.Time) (ms int64, ok bool) {
+	if age, isAge := strings.CutPrefix(s, "-"); isAge {
+		if d, err := parseAge(age); err == nil {
+			return ago(d, now), true
+		}
+	}
+	for _, layout := range timeLayouts {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return max(t.UnixMilli(), 0), true
+		}
+	}
+	return 0, false
+}
+
+// ago gives the time that was a duration before now, in ms since the Unix epoch.
+func ago(d time.Duration, now time.Time) int64 { return max(now.Add(-d).UnixMilli(), 0) }
+
+// isoDuration is the form of durations that Kafka's tools take: PnDTnHnMnS.
+var isoDuration = regexp.MustCompile(`^P(?:([0-9]+)D)?(?:T((?:[0-9]+H)?(?:[0-9]+M)?(?:[0-9]+(?:\.[0-9]+)?S)?))?$`)
+
+// parseAge reads a duration in Go's form, in days, or in ISO 8601's form.
 func parseAge(s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		n, err := strconv.ParseUint(days, 10, 16)
 		return time.Duration(n) * 24 * time.Hour, err
+	}
+	if parts := isoDuration.FindStringSubmatch(s); parts != nil && parts[1]+parts[2] != "" {
+		days, err := strconv.ParseUint("0"+parts[1], 10, 16)
+		if err != nil {
+			return 0, err
+		}
+		rest, err := time.ParseDuration("0" + strings.ToLower(parts[2]))
+		return time.Duration(days)*24*time.Hour + rest, err
 	}
 	d, err := time.ParseDuration(s)
 	if err == nil && d < 0 {

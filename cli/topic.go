@@ -195,8 +195,8 @@ JSON: a list of the names of the topics deleted.`,
 		ValidArgsFunction: o.completeTopics(true),
 		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, names []string) error {
 			names = unique(names)
-			if !d.yes && isTerminal(cmd.InOrStdin()) {
-				if err := confirm(ctx, cmd, names); err != nil {
+			if !d.yes {
+				if err := confirm(ctx, cmd, fmt.Sprintf("Delete %s with all records: %s?", plural(int64(len(names)), "topic"), escapedList(names))); err != nil {
 					return err
 				}
 			}
@@ -210,13 +210,12 @@ JSON: a list of the names of the topics deleted.`,
 	return cmd
 }
 
-// confirm asks on the terminal whether topics shall be deleted.
-func confirm(ctx context.Context, cmd *cobra.Command, names []string) error {
-	shown := make([]string, len(names))
-	for i, name := range names {
-		shown[i] = escape(name)
+// confirm asks a question before something is deleted, if there is a terminal to ask on.
+func confirm(ctx context.Context, cmd *cobra.Command, question string) error {
+	if !isTerminal(cmd.InOrStdin()) {
+		return nil
 	}
-	cmd.PrintErrf("Delete %s with all records: %s? [y/N] ", plural(int64(len(names)), "topic"), strings.Join(shown, ", "))
+	cmd.PrintErrf("%s [y/N] ", question)
 	answered := make(chan string, 1)
 	go func() {
 		answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 1<<10)).ReadString('\n')
