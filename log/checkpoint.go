@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"path"
-	"strconv"
-	"strings"
 
 	"github.com/weir/weir/internal/vfs"
 )
@@ -246,33 +244,15 @@ func (l *Log) Checkpoint() error {
 	return c.Write()
 }
 
-// checkpoints gives the Raft indexes of the checkpoints there are, oldest first.
-func (l *Log) checkpoints() ([]uint64, error) {
-	names, err := l.fs.List(l.dir)
-	if err != nil {
-		return nil, err
-	}
-	var out []uint64
-	for _, name := range names {
-		if number, ok := strings.CutSuffix(name, checkpointSuffix); ok {
-			if index, err := strconv.ParseUint(number, 10, 64); err == nil {
-				out = append(out, index)
-			}
-		}
-	}
-	return out, nil
-}
-
 func (l *Log) dropCheckpoints() error {
-	have, err := l.checkpoints()
+	f, err := l.list()
 	if err != nil {
 		return err
 	}
-	for len(have) > checkpointsKept {
+	for have := f.checkpoints; len(have) > checkpointsKept; have = have[1:] {
 		if err := l.fs.Remove(checkpointName(l.dir, have[0])); err != nil {
 			return err
 		}
-		have = have[1:]
 	}
 	return nil
 }

@@ -40,44 +40,63 @@ func (r Recovery) String() string {
 func Open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Recovery, error) {
 	l := &Log{fs: fs, dir: dir, id: id, state: state}
 	l.cfg.Store(&cfg)
-	bases, err := l.tidy()
+	f, err := l.tidy()
 	if err != nil {
 		return nil, Recovery{}, err
 	}
-	if len(bases) == 0 {
+	if len(f.bases) == 0 {
 		return l, Recovery{}, l.create()
 	}
-	r, err := l.recover(bases)
+	r, err := l.recover(f)
 	if err != nil {
 		return nil, r, errors.Join(err, l.Close())
 	}
 	return l, r, nil
 }
 
-// tidy makes the folder, removes unfinished files and gives the bases of the segments, in order.
-func (l *Log) tidy() ([]int64, error) {
+// files are the names in a log's folder.
+type files struct {
+	bases       []int64  // of segments, in order
+	checkpoints []uint64 // their Raft indexes, oldest first
+	unfinished  []string
+}
+
+func (l *Log) list() (files, error) {
 	names, err := l.fs.List(l.dir)
-	if errors.Is(err, errNotExist) {
-		return nil, l.fs.MkdirAll(l.dir)
-	}
-	if err != nil {
-		return nil, err
-	}
-	var bases []int64
+	var f files
 	for _, name := range names {
-		if strings.HasSuffix(name, ".tmp") {
-			if err := l.fs.Remove(l.dir + "/" + name); err != nil {
-				return nil, err
-			}
+		number, ending := name, ""
+		if dot := strings.LastIndexByte(name, '.'); dot >= 0 {
+			number, ending = name[:dot], name[dot:]
 		}
-		if number, ok := strings.CutSuffix(name, logSuffix); ok {
+		switch ending {
+		case ".tmp":
+			f.unfinished = append(f.unfinished, name)
+		case logSuffix:
 			if base, err := strconv.ParseInt(number, 10, 64); err == nil {
-				bases = append(bases, base)
+				f.bases = append(f.bases, base)
+			}
+		case checkpointSuffix:
+			if index, err := strconv.ParseUint(number, 10, 64); err == nil {
+				f.checkpoints = append(f.checkpoints, index)
 			}
 		}
 	}
-	slices.Sort(bases)
-	return bases, nil
+	slices.Sort(f.bases)
+	slices.Sort(f.checkpoints)
+	return f, err
+}
+
+// tidy makes the folder, removes unfinished files and tells what is there.
+func (l *Log) tidy() (files, error) {
+	f, err := l.list()
+	if errors.Is(err, errNotExist) {
+		return f, l.fs.MkdirAll(l.dir)
+	}
+	for _, name := range f.unfinished {
+		err = errors.Join(err, l.fs.Remove(path.Join(l.dir, name)))
+	}
+	return f, err
 }
 
 // create begins an empty log.
@@ -97,9 +116,10 @@ func (l *Log) create() error {
 }
 
 // recover brings an existing log to memory: what the newest fitting checkpoint says, then what follows it.
-func (l *Log) recover(bases []int64) (Recovery, error) {
+func (l *Log) recover(f files) (Recovery, error) {
 	var r Recovery
-	covered, err := l.resume(&bases, &r)
+	bases := f.bases
+	covered, err := l.resume(&bases, f.checkpoints, &r)
 	if err != nil {
 		return r, err
 	}
@@ -124,11 +144,7 @@ func (l *Log) recover(bases []int64) (Recovery, error) {
 }
 
 // resume takes over the newest checkpoint that fits the segments there are. nil: there is none.
-func (l *Log) resume(bases *[]int64, r *Recovery) (*checkpoint, error) {
-	have, err := l.checkpoints()
-	if err != nil {
-		return nil, err
-	}
+func (l *Log) resume(bases *[]int64, have []uint64, r *Recovery) (*checkpoint, error) {
 	for i := len(have) - 1; i >= 0; i-- {
 		b, err := vfs.ReadFile(l.fs, checkpointName(l.dir, have[i]))
 		if err != nil {

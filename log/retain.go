@@ -155,11 +155,11 @@ func (l *Log) Sync() error {
 }
 
 func (l *Log) dropCheckpointsAbove(index uint64) error {
-	have, err := l.checkpoints()
+	f, err := l.list()
 	if err != nil {
 		return err
 	}
-	for _, c := range have {
+	for _, c := range f.checkpoints {
 		if c > index {
 			if err := l.fs.Remove(checkpointName(l.dir, c)); err != nil {
 				return err
@@ -267,10 +267,11 @@ func (l *Log) rebuildState() error {
 	if l.state == nil {
 		return nil
 	}
-	have, err := l.checkpoints()
+	f, err := l.list()
 	if err != nil {
 		return err
 	}
+	have := f.checkpoints
 	from := int64(-1)
 	for i := len(have) - 1; i >= 0 && from < 0; i-- {
 		b, err := vfs.ReadFile(l.fs, checkpointName(l.dir, have[i]))
