@@ -102,7 +102,7 @@ func (s *sender) send(may bool) {
 		if !s.failed {
 			waits, err := s.transmit(may)
 			if waits {
-				go s.send2()
+				go s.resume()
 				return
 			}
 			if err != nil {
@@ -118,8 +118,8 @@ func (s *sender) send(may bool) {
 	senders.Put(s)
 }
 
-// send2 goes on, in a goroutine of its own, where send would have had to wait.
-func (s *sender) send2() {
+// resume goes on, in a goroutine of its own, where send would have had to wait.
+func (s *sender) resume() {
 	if _, err := s.transmit(true); err != nil {
 		s.c.abort()
 	}
