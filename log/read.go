@@ -409,7 +409,7 @@ func (l *Log) OffsetForTime(ts, limit int64) (offset, timestamp int64, epoch int
 	return l.seek(limit, func(v view) bool { return l.newest(v) >= ts },
 		func(e indexEntry) bool { return e.before < ts },
 		func(f frame) bool { return f.max >= ts },
-		func(b []byte) (int64, int64, bool, error) { return record.FirstAtOrAfter(b, ts) })
+		func(b []byte, start int64) (int64, int64, bool, error) { return record.FirstAtOrAfter(b, start, ts) })
 }
 
 // MaxTimestamp finds the first of the records below limit that have the newest time.
@@ -421,9 +421,9 @@ func (l *Log) MaxTimestamp(limit int64) (offset, timestamp int64, epoch int32, f
 			newest = max(newest, s.maxTime)
 		}
 	}
-	end := l.end
+	whole := limit >= l.end && l.start <= l.segments[0].base
 	l.mu.RUnlock()
-	if limit < end { // the newest may be above the limit: look at each batch
+	if !whole { // the newest may be outside: look at each batch
 		if newest, err = l.newestBelow(limit); err != nil {
 			return -1, -1, -1, false, err
 		}
@@ -454,7 +454,7 @@ func (l *Log) newest(v view) int64 {
 
 // seek finds a record: the first segment that may have it, the index entry before it, the first batch, the record.
 func (l *Log) seek(limit int64, may func(view) bool, before func(indexEntry) bool, batch func(frame) bool,
-	pick func([]byte) (int64, int64, bool, error)) (offset, timestamp int64, epoch int32, found bool, err error) {
+	pick func(b []byte, start int64) (int64, int64, bool, error)) (offset, timestamp int64, epoch int32, found bool, err error) {
 	l.mu.RLock()
 	start := l.start
 	var views []view
@@ -477,7 +477,7 @@ func (l *Log) seek(limit int64, may func(view) bool, before func(indexEntry) boo
 }
 
 func (l *Log) seekIn(v view, start, limit int64, before func(indexEntry) bool, batch func(frame) bool,
-	pick func([]byte) (int64, int64, bool, error)) (offset, timestamp int64, epoch int32, found bool, err error) {
+	pick func(b []byte, start int64) (int64, int64, bool, error)) (offset, timestamp int64, epoch int32, found bool, err error) {
 	file, err := v.open()
 	if err != nil {
 		return -1, -1, -1, false, err
@@ -504,11 +504,11 @@ func (l *Log) seekIn(v view, start, limit int64, before func(indexEntry) bool, b
 		if err != nil {
 			return -1, -1, -1, false, err
 		}
-		offset, timestamp, found, err := pick(b)
+		offset, timestamp, found, err := pick(b, start)
 		if err != nil {
 			return -1, -1, -1, false, &CorruptError{File: w.name, Pos: pos, Offset: f.base, Reason: err.Error()}
 		}
-		if found && offset >= start && offset < limit {
+		if found && offset < limit {
 			return offset, timestamp, f.epoch, true, nil
 		}
 	}

@@ -188,13 +188,13 @@ func Batches(run []byte) iter.Seq[[]byte] {
 	}
 }
 
-// FirstAtOrAfter finds the first record of a batch that is not older than ts (ms).
-func FirstAtOrAfter(b []byte, ts int64) (offset, timestamp int64, found bool, err error) {
+// FirstAtOrAfter finds the first record of a batch, from an offset on, that is not older than ts (ms).
+func FirstAtOrAfter(b []byte, from, ts int64) (offset, timestamp int64, found bool, err error) {
 	for r, err := range Records(b) {
 		if err != nil {
 			return 0, 0, false, err
 		}
-		if r.Timestamp >= ts {
+		if r.Timestamp >= ts && r.Offset >= from {
 			return r.Offset, r.Timestamp, true, nil
 		}
 	}

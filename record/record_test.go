@@ -183,7 +183,7 @@ func TestLogAppendTime(t *testing.T) {
 			t.Fatalf("%+v %v", r, err)
 		}
 	}
-	if offset, ts, found, err := FirstAtOrAfter(b, 4000); !found || offset != 0 || ts != 5000 || err != nil {
+	if offset, ts, found, err := FirstAtOrAfter(b, 0, 4000); !found || offset != 0 || ts != 5000 || err != nil {
 		t.Fatal(offset, ts, found, err)
 	}
 }
@@ -212,14 +212,15 @@ func TestAnyBatch(t *testing.T) {
 			i++
 		}
 		ts := rapid.Int64Range(0, 110).Draw(t, "ts")
+		from := rapid.Int64Range(998, 1010).Draw(t, "from")
 		want := int64(-1)
 		for i, at := range times {
-			if at >= ts {
+			if at >= ts && 1000+int64(i) >= from {
 				want = 1000 + int64(i)
 				break
 			}
 		}
-		got, _, found, err := FirstAtOrAfter(packed, ts)
+		got, _, found, err := FirstAtOrAfter(packed, from, ts)
 		if err != nil || found != (want >= 0) || found && got != want {
 			t.Fatalf("time %d: %d %v (%v), want %d", ts, got, found, err, want)
 		}
