@@ -61,6 +61,9 @@ func (p *Partition) Read(r ReadRequest) (ReadResult, error) {
 	result := ReadResult{HighWatermark: high, LastStable: p.LastStable(), LogStart: p.log.StartOffset()}
 	if r.LastFetchedEpoch >= 0 {
 		epoch, end := p.log.EpochEnd(r.LastFetchedEpoch)
+		if epoch < 0 {
+			return result, kerr.OffsetOutOfRange // an epoch that never was: nobody knows what the reader has
+		}
 		if epoch < r.LastFetchedEpoch || end < r.Offset {
 			result.Diverging = &EpochEnd{Epoch: epoch, Offset: end}
 			return result, nil
