@@ -1,0 +1,135 @@
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.PrintStream;
+import java.lang.reflect.InvocationTargetException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.apache.kafka.common.utils.Exit;
+
+/**
+ * Runs Apache Kafka's command-line tools one after the other in one JVM, since starting one each would take minutes:
+ * java Tools HOST:PORT SCRIPT. Prints each command, what the tool printed, and its exit code if it is not 0.
+ *
+ * <p>A line of the script is a command, named as Kafka's scripts are; lines after it that begin with "< " are its input;
+ * "#" begins a comment. "member start GROUP TOPIC" and "member stop" keep a consumer in a group meanwhile. WORK is
+ * replaced by a directory of this run, and "write FILE" puts its input there.
+ */
+public class Tools {
+    /** Where the main method of each of Kafka's scripts is. */
+    private static final Map<String, String> MAIN = Map.ofEntries(
+        Map.entry("kafka-broker-api-versions", "org.apache.kafka.tools.BrokerApiVersionsCommand"),
+        Map.entry("kafka-cluster", "org.apache.kafka.tools.ClusterTool"),
+        Map.entry("kafka-configs", "kafka.admin.ConfigCommand"),
+        Map.entry("kafka-console-consumer", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
+        Map.entry("kafka-console-producer", "org.apache.kafka.tools.ConsoleProducer"),
+        Map.entry("kafka-consumer-groups", "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"),
+        Map.entry("kafka-consumer-perf-test", "org.apache.kafka.tools.ConsumerPerformance"),
+        Map.entry("kafka-delete-records", "org.apache.kafka.tools.DeleteRecordsCommand"),
+        Map.entry("kafka-e2e-latency", "org.apache.kafka.tools.EndToEndLatency"),
+        Map.entry("kafka-features", "org.apache.kafka.tools.FeatureCommand"),
+        Map.entry("kafka-get-offsets", "org.apache.kafka.tools.GetOffsetShell"),
+        Map.entry("kafka-groups", "org.apache.kafka.tools.GroupsCommand"),
+        Map.entry("kafka-leader-election", "org.apache.kafka.tools.LeaderElectionCommand"),
+        Map.entry("kafka-log-dirs", "org.apache.kafka.tools.LogDirsCommand"),
+        Map.entry("kafka-producer-perf-test", "org.apache.kafka.tools.ProducerPerformance"),
+        Map.entry("kafka-reassign-partitions", "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"),
+        Map.entry("kafka-replica-verification", "org.apache.kafka.tools.ReplicaVerificationTool"),
+        Map.entry("kafka-streams-application-reset", "org.apache.kafka.tools.StreamsResetter"),
+        Map.entry("kafka-topics", "org.apache.kafka.tools.TopicCommand"),
+        Map.entry("kafka-transactions", "org.apache.kafka.tools.TransactionsCommand"),
+        Map.entry("kafka-verifiable-consumer", "org.apache.kafka.tools.VerifiableConsumer"),
+        Map.entry("kafka-verifiable-producer", "org.apache.kafka.tools.VerifiableProducer"));
+
+    private static final Pattern WORD = Pattern.compile("'([^']*)'|(\\S+)");
+    private static final PrintStream OUT = System.out;
+
+    /** What a tool's call of exit becomes, since the JVM must go on. */
+    private static class Exited extends Error {
+        final int code;
+
+        Exited(int code) {
+            super(null, null, false, false);
+            this.code = code;
+        }
+    }
+
+    private final String server;
+    private final Path work;
+    private Member member;
+
+    private Tools(String server, Path work) {
+        this.server = server;
+        this.work = work;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Exit.Procedure exit = (code, message) -> { throw new Exited(code); };
+        Exit.setExitProcedure(exit);
+        Exit.setHaltProcedure(exit);
+        Exit.setShutdownHookAdder((name, hook) -> { });
+        Path work = Files.createTempDirectory("tools");
+        Tools tools = new Tools(arguments[0], work);
+        List<String> lines = Files.readAllLines(Path.of(arguments[1]));
+        for (int at = 0; at < lines.size(); ) {
+            String command = lines.get(at++);
+            StringBuilder input = new StringBuilder();
+            for (; at < lines.size() && lines.get(at).startsWith("< "); at++)
+                input.append(lines.get(at).substring(2)).append('\n');
+            if (!command.isBlank() && !command.startsWith("#"))
+                tools.run(command, input.toString());
+        }
+        OUT.flush();
+        System.exit(0); // also when a tool left a thread behind
+    }
+
+    private void run(String command, String input) throws Exception {
+        OUT.println("$ " + command);
+        List<String> words = new ArrayList<>();
+        Matcher matcher = WORD.matcher(command.replace("WORK", work.toString()));
+        while (matcher.find())
+            words.add(matcher.group(1) != null ? matcher.group(1) : matcher.group(2));
+        String tool = words.remove(0);
+        if (tool.equals("write"))
+            Files.writeString(Path.of(words.get(0)), input);
+        else if (tool.equals("member") && words.get(0).equals("start"))
+            member = new Member(server, words.get(1), words.get(2));
+        else if (tool.equals("member"))
+            member.close();
+        else
+            call(tool, words, input);
+    }
+
+    private void call(String tool, List<String> words, String input) throws Exception {
+        if (tool.equals("kafka-producer-perf-test"))
+            words.addAll(List.of("--bootstrap-server", server));
+        else
+            words.addAll(0, List.of("--bootstrap-server", server));
+        ByteArrayOutputStream printed = new ByteArrayOutputStream();
+        PrintStream stream = new PrintStream(printed, true, StandardCharsets.UTF_8);
+        System.setIn(new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)));
+        System.setOut(stream);
+        System.setErr(stream);
+        int code = 0;
+        try {
+            Class.forName(MAIN.get(tool)).getMethod("main", String[].class).invoke(null, (Object) words.toArray(new String[0]));
+        } catch (InvocationTargetException e) {
+            code = 1;
+            if (e.getCause() instanceof Exited exited)
+                code = exited.code;
+            else
+                stream.println(e.getCause());
+        }
+        stream.flush();
+        for (String line : printed.toString(StandardCharsets.UTF_8).split("\n"))
+            if (!line.startsWith("\tat ") && !line.startsWith("\t... ") && !line.isEmpty())
+                OUT.println(line);
+        if (code != 0)
+            OUT.println("exit " + code);
+    }
+}
