@@ -139,7 +139,7 @@ func (r *groupReset) reset(ctx context.Context, c *client, cmd *cobra.Command, p
 		return err
 	}
 	if !r.execute {
-		cmd.PrintErrln("Nothing was changed: --execute does it.")
+		cmd.PrintErrln(dryRunHint("--execute"))
 	} else if !p.json {
 		return p.line("Reset %s of group %s.", plural(int64(len(plan)), "offset"), escape(group))
 	}

@@ -88,6 +88,7 @@ Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly.
 		produceCommand(o),
 		consumeCommand(o),
 		groupCommand(o),
+		configCommand(o),
 		logCommand(o),
 		versionCommand(o),
 	)

@@ -19,13 +19,14 @@ import (
 func topicCommand(o *options) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "topic",
-		Short: "Create, list, describe and delete topics",
+		Short: "Create, list, describe, alter and delete topics",
 		Example: `  weir topic create orders --partitions 3
   weir topic list
   weir topic describe orders
+  weir topic alter orders --partitions 6 --set retention.ms=7d
   weir topic delete orders`,
 	})
-	cmd.AddCommand(topicCreateCommand(o), topicListCommand(o), topicDescribeCommand(o), topicDeleteCommand(o))
+	cmd.AddCommand(topicCreateCommand(o), topicListCommand(o), topicDescribeCommand(o), topicAlterCommand(o), topicDeleteCommand(o))
 	return cmd
 }
 
@@ -54,6 +55,7 @@ func topicCreateCommand(o *options) *cobra.Command {
 		Use:   "create NAME...",
 		Short: "Create topics",
 		Long: `Create topics. What is not said is left to the cluster's defaults.
+` + unitsHelp + `
 
 JSON: a list of the topics created, with the fields of 'weir topic list'.`,
 		Example: `  weir topic create orders
@@ -77,6 +79,7 @@ JSON: a list of the topics created, with the fields of 'weir topic list'.`,
 	flags.Int16Var(&c.replication, "replication-factor", -1, "how many brokers keep each partition; -1: the cluster's default")
 	flags.StringArrayVar(&c.configs, "config", nil, "a topic configuration, `key=value`; may be repeated")
 	flags.BoolVar(&c.ifNotExists, "if-not-exists", false, "leave a topic that exists as it is, and succeed")
+	_ = cmd.RegisterFlagCompletionFunc("config", o.completeTopicConfigs("="))
 	return cmd
 }
 
@@ -89,13 +92,13 @@ func (c *topicCreate) check(cmd *cobra.Command) (map[string]*string, error) {
 	if flags.Changed("replication-factor") && c.replication < 1 && c.replication != -1 {
 		return nil, usagef("--replication-factor must be at least 1")
 	}
+	edits, err := parseEdits("--config", c.configs, nil)
+	if err != nil {
+		return nil, err
+	}
 	configs := map[string]*string{}
-	for _, config := range c.configs {
-		key, value, err := keyValue("--config", config)
-		if err != nil {
-			return nil, err
-		}
-		configs[key] = &value
+	for _, e := range edits {
+		configs[e.name] = e.value
 	}
 	return configs, nil
 }

@@ -48,7 +48,7 @@ func topicDescribeCommand(o *options) *cobra.Command {
 offset after the last record) and the configurations that differ from the defaults.
 
 JSON: a list of objects with the fields name, id, replication_factor, internal,
-  configs: name, value (null if it is secret), source (topic, broker or cluster);
+  configs: name, value (null if it is secret), source (as in 'weir config list');
   partitions: partition, leader (-1: none), leader_epoch, replicas, isr, start_offset and end_offset
   (null if the partition does not answer), error (only if there is one).`,
 		Example: `  weir topic describe orders
@@ -111,20 +111,12 @@ func partitionError(err error) string {
 	return ""
 }
 
-// configSources names where a value that is not a default comes from.
-var configSources = map[kmsg.ConfigSource]string{
-	kmsg.ConfigSourceDynamicTopicConfig:         "topic",
-	kmsg.ConfigSourceDynamicBrokerConfig:        "broker",
-	kmsg.ConfigSourceStaticBrokerConfig:         "broker",
-	kmsg.ConfigSourceDynamicDefaultBrokerConfig: "cluster",
-}
-
 // changedConfigs gives the configurations that differ from the defaults.
 func changedConfigs(configs []kadm.Config) []topicConfig {
 	changed := []topicConfig{}
 	for _, c := range configs {
-		if source, ok := configSources[c.Source]; ok {
-			changed = append(changed, topicConfig{c.Key, c.Value, source})
+		if c.Source != kmsg.ConfigSourceDefaultConfig {
+			changed = append(changed, topicConfig{c.Key, c.Value, configSource(c.Source)})
 		}
 	}
 	slices.SortFunc(changed, func(a, b topicConfig) int { return strings.Compare(a.Name, b.Name) })
@@ -140,13 +132,9 @@ func printTopic(p *printer, d topicDescription) error {
 	fmt.Fprintf(&text, "Topic %s: %s, replication factor %d%s, id %s\n",
 		escape(d.Name), plural(int64(len(d.Partitions)), "partition"), d.ReplicationFactor, kind, d.ID)
 	for _, c := range d.Configs {
-		value := "(secret)"
-		if c.Value != nil {
-			value = escape(*c.Value)
-		}
-		fmt.Fprintf(&text, "  %s=%s", escape(c.Name), value)
+		fmt.Fprintf(&text, "  %s=%s", escape(c.Name), escape(valueText(c.Value, c.Value == nil)))
 		if c.Source != "topic" {
-			fmt.Fprintf(&text, "  (set on the %s)", c.Source)
+			fmt.Fprintf(&text, "  (source: %s)", c.Source)
 		}
 		text.WriteByte('\n')
 	}

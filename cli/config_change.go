@@ -1,0 +1,208 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// configEdit is a configuration that is to be set or, without a value, unset.
+type configEdit struct {
+	name  string
+	value *string
+}
+
+// parseEdits reads configurations to set, as key=value, and to unset.
+func parseEdits(flag string, sets, unsets []string) ([]configEdit, error) {
+	var edits []configEdit
+	for _, set := range sets {
+		name, value, err := keyValue(flag, set)
+		if err != nil {
+			return nil, err
+		}
+		value = plainValue(name, value)
+		edits = append(edits, configEdit{name, &value})
+	}
+	for _, name := range unsets {
+		if name == "" || strings.Contains(name, "=") {
+			return nil, usagef("%q is not the name of a configuration to unset", name)
+		}
+		edits = append(edits, configEdit{name: name})
+	}
+	for i, e := range edits {
+		if slices.ContainsFunc(edits[:i], func(before configEdit) bool { return before.name == e.name }) {
+			return nil, usagef("configuration %q is given twice", e.name)
+		}
+	}
+	return edits, nil
+}
+
+func editNames(edits []configEdit) []string {
+	names := make([]string, len(edits))
+	for i, e := range edits {
+		names[i] = e.name
+	}
+	return names
+}
+
+// unitsHelp is what the help of commands that set configurations says about values.
+const unitsHelp = `Values of configurations in ms may be durations (90s, 1h30m, 7d), and those in bytes may be sizes
+(512KiB, 64MiB, 1GiB).`
+
+var sizeText = regexp.MustCompile(`^([0-9]+)(K|M|G|T)iB$`)
+
+// plainValue makes a duration or a size the plain number that a configuration in ms or in bytes wants. Whatever else it is
+// left to the broker to judge.
+func plainValue(name, value string) string {
+	switch unitOf(name) {
+	case "ms":
+		if d, err := parseAge(value); err == nil {
+			return strconv.FormatInt(d.Milliseconds(), 10)
+		}
+	case "bytes":
+		if parts := sizeText.FindStringSubmatch(value); parts != nil {
+			shift := 10 * (1 + strings.Index("KMGT", parts[2]))
+			if n, err := strconv.ParseInt(parts[1], 10, 64); err == nil && n<<shift>>shift == n {
+				return strconv.FormatInt(n<<shift, 10)
+			}
+		}
+	}
+	return value
+}
+
+// change is what became of a setting. Its JSON names are documented in the help.
+type change struct {
+	Topic  string  `json:"topic,omitempty"`
+	Name   string  `json:"name"`
+	Before *string `json:"before"`
+	After  *string `json:"after"`
+	secret bool
+	// toDefault: what counts now is the default, which the cluster does not tell while the setting has another value.
+	toDefault bool
+}
+
+// changesOf says what edits change.
+func changesOf(of configResource, entries []configEntry, edits []configEdit) []change {
+	changes := []change{}
+	for _, edit := range edits {
+		ch := change{Name: edit.name, After: edit.value}
+		if of.kind == kmsg.ConfigResourceTypeTopic {
+			ch.Topic = of.name
+		}
+		if i := slices.IndexFunc(entries, func(e configEntry) bool { return e.Name == edit.name }); i >= 0 {
+			e := entries[i]
+			ch.Before, ch.secret = e.Value, e.Secret
+			if edit.value == nil {
+				ch.After = e.without(of)
+				ch.toDefault = ch.After == nil && of != clusterResource
+			}
+		}
+		changes = append(changes, ch)
+	}
+	return changes
+}
+
+// without gives the value that counts when the resource's own is unset.
+func (e configEntry) without(of configResource) *string {
+	own := map[kmsg.ConfigResourceType]string{kmsg.ConfigResourceTypeTopic: "topic", kmsg.ConfigResourceTypeBroker: "broker",
+		kmsg.ConfigResourceTypeGroupConfig: "group"}[of.kind]
+	if of == clusterResource {
+		own = "cluster"
+	}
+	for _, s := range e.Synonyms {
+		if s.Source != own {
+			return inUnitOf(e.Name, s)
+		}
+	}
+	return nil
+}
+
+// inUnitOf gives a synonym's value in the unit of a name: that of retention.ms may be log.retention.hours.
+func inUnitOf(name string, s configSynonym) *string {
+	units := map[string]time.Duration{"ms": time.Millisecond, "minutes": time.Minute, "hours": time.Hour}
+	from, to := units[unitOf(s.Name)], units[unitOf(name)]
+	if from == to || from == 0 || to == 0 || s.Value == nil {
+		return s.Value
+	}
+	n, err := strconv.ParseInt(*s.Value, 10, 32)
+	if err != nil || n < 0 {
+		return s.Value
+	}
+	value := strconv.FormatInt(n*int64(from/to), 10)
+	return &value
+}
+
+// unitOf gives the end of a configuration's name, which tells its unit if it has one.
+func unitOf(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
+
+// alterConfigs sets and unsets configurations; with validateOnly it only asks whether they would be taken.
+func (c *client) alterConfigs(ctx context.Context, of []configResource, edits []configEdit, validateOnly bool) error {
+	if len(edits) == 0 {
+		return nil
+	}
+	request := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	request.ValidateOnly = validateOnly
+	for _, r := range of {
+		resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = r.kind, r.name
+		for _, edit := range edits {
+			config := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+			config.Name, config.Value, config.Op = edit.name, edit.value, kmsg.IncrementalAlterConfigOpSet
+			if edit.value == nil {
+				config.Op = kmsg.IncrementalAlterConfigOpDelete
+			}
+			resource.Configs = append(resource.Configs, config)
+		}
+		request.Resources = append(request.Resources, resource)
+	}
+	response, err := request.RequestWith(ctx, c)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, answer := range response.Resources {
+		if err := kerr.ErrorForCode(answer.ErrorCode); err != nil {
+			failed = append(failed, c.resourceError(ctx, configResource{answer.ResourceType, answer.ResourceName}, err, answer.ErrorMessage))
+		}
+	}
+	if len(response.Resources) < len(of) {
+		failed = append(failed, errors.New("the cluster did not say of every configuration whether it was changed"))
+	}
+	return joined(failed...)
+}
+
+// printChanges shows what was changed, or would be.
+func printChanges(p *printer, changes []change) error {
+	if p.json {
+		return p.document(changes)
+	}
+	topics := slices.ContainsFunc(changes, func(c change) bool { return c.Topic != "" })
+	heads := []string{"SETTING", "BEFORE", "AFTER"}
+	if topics {
+		heads = slices.Insert(heads, 0, "TOPIC")
+	}
+	t := newTable(heads...)
+	for _, ch := range changes {
+		after := valueText(ch.After, ch.secret)
+		if ch.toDefault {
+			after = "(default)"
+		}
+		cells := []any{ch.Name, valueText(ch.Before, ch.secret), after}
+		if topics {
+			cells = slices.Insert(cells, 0, any(ch.Topic))
+		}
+		t.row(cells...)
+	}
+	return p.table(t)
+}
+
+// dryRunHint says after a dry run that it was one.
+func dryRunHint(what string) string { return fmt.Sprintf("Nothing was changed: %s does it.", what) }
