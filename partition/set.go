@@ -318,13 +318,20 @@ func (s *Set) remove(name string, h *hosted) {
 		}
 		s.cfg.Host.Close(p.group)
 		dir := path.Join(s.cfg.Dir, p.String())
-		gone := fmt.Sprintf("%s.%s%s", dir, hex.EncodeToString(h.id[:]), deletedSuffix)
+		gone := path.Join(s.cfg.Dir, deletedName(name, number, h.id))
 		err := errors.Join(s.cfg.Host.Forget(p.ID), s.cfg.FS.Rename(dir, gone), p.log.Close(), s.cfg.FS.RemoveAll(gone))
 		if err != nil {
 			s.cfg.Logger.Error("a deleted partition's files cannot be removed", "partition", fmt.Sprintf("%s-%d", name, number), "error", err)
 		}
 	}
 	s.broadcast()
+}
+
+// deletedName is what a deleted partition's folder is called until it is removed. It fits a file name, however long the
+// topic's name is.
+func deletedName(topic string, number int, id cluster.UUID) string {
+	suffix := fmt.Sprintf("-%d.%s%s", number, hex.EncodeToString(id[:]), deletedSuffix)
+	return topic[:min(len(topic), 255-len(suffix))] + suffix
 }
 
 // sweep finishes deletions that a crash cut short, and names folders that belong to no topic.
