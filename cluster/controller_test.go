@@ -119,7 +119,7 @@ func TestB074And075CreatingTopics(t *testing.T) {
 			"dots":                {topic("..", 1, 1), 17},
 			"empty":               {topic("", 1, 1), 17},
 			"space":               {topic("a b", 1, 1), 17},
-			"metadata log":        {topic(MetadataTopic, 1, 1), 17},
+			"metadata log":        {topic(MetadataTopic, 1, 1), 42},
 			"there already":       {topic("there.is_one", 1, 1), 36},
 			"collides":            {topic("there_is.one", 1, 1), 17},
 			"factor too large":    {topic("t", 1, 3), 38},

@@ -82,7 +82,7 @@ func (c *Controller) planTopic(t *kmsg.CreateTopicsRequestTopic, own bool) (UUID
 		return UUID{}, nil, fail(kerr.InvalidTopicException, "%s", text)
 	}
 	if !own && t.Topic == MetadataTopic {
-		return UUID{}, nil, fail(kerr.InvalidTopicException, "Creation of internal topic %s is prohibited.", t.Topic)
+		return UUID{}, nil, fail(kerr.InvalidRequest, "Creation of internal topic %s is prohibited.", t.Topic)
 	}
 	if c.image.Topic(t.Topic) != nil {
 		return UUID{}, nil, fail(kerr.TopicAlreadyExists, "Topic '%s' already exists.", t.Topic)
@@ -223,28 +223,38 @@ func (c *Controller) place(partitions, factor, start int) ([][]int32, *problem) 
 
 func (c *Controller) deleteTopics(d *draft, req *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
-	gone := map[string]bool{}
-	answer := func(name *string, id UUID) {
+	wanted := slices.Clone(req.Topics)
+	for _, name := range req.TopicNames {
+		wanted = append(wanted, kmsg.DeleteTopicsRequestTopic{Topic: &name})
+	}
+	named := map[*Topic]int{}
+	for _, w := range wanted {
+		if topic, p := c.doomed(w.Topic, w.TopicID, req.Version); p == nil {
+			named[topic]++
+		}
+	}
+	answered := map[*Topic]bool{}
+	for _, w := range wanted {
 		out := kmsg.NewDeleteTopicsResponseTopic()
-		out.Topic, out.TopicID = name, id
-		topic, p := c.doomed(name, id, req.Version)
-		if p == nil && gone[topic.Name] {
+		out.Topic, out.TopicID = w.Topic, w.TopicID
+		topic, p := c.doomed(w.Topic, w.TopicID, req.Version)
+		switch {
+		case p != nil:
+		case answered[topic]:
+			continue
+		case named[topic] > 1:
 			p = fail(kerr.InvalidRequest, "Duplicate topic name.")
+		default:
+			d.put(kindTopicGone, topicGoneRecord{Name: topic.Name, ID: topic.ID})
 		}
 		if p != nil {
 			out.ErrorCode, out.ErrorMessage = p.code.Code, &p.message
-		} else {
-			gone[topic.Name] = true
+		}
+		if topic != nil {
+			answered[topic] = true
 			out.Topic, out.TopicID = &topic.Name, topic.ID
-			d.put(kindTopicGone, topicGoneRecord{Name: topic.Name, ID: topic.ID})
 		}
 		resp.Topics = append(resp.Topics, out)
-	}
-	for _, name := range req.TopicNames {
-		answer(&name, UUID{})
-	}
-	for _, t := range req.Topics {
-		answer(t.Topic, t.TopicID)
 	}
 	return resp
 }
