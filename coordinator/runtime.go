@@ -147,8 +147,7 @@ func (r *Runtime) reload() {
 
 func (r *Runtime) load(epoch int32) {
 	start := time.Now()
-	m := r.cfg.New()
-	records, err := r.replay(m)
+	m, records, err := r.replayed()
 	r.mu.Lock()
 	if r.epoch != epoch || !r.leads {
 		r.mu.Unlock()
@@ -174,6 +173,19 @@ func (r *Runtime) load(epoch int32) {
 	r.mu.Unlock()
 	release()
 	r.cfg.Logger.Debug("coordinator loaded", "partition", r.cfg.Partition.String(), "records", records, "took", time.Since(start))
+}
+
+// replayed gives a machine that knows what the committed log says. A rewrite from before may still move the log's start; then
+// it begins again.
+func (r *Runtime) replayed() (m machine.Machine, records int, err error) {
+	for {
+		start := r.cfg.Partition.LogStart()
+		m = r.cfg.New()
+		records, err = r.replay(m)
+		if err == nil || r.cfg.Partition.LogStart() == start {
+			return m, records, err
+		}
+	}
 }
 
 // replay feeds the committed log to a machine.
