@@ -184,22 +184,13 @@ func printChanges(p *printer, changes []change) error {
 	if p.json {
 		return p.document(changes)
 	}
-	topics := slices.ContainsFunc(changes, func(c change) bool { return c.Topic != "" })
-	heads := []string{"SETTING", "BEFORE", "AFTER"}
-	if topics {
-		heads = slices.Insert(heads, 0, "TOPIC")
-	}
-	t := newTable(heads...)
+	t := newTable("TOPIC?", "SETTING", "BEFORE", "AFTER")
 	for _, ch := range changes {
 		after := valueText(ch.After, ch.secret)
 		if ch.toDefault {
 			after = "(default)"
 		}
-		cells := []any{ch.Name, valueText(ch.Before, ch.secret), after}
-		if topics {
-			cells = slices.Insert(cells, 0, any(ch.Topic))
-		}
-		t.row(cells...)
+		t.row(ch.Topic, ch.Name, valueText(ch.Before, ch.secret), after)
 	}
 	return p.table(t)
 }

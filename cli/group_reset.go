@@ -130,20 +130,12 @@ func (r *groupReset) reset(ctx context.Context, c *client, cmd *cobra.Command, p
 		}
 		return writeOffsetsCSV(p, plan)
 	}
-	if r.execute {
-		if err := commitPlan(ctx, c, group, plan); err != nil {
-			return err
-		}
-	}
-	if err := printPlan(p, plan); err != nil {
-		return err
-	}
 	if !r.execute {
 		cmd.PrintErrln(dryRunHint("--execute"))
-	} else if !p.json {
-		return p.line("Reset %s of group %s.", plural(int64(len(plan)), "offset"), escape(group))
+		return printPlan(p, plan)
 	}
-	return nil
+	done, err := commitPlan(ctx, c, group, plan)
+	return joined(err, printPlan(p, done))
 }
 
 // plan finds out what is to be reset, and to what.
@@ -166,17 +158,21 @@ func (r *groupReset) plan(ctx context.Context, c *client, cmd *cobra.Command, gr
 	if err != nil {
 		return nil, err
 	}
-	places, err := c.places(ctx, wanted, target, committed)
+	places, err := c.places(ctx, wanted, target.position)
 	if err != nil {
 		return nil, err
 	}
 	plan := []offsetReset{}
 	for _, at := range wanted {
-		offset, note, err := target.plan(at, places[at])
+		var was *int64
+		if offset, ok := committed[at]; ok {
+			was = &offset
+		}
+		offset, note, err := target.plan(at, was, places[at])
 		if err != nil {
 			return nil, err
 		}
-		plan = append(plan, offsetReset{group, at.topic, at.partition, places[at].committed, offset, note})
+		plan = append(plan, offsetReset{group, at.topic, at.partition, was, offset, note})
 	}
 	return plan, nil
 }
@@ -245,89 +241,34 @@ func (c *client) toReset(ctx context.Context, group string, target resetTarget, 
 	return wanted, nil
 }
 
-// places finds out about partitions what a plan needs to know; all of them have to answer.
-func (c *client) places(ctx context.Context, wanted []topicPartition, target resetTarget, committed map[topicPartition]int64) (map[topicPartition]place, error) {
-	var topics []string
-	for _, at := range wanted {
-		topics = append(topics, at.topic)
-	}
-	topics = unique(topics)
-	if len(topics) == 0 {
-		return nil, nil
-	}
-	starts, err := c.admin.ListStartOffsets(ctx, topics...)
-	if err != nil {
-		return nil, err
-	}
-	ends, err := c.admin.ListEndOffsets(ctx, topics...)
-	if err != nil {
-		return nil, err
-	}
-	listings := []kadm.ListedOffsets{starts, ends}
-	if target.kind == resetToPosition && target.position.kind == fromTime {
-		since, err := c.admin.ListOffsetsAfterMilli(ctx, target.position.n, topics...)
-		if err != nil {
-			return nil, err
-		}
-		listings = append(listings, since)
-	}
-	all := map[topicPartition]place{}
-	for _, at := range wanted {
-		var found []kadm.ListedOffset
-		for _, listing := range listings {
-			listed, ok := listing.Lookup(at.topic, at.partition)
-			if !ok || listed.Err != nil {
-				return nil, fmt.Errorf("partition %d of topic %q does not answer: %w", at.partition, at.topic, listed.Err)
-			}
-			found = append(found, listed)
-		}
-		p := place{start: found[0].Offset, end: found[1].Offset}
-		if len(found) > 2 && found[2].Timestamp >= 0 {
-			p.since = &found[2].Offset
-		}
-		if offset, ok := committed[at]; ok {
-			p.committed = &offset
-		}
-		all[at] = p
-	}
-	return all, nil
-}
-
-// commitPlan makes the new offsets those of the group.
-func commitPlan(ctx context.Context, c *client, group string, plan []offsetReset) error {
+// commitPlan makes the new offsets those of the group, and gives what was done of the plan.
+func commitPlan(ctx context.Context, c *client, group string, plan []offsetReset) ([]offsetReset, error) {
 	offsets := kadm.Offsets{}
 	for _, r := range plan {
 		offsets.AddOffset(r.Topic, r.Partition, r.Offset, -1)
 	}
 	responses, err := c.admin.CommitOffsets(ctx, group, offsets)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var failed []error
-	for _, r := range responses.Sorted() {
-		if r.Err != nil {
-			failed = append(failed, fmt.Errorf("partition %d of topic %q was not reset: %w", r.Partition, r.Topic, r.Err))
+	done := slices.DeleteFunc(plan, func(r offsetReset) bool {
+		err := responses[r.Topic][r.Partition].Err
+		if err != nil {
+			failed = append(failed, fmt.Errorf("partition %d of topic %q was not reset: %w", r.Partition, r.Topic, err))
 		}
-	}
-	return joined(failed...)
+		return err != nil
+	})
+	return done, joined(failed...)
 }
 
 func printPlan(p *printer, plan []offsetReset) error {
 	if p.json {
 		return p.document(plan)
 	}
-	noted := slices.ContainsFunc(plan, func(r offsetReset) bool { return r.Note != "" })
-	heads := []string{"TOPIC", "PARTITION", "CURRENT", "NEW"}
-	if noted {
-		heads = append(heads, "NOTE")
-	}
-	t := newTable(heads...)
+	t := newTable("TOPIC", "PARTITION", "CURRENT", "NEW", "NOTE?")
 	for _, r := range plan {
-		cells := []any{r.Topic, r.Partition, number(r.Committed), r.Offset}
-		if noted {
-			cells = append(cells, r.Note)
-		}
-		t.row(cells...)
+		t.row(r.Topic, r.Partition, number(r.Committed), r.Offset, r.Note)
 	}
 	return p.table(t)
 }

@@ -36,13 +36,6 @@ func parseTime(flag, s string, now time.Time) (position, error) {
 	return position{}, usagef("%s %q: use a time (2026-11-24T08:30:00Z, 2026-11-24) or a time ago (-5m, -7d)", flag, s)
 }
 
-// place is what is known of a partition that is to be reset.
-type place struct {
-	committed  *int64 // nil: nothing
-	start, end int64
-	since      *int64 // the first record that is not older than the wanted time; nil: there is none
-}
-
 // offsetReset is a partition's line in the plan. Its JSON names are documented in the help.
 type offsetReset struct {
 	Group     string `json:"group"`
@@ -53,43 +46,28 @@ type offsetReset struct {
 	Note      string `json:"note,omitempty"`
 }
 
-// plan gives the new offset of a partition, never outside of what is there, and what is worth knowing about it.
-func (t *resetTarget) plan(at topicPartition, p place) (offset int64, note string, err error) {
+// plan gives the new offset of a partition, never outside of what is there, and what is worth knowing about it. committed is nil
+// where nothing is.
+func (t *resetTarget) plan(at topicPartition, committed *int64, p place) (offset int64, note string, err error) {
 	switch t.kind {
 	case resetToCurrent:
-		if p.committed == nil {
+		if committed == nil {
 			return p.end, "nothing was committed: the end", nil
 		}
-		offset = *p.committed
+		offset = *committed
 	case resetByShift:
-		if p.committed == nil {
+		if committed == nil {
 			return 0, "", fmt.Errorf("partition %d of topic %q has no committed offset to shift: leave it out, or use --to", at.partition, at.topic)
 		}
-		offset = shifted(*p.committed, t.shift)
+		offset = shifted(*committed, t.shift)
 	case resetToFile:
 		offset = t.file[at]
 	default:
-		switch t.position.kind {
-		case fromStart:
-			return p.start, "", nil
-		case fromEnd:
-			offset = p.end - t.position.n
-		case fromOffset:
-			offset = t.position.n
-		case fromTime:
-			if p.since == nil {
-				return p.end, "no record is that new: the end", nil
-			}
-			offset = *p.since
-		}
+		offset, note = t.position.within(p)
+		return offset, note, nil
 	}
-	switch {
-	case offset < p.start:
-		return p.start, fmt.Sprintf("%d is before the start", offset), nil
-	case offset > p.end:
-		return p.end, fmt.Sprintf("%d is beyond the end", offset), nil
-	}
-	return offset, "", nil
+	offset, note = p.clamp(offset)
+	return offset, note, nil
 }
 
 // shifted adds without overflow.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -73,37 +74,51 @@ func (p *printer) line(format string, args ...any) error {
 
 // table collects rows and aligns their columns.
 type table struct {
-	buf  bytes.Buffer
-	tabs *tabwriter.Writer
+	heads []string
+	rows  [][]string
 }
 
-func newTable(heads ...string) *table {
-	t := &table{}
-	t.tabs = tabwriter.NewWriter(&t.buf, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t.tabs, strings.Join(heads, "\t"))
-	return t
-}
+// newTable begins a table. A column whose head ends in ? is left out if it has nothing to say.
+func newTable(heads ...string) *table { return &table{heads: heads} }
 
 // row adds a row. Empty cells become "-", so that a row has as many words as there are columns.
 func (t *table) row(cells ...any) {
+	row := make([]string, len(cells))
 	for i, cell := range cells {
-		if i > 0 {
-			fmt.Fprint(t.tabs, "\t")
-		}
-		text := escape(fmt.Sprint(cell))
-		if text == "" {
-			text = "-"
-		}
-		fmt.Fprint(t.tabs, text)
+		row[i] = escape(fmt.Sprint(cell))
 	}
-	fmt.Fprintln(t.tabs)
+	t.rows = append(t.rows, row)
 }
 
 func (p *printer) table(t *table) error {
-	if err := t.tabs.Flush(); err != nil {
+	var b bytes.Buffer
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	heads := make([]string, len(t.heads))
+	for i, head := range t.heads {
+		heads[i] = strings.TrimSuffix(head, "?")
+	}
+	for _, row := range append([][]string{heads}, t.rows...) {
+		var cells []string
+		for i, text := range row {
+			if strings.HasSuffix(t.heads[i], "?") && !t.says(i) {
+				continue
+			}
+			if text == "" {
+				text = "-"
+			}
+			cells = append(cells, text)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
+	}
+	if err := w.Flush(); err != nil {
 		return err
 	}
-	return p.text(t.buf.Bytes())
+	return p.text(b.Bytes())
+}
+
+// says tells whether a column has something in it.
+func (t *table) says(column int) bool {
+	return slices.ContainsFunc(t.rows, func(row []string) bool { return row[column] != "" })
 }
 
 // printEach writes descriptions as one JSON list, or as text with an empty line between them.
@@ -168,6 +183,9 @@ func plural(n int64, what string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
+
+// wordOf makes a number with a unit one word, as a cell of a table should be.
+func wordOf(s string) string { return strings.ReplaceAll(s, " ", "") }
 
 // escape makes text safe to show on one line.
 func escape(s string) string { return string(appendEscaped(nil, []byte(s), "")) }

@@ -112,6 +112,89 @@ func (p position) at(start, end int64, byTime int64) int64 {
 	return min(max(offset, start), end)
 }
 
+// place is what is known of a partition in which a position is looked for.
+type place struct {
+	start, end int64
+	since      *int64 // the first record that is not older than the wanted time; nil: there is none
+}
+
+// within gives the offset that a position stands for, and a note if that is not the one that was meant.
+func (p position) within(in place) (offset int64, note string) {
+	switch p.kind {
+	case fromStart:
+		offset = in.start
+	case fromEnd:
+		offset = in.end - p.n
+	case fromOffset:
+		offset = p.n
+	case fromTime:
+		if in.since == nil {
+			return in.end, "no record is that new: the end"
+		}
+		offset = *in.since
+	}
+	return in.clamp(offset)
+}
+
+// clamp gives an offset that is not outside of the partition, and a note if it is another one.
+func (in place) clamp(offset int64) (inside int64, note string) {
+	switch {
+	case offset < in.start:
+		return in.start, fmt.Sprintf("%d is before the start", offset)
+	case offset > in.end:
+		return in.end, fmt.Sprintf("%d is beyond the end", offset)
+	}
+	return offset, ""
+}
+
+// places finds out about partitions what it takes to find a position in them; all of them have to answer.
+func (c *client) places(ctx context.Context, wanted []topicPartition, p position) (map[topicPartition]place, error) {
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	var topics []string
+	for _, at := range wanted {
+		topics = append(topics, at.topic)
+	}
+	topics = unique(topics)
+	starts, err := c.admin.ListStartOffsets(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := c.admin.ListEndOffsets(ctx, topics...)
+	if err != nil {
+		return nil, err
+	}
+	listings := []kadm.ListedOffsets{starts, ends}
+	if p.kind == fromTime {
+		since, err := c.admin.ListOffsetsAfterMilli(ctx, p.n, topics...)
+		if err != nil {
+			return nil, err
+		}
+		listings = append(listings, since)
+	}
+	all := map[topicPartition]place{}
+	for _, at := range wanted {
+		var found []kadm.ListedOffset
+		for _, listing := range listings {
+			listed, ok := listing.Lookup(at.topic, at.partition)
+			if !ok {
+				return nil, fmt.Errorf("partition %d of topic %q does not answer", at.partition, at.topic)
+			}
+			if listed.Err != nil {
+				return nil, fmt.Errorf("partition %d of topic %q: %w", at.partition, at.topic, listed.Err)
+			}
+			found = append(found, listed)
+		}
+		in := place{start: found[0].Offset, end: found[1].Offset}
+		if len(found) > 2 && found[2].Timestamp >= 0 {
+			in.since = &found[2].Offset
+		}
+		all[at] = in
+	}
+	return all, nil
+}
+
 // bounds are the offsets of a partition as they were when asked for.
 type bounds struct {
 	start, end  int64 // of the partition

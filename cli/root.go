@@ -88,7 +88,9 @@ Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly.
 		produceCommand(o),
 		consumeCommand(o),
 		groupCommand(o),
+		partitionCommand(o),
 		configCommand(o),
+		clusterCommand(o),
 		logCommand(o),
 		versionCommand(o),
 	)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -86,10 +85,7 @@ func describeTopics(ctx context.Context, c *client, names []string) ([]topicDesc
 		d := topicDescription{Name: name, ID: topicID(detail.ID), ReplicationFactor: detail.Partitions.NumReplicas(),
 			Internal: detail.IsInternal, Partitions: []partitionPlacement{}}
 		for _, p := range detail.Partitions.Sorted() {
-			d.Partitions = append(d.Partitions, partitionPlacement{
-				Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch, Replicas: orEmpty(p.Replicas), ISR: orEmpty(p.ISR),
-				Start: offsetOf(starts, name, p.Partition), End: offsetOf(ends, name, p.Partition), Error: partitionError(p.Err),
-			})
+			d.Partitions = append(d.Partitions, placementOf(p, starts, ends))
 		}
 		config, err := configs.On(name, nil)
 		if err == nil {
@@ -102,6 +98,13 @@ func describeTopics(ctx context.Context, c *client, names []string) ([]topicDesc
 		all = append(all, d)
 	}
 	return all, nil
+}
+
+func placementOf(p kadm.PartitionDetail, starts, ends kadm.ListedOffsets) partitionPlacement {
+	return partitionPlacement{
+		Partition: p.Partition, Leader: p.Leader, Epoch: p.LeaderEpoch, Replicas: orEmpty(p.Replicas), ISR: orEmpty(p.ISR),
+		Start: offsetOf(starts, p.Topic, p.Partition), End: offsetOf(ends, p.Topic, p.Partition), Error: partitionError(p.Err),
+	}
 }
 
 func partitionError(err error) string {
@@ -141,23 +144,9 @@ func printTopic(p *printer, d topicDescription) error {
 	if err := p.text([]byte(text.String())); err != nil {
 		return err
 	}
-	heads := []string{"PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END"}
-	failing := slices.ContainsFunc(d.Partitions, func(p partitionPlacement) bool { return p.Error != "" })
-	if failing {
-		heads = append(heads, "ERROR")
-	}
-	t := newTable(heads...)
-	for _, partition := range d.Partitions {
-		leader := ""
-		if partition.Leader >= 0 {
-			leader = strconv.Itoa(int(partition.Leader))
-		}
-		cells := []any{partition.Partition, leader, partition.Epoch, numbers(partition.Replicas), numbers(partition.ISR),
-			number(partition.Start), number(partition.End)}
-		if failing {
-			cells = append(cells, partition.Error)
-		}
-		t.row(cells...)
+	t := newTable("PARTITION", "LEADER", "EPOCH", "REPLICAS", "ISR", "START", "END", "ERROR?")
+	for _, p := range d.Partitions {
+		t.row(p.Partition, leaderText(p.Leader), p.Epoch, numbers(p.Replicas), numbers(p.ISR), number(p.Start), number(p.End), p.Error)
 	}
 	return p.table(t)
 }
