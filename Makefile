@@ -44,7 +44,7 @@ clients: build ## other people's clients: Python, JavaScript, Java
 	test/clients/run.sh
 
 bench: ## benchmarks of the packages
-	$(GO) test -run '^$$' -bench . -benchtime 200ms ./record ./log ./broker/wire
+	$(GO) test -run '^$$' -bench . -benchtime 200ms ./record ./log ./broker/wire ./node
 
 generate: ## write the generated pages of docs/ anew
 	$(GO) generate ./...

@@ -38,7 +38,7 @@ func (s *said) String() string {
 }
 
 // start starts a node on a file system, on a free port.
-func start(t *testing.T, fs vfs.FS, set ...string) (*Node, *said, error) {
+func start(t testing.TB, fs vfs.FS, set ...string) (*Node, *said, error) {
 	t.Helper()
 	cfg, _, err := config.Load(config.Sources{Set: append([]string{
 		"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=127.0.0.1:0", "log.dirs=/data", "group.initial.rebalance.delay.ms=0",

@@ -60,9 +60,12 @@ func (f *frame) release() {
 // Done is closed when the client is gone or the server stops: what waits for something should answer now.
 func (r *Request) Done() <-chan struct{} { return r.Conn.stop }
 
+// smallAnswer is room for most answers.
+const smallAnswer = 256
+
 // Reply answers.
 func (r *Request) Reply(resp kmsg.Response) {
-	r.Conn.finish(r, response{bytes: wire.AppendResponse(nil, r.CorrelationID, resp)}, false)
+	r.Conn.finish(r, response{bytes: wire.AppendResponse(make([]byte, 0, smallAnswer), r.CorrelationID, resp)}, false)
 }
 
 // ReplyFetch answers a fetch. data are the records of its partitions, in order; they are released when they were sent. It may
