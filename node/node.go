@@ -35,7 +35,10 @@ const stopTime = 5 * time.Second
 type Options struct {
 	Config *config.Config
 	Logger *slog.Logger
-	FS     vfs.FS // nil: the machine's
+	FS     vfs.FS           // nil: the machine's
+	Now    func() time.Time // nil: the machine's clock
+	// Listen opens a listener, which is given by its name; nil: net.Listen. Its address must be a *net.TCPAddr.
+	Listen func(name, address string) (net.Listener, error)
 }
 
 // Node is a running node.
@@ -71,6 +74,12 @@ func Start(opts Options) (*Node, error) {
 	if opts.FS == nil {
 		opts.FS = vfs.NewOS()
 	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	if opts.Listen == nil {
+		opts.Listen = func(_, address string) (net.Listener, error) { return net.Listen("tcp", address) }
+	}
 	n := &Node{opts: opts, cfg: opts.Config, failed: make(chan error, 1), stop: make(chan struct{})}
 	n.effective.Store(n.cfg)
 	for _, step := range []func() error{n.openDir, n.listen, n.startReplication, n.startMetadata, n.register, n.awaitLeaders, n.serve} {
@@ -93,14 +102,14 @@ func (n *Node) openDir() (err error) {
 // listen opens all ports, so that one that is taken is noticed before anything else is done.
 func (n *Node) listen() error {
 	for _, l := range n.cfg.Listeners {
-		nl, err := net.Listen("tcp", l.Address())
+		nl, err := n.opts.Listen(l.Name, l.Address())
 		if err != nil {
 			return fmt.Errorf("listener %s cannot listen on %s: %w; is another broker running there? Choose another address with --set listeners=%s://host:port", l.Name, l.Address(), err, l.Name)
 		}
 		n.bound = append(n.bound, bound{l, nl})
 	}
 	if n.cfg.HTTPListener != "" {
-		nl, err := net.Listen("tcp", n.cfg.HTTPListener)
+		nl, err := n.opts.Listen("http.listener", n.cfg.HTTPListener)
 		if err != nil {
 			return fmt.Errorf("http.listener cannot listen on %s: %w; choose another with --set http.listener=host:port, or turn it off with --set http.listener=", n.cfg.HTTPListener, err)
 		}
@@ -122,7 +131,7 @@ func (n *Node) startReplication() (err error) {
 		return err
 	}
 	n.set = partition.NewSet(partition.SetConfig{
-		FS: n.opts.FS, Dir: n.dir.path, Self: replication.NodeID(n.cfg.NodeID), Host: n.host, Logger: n.opts.Logger, Now: time.Now,
+		FS: n.opts.FS, Dir: n.dir.path, Self: replication.NodeID(n.cfg.NodeID), Host: n.host, Logger: n.opts.Logger, Now: n.opts.Now,
 		TopicConfig: n.topicConfig,
 		ProducerIdle: func() time.Duration {
 			return time.Duration(n.effective.Load().ProducerIDExpirationMs) * time.Millisecond
@@ -206,7 +215,7 @@ func (n *Node) startMetadata() error {
 	if err != nil {
 		return fmt.Errorf("the metadata log cannot be opened: %w", err)
 	}
-	base := coordinator.Config{Now: time.Now, Logger: n.opts.Logger}
+	base := coordinator.Config{Now: n.opts.Now, Logger: n.opts.Logger}
 	n.groups = coordinator.NewGroups(base, n.groupLimits())
 	n.metadata = newMetadata(n.set, n.groups, n.brokersChanged)
 	base.Partition = n.log
@@ -340,7 +349,7 @@ func hostName() string {
 func (n *Node) serve() error {
 	broker := &api.Broker{
 		ClusterID: n.dir.clusterID, Self: n.cfg.NodeID, Config: n.cfg, Controller: n.metadata, Partitions: n.set, Groups: n.groups,
-		Logger: n.opts.Logger, Now: time.Now,
+		Logger: n.opts.Logger, Now: n.opts.Now,
 	}
 	broker.Start()
 	n.limits.Lock()
@@ -399,6 +408,23 @@ func (n *Node) Stop() error {
 	n.running.Wait()
 	return n.closeStorage()
 }
+
+// Kill gives the node up, as far as that can be done within a process: nothing that is under way is answered. It comes back
+// when the data directory is closed; the goroutines of requests may take until Wait.
+func (n *Node) Kill() error {
+	close(n.stop)
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	n.running.Go(func() { n.server.Shutdown(ended) }) // its requests end when the partitions are closed
+	n.groups.Stop()
+	if n.http != nil {
+		_ = n.http.server.Close()
+	}
+	return n.closeStorage()
+}
+
+// Wait waits until everything of a node that was stopped or killed has ended.
+func (n *Node) Wait() { n.running.Wait() }
 
 // closeStorage closes what holds data, in the reverse order of starting.
 func (n *Node) closeStorage() error {
