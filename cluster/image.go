@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"encoding/hex"
 	"iter"
 
@@ -85,16 +86,9 @@ type Resource struct {
 
 type resourceComparer struct{}
 
+// Compare gives -1, 0 or 1: the map wants exactly these.
 func (resourceComparer) Compare(a, b Resource) int {
-	switch {
-	case a.Kind != b.Kind:
-		return int(a.Kind) - int(b.Kind)
-	case a.Name < b.Name:
-		return -1
-	case a.Name > b.Name:
-		return 1
-	}
-	return 0
+	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
 
 // Image is the cluster's metadata at one moment. It is immutable; a change makes a new one that shares what stayed.
