@@ -110,7 +110,11 @@ func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsR
 			return nil, fail(kerr.InvalidConfig, "%s", err)
 		}
 		if err := c.validate(res, ch.Name, next); err != nil {
-			return nil, fail(kerr.InvalidConfig, "%s", err)
+			refusal := kerr.InvalidConfig
+			if res.Kind == BrokerResource {
+				refusal = kerr.InvalidRequest // as Kafka says it of brokers' options
+			}
+			return nil, fail(refusal, "%s", err)
 		}
 		if (next == nil) != (now == nil) || next != nil && *next != *now {
 			out = append(out, configRecord{Kind: res.Kind, Name: res.Name, Key: ch.Name, Value: next})
