@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +35,7 @@ type Conn struct {
 	cancel   context.CancelFunc
 	stop     chan struct{} // closed when reading should end
 	stopOnce sync.Once
+	ended    atomic.Int32 // why it ends; the first reason counts
 }
 
 // input is the reader's: what came and was not used yet, and until when more must come.
@@ -75,9 +77,13 @@ func (c *Conn) abort() {
 	c.stopReading()
 }
 
+// because notes why the connection ends.
+func (c *Conn) because(reason int32) { c.ended.CompareAndSwap(endedByClient, reason) }
+
 // end gives up a connection whose requests are all answered, and that will bring no more.
 func (c *Conn) end() {
 	c.abort()
+	c.server.stats.Ended[c.ended.Load()].Add(1)
 	c.server.forget(c)
 	c.server.running.Done()
 }
@@ -104,8 +110,8 @@ func (c *Conn) read() {
 			r.frame.release()
 			return
 		}
-		c.server.requests.Add(1)
 		c.dispatch(r)
+		r.handled.Store(int64(max(time.Since(r.Received), 1)))
 		if c.server.handler.Unsettled() {
 			c.server.handler.Settle(!c.more())
 		}
@@ -138,11 +144,14 @@ func (c *Conn) explain(err error) {
 	var refused errRefused
 	switch {
 	case errors.As(err, &refused):
+		c.because(endedRefused)
 		c.server.cfg.Logger.Warn("closing a connection", "client", c.RemoteAddr(), "listener", c.Listener, "reason", refused.why)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		select {
 		case <-c.stop:
+			c.because(endedByStop)
 		default:
+			c.because(endedIdle)
 			c.server.cfg.Logger.Debug("closing an idle connection", "client", c.RemoteAddr())
 		}
 	}
@@ -209,10 +218,12 @@ func (c *Conn) readFrame(n int) (*frame, error) {
 	f := &frame{server: c.server, cost: int64(n)}
 	f.users.Store(1)
 	if !c.server.memory.TryAcquire(f.cost) {
+		c.server.stats.Waits.Add(1)
 		if err := c.server.memory.Acquire(c.ctx, f.cost); err != nil {
 			return nil, err
 		}
 	}
+	c.server.inUse.Add(f.cost)
 	if f.b, f.class = usedBuffer(n); f.b == nil {
 		f.b, f.class = getBuffer(min(n, firstRead))
 	}

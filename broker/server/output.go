@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -49,7 +50,7 @@ func (c *Conn) finish(r *Request, out response, may bool) {
 	if r.answered {
 		panic("BUG: a request was answered twice")
 	}
-	r.out, r.answered = out, true
+	r.out, r.answered, r.at = out, true, time.Now()
 	if o.sending || o.queue[o.head] != r {
 		o.mu.Unlock()
 		return
@@ -106,7 +107,7 @@ func (s *sender) send(may bool) {
 				return
 			}
 			if err != nil {
-				s.c.abort()
+				s.c.broken(err)
 			}
 		}
 		s.settle()
@@ -121,7 +122,7 @@ func (s *sender) send(may bool) {
 // resume goes on, in a goroutine of its own, where send would have had to wait.
 func (s *sender) resume() {
 	if _, err := s.transmit(true); err != nil {
-		s.c.abort()
+		s.c.broken(err)
 	}
 	s.settle()
 	s.send(true)
@@ -221,7 +222,9 @@ func (s *sender) tryWrite() error {
 // settle lets go of the run that was sent, or dropped.
 func (s *sender) settle() {
 	o := &s.c.out
+	now := time.Now()
 	for _, r := range s.run {
+		r.count(now)
 		r.out.releaseData()
 		r.frame.release()
 	}
@@ -234,6 +237,14 @@ func (s *sender) settle() {
 	o.room.Signal()
 	clear(s.run)
 	s.run, s.left = s.run[:0], nil
+}
+
+// broken gives up a connection that cannot be written to.
+func (c *Conn) broken(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.because(endedStalled)
+	}
+	c.abort()
 }
 
 // write sends bytes and waits until the client has taken them.

@@ -20,7 +20,9 @@ type Request struct {
 
 	frame    *frame
 	out      response
-	answered bool // out is set; under the connection's output lock
+	answered bool         // out is set; under the connection's output lock
+	at       time.Time    // when it was answered; under the connection's output lock
+	handled  atomic.Int64 // ns from Received to the handler's return; 0: it has not returned
 }
 
 // response is what the writer sends.
@@ -49,6 +51,7 @@ func (r *Request) Release() { r.frame.release() }
 func (f *frame) release() {
 	switch n := f.users.Add(-1); {
 	case n == 0:
+		f.server.inUse.Add(-f.cost)
 		f.server.memory.Release(f.cost)
 		putBuffer(f.b, f.class)
 		f.b = nil
@@ -65,12 +68,14 @@ const smallAnswer = 256
 
 // Reply answers.
 func (r *Request) Reply(resp kmsg.Response) {
+	r.Conn.server.stats.of(r.Key).answer(resp)
 	r.Conn.finish(r, response{bytes: wire.AppendResponse(make([]byte, 0, smallAnswer), r.CorrelationID, resp)}, false)
 }
 
 // ReplyFetch answers a fetch. data are the records of its partitions, in order; they are released when they were sent. It may
 // wait until the client has taken them.
 func (r *Request) ReplyFetch(f *wire.FetchResponse, data []log.Data) {
+	r.Conn.server.stats.of(r.Key).fetched(f)
 	bytes, cuts := wire.AppendFetch(nil, r.CorrelationID, r.Version, f)
 	r.Conn.finish(r, response{bytes: bytes, cuts: cuts, data: data}, true)
 }
@@ -80,6 +85,24 @@ func (r *Request) NoReply() { r.Conn.finish(r, response{}, false) }
 
 // Close ends a request by closing its connection.
 func (r *Request) Close() { r.Conn.finish(r, response{close: true}, false) }
+
+// count counts a request that is answered, or was dropped, at a time.
+func (r *Request) count(now time.Time) {
+	a := r.Conn.server.stats.of(r.Key)
+	a.Requests[uint16(r.Version)%versionsMax].Add(1)
+	a.Received.Add(int(r.frame.cost))
+	a.Sent.Add(len(r.out.bytes))
+	answered := r.at.Sub(r.Received)
+	local := time.Duration(r.handled.Load())
+	if local == 0 || local > answered { // it was answered while it was handled
+		local = answered
+	}
+	total := now.Sub(r.Received)
+	a.Stages[StageLocal].Observe(local.Microseconds())
+	a.Stages[StageRemote].Observe((answered - local).Microseconds())
+	a.Stages[StageResponse].Observe((total - answered).Microseconds())
+	a.Stages[StageTotal].Observe(total.Microseconds())
+}
 
 func (o *response) releaseData() {
 	for i := range o.data {

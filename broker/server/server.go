@@ -79,9 +79,9 @@ type Server struct {
 	stopping  bool
 	running   sync.WaitGroup
 
-	pace *rate.Limiter // of new connections
-
-	requests atomic.Int64
+	pace  *rate.Limiter // of new connections
+	inUse atomic.Int64  // bytes of the memory budget
+	stats Stats
 }
 
 // New makes a server.
@@ -157,6 +157,7 @@ func (s *Server) start(nc net.Conn, listener string) {
 	s.mu.Lock()
 	if most := s.limits.of(ip); s.stopping || most > 0 && s.perIP[ip] >= most {
 		s.mu.Unlock()
+		s.stats.TooMany.Add(1)
 		s.cfg.Logger.Debug("closing a connection: its address has as many as it may (max.connections.per.ip)", "client", nc.RemoteAddr().String())
 		_ = nc.Close()
 		return
@@ -166,6 +167,7 @@ func (s *Server) start(nc net.Conn, listener string) {
 	s.perIP[ip]++
 	s.running.Add(2)
 	s.mu.Unlock()
+	s.stats.Opened.Add(1)
 	go func() { defer s.running.Done(); c.read() }()
 }
 
@@ -186,8 +188,11 @@ func (s *Server) Connections() int {
 	return len(s.conns)
 }
 
-// Requests is the number of requests so far.
-func (s *Server) Requests() int64 { return s.requests.Load() }
+// Stats is what the server counts.
+func (s *Server) Stats() *Stats { return &s.stats }
+
+// Memory gives the bytes that requests under way take, and how many they may.
+func (s *Server) Memory() (used, limit int64) { return s.inUse.Load(), s.cfg.MemoryBytes }
 
 // Shutdown stops accepting and reading, waits until what is under way is answered, or ctx ends, and closes all connections.
 func (s *Server) Shutdown(ctx context.Context) {
