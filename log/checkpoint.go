@@ -186,9 +186,9 @@ func (l *Log) BeginCheckpoint() (*Checkpoint, error) {
 	if l.state != nil {
 		c.content.state = l.state.Snapshot(l.end)
 	}
-	for i, s := range l.segments {
+	for _, s := range l.segments {
 		c.content.segments = append(c.content.segments, segmentInfo{s.base, s.firstIndex, s.prevTerm, s.size, s.firstTime, s.maxTime})
-		if i < len(l.segments)-2 {
+		if s.base < l.savedBase.Load() {
 			continue // it was synced for an earlier checkpoint
 		}
 		f, err := s.open()
@@ -232,6 +232,7 @@ func (c *Checkpoint) Write() error {
 		return err
 	}
 	l.savedStart = c.content.start
+	l.savedBase.Store(c.content.segments[len(c.content.segments)-1].base)
 	return l.dropCheckpoints()
 }
 

@@ -88,6 +88,8 @@ type Log struct {
 	checkpointMu sync.Mutex // held while a checkpoint is written, and while the log is cut
 	cuts         int        // counts cuts; a checkpoint made before one is not written after it
 	savedStart   int64      // log start of the last checkpoint that was written
+	// savedBase is the base of the last segment of that checkpoint: the segments before it were synced.
+	savedBase atomic.Int64
 }
 
 // Dirty is what must be synced for appended entries to be durable.

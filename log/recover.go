@@ -217,6 +217,7 @@ func (l *Log) adopt(c *checkpoint, bases *[]int64) error {
 	l.terms, l.owns, l.saved = c.terms, c.owns, c.end
 	l.forgetBelow(first)
 	active := l.active()
+	l.savedBase.Store(active.base)
 	if err := l.loadIndex(active); err != nil {
 		return err
 	}

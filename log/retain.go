@@ -209,6 +209,7 @@ func (l *Log) cutActive(to mark, lastIndex uint64) error {
 	l.marks = slices.DeleteFunc(l.marks, func(m mark) bool { return m.index > lastIndex })
 	l.hint = mark{}
 	l.start = min(l.start, l.end)
+	l.savedBase.Store(min(l.savedBase.Load(), to.base))
 	l.mu.Unlock()
 	if err := l.measure(s); err != nil {
 		return err
