@@ -34,9 +34,12 @@ func TestJournalDamage(t *testing.T) {
 				t.Helper()
 				clone := fs.Clone()
 				damage(clone)
+				groups, _, checkErr := CheckJournal(clone, "d")
 				damaged, err := OpenJournal(clone, "d")
 				var typed *DamageError
 				switch {
+				case (checkErr == nil) != (err == nil), err == nil && groups != len(want):
+					t.Fatalf("%s: opened (%v), and checked: %d groups (%v)", what, err, groups, checkErr)
 				case err == nil:
 					if diff := cmp.Diff(want, content(damaged)); diff != "" {
 						t.Fatalf("%s: opened with\n%s", what, diff)

@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"path"
 	"slices"
+
+	"github.com/weir/weir/internal/vfs"
 )
 
 // The voter journal is a header and frames, big-endian:
@@ -126,4 +129,19 @@ func appendFrame(b []byte, updates []Update) []byte {
 	}
 	be.PutUint32(b[at:], crc32.Checksum(b[at+4:], castagnoli))
 	return b
+}
+
+// CheckJournal reads the voter journal of a data directory without changing it, and gives how many groups it knows and how many
+// bytes at its end are not whole: a crash, or a write that is going on, cut them short. Damage is a *DamageError.
+func CheckJournal(fsys vfs.FS, dir string) (groups int, unfinished int64, err error) {
+	j := &Journal{fs: fsys, name: path.Join(dir, journalName), states: map[GroupID]HardState{}}
+	b, err := vfs.ReadFile(fsys, j.name)
+	if err != nil {
+		return 0, 0, err
+	}
+	end, err := j.load(b)
+	if err != nil {
+		return 0, 0, err
+	}
+	return len(j.states), int64(len(b)) - end, nil
 }
