@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A real Apache Kafka on one node, from its jars.
 #   kafka.sh libs              fetches the jars once and prints where they are
-#   kafka.sh start DIR PORT    starts it on 127.0.0.1:PORT (and PORT+1 for its controller), returns when it answers
+#   kafka.sh start DIR PORT [k=v...]  starts it on 127.0.0.1:PORT (and PORT+1 for its controller) with these options,
+#                              returns when it answers
 #   kafka.sh stop DIR
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -26,9 +27,10 @@ log.dirs=$2/data
 offsets.topic.replication.factor=1
 group.initial.rebalance.delay.ms=0
 P
-  java="java -Xmx512M -XX:TieredStopAtLevel=1 -cp $libs/*"
-  $java kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$2/server.properties" >"$2/log"
-  $java kafka.Kafka "$2/server.properties" >>"$2/log" 2>&1 </dev/null &
+  printf '%s\n' "${@:4}" >>"$2/server.properties"
+  java=(java -Xmx512M -XX:TieredStopAtLevel=1 -cp "$libs/*")
+  "${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$2/server.properties" >"$2/log"
+  "${java[@]}" kafka.Kafka "$2/server.properties" >>"$2/log" 2>&1 </dev/null &
   echo $! >"$2/pid"
   for _ in $(seq 600); do
     (exec 3<>"/dev/tcp/127.0.0.1/$3") 2>/dev/null && exit 0
@@ -39,5 +41,5 @@ P
 stop)
   kill -9 "$(cat "$2/pid")" 2>/dev/null || true
   rm "$2/pid" ;;
-*) sed -n 2,5p "$0"; exit 2 ;;
+*) sed -n 2,6p "$0"; exit 2 ;;
 esac

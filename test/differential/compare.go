@@ -1,0 +1,198 @@
+package main
+
+import (
+	"encoding/base64"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// difference is a place in which two answers are not the same.
+type difference struct {
+	path   string // Metadata.Topics[orders].Partitions[0].LeaderEpoch
+	values [2]string
+}
+
+var index = regexp.MustCompile(`\[[^\]]*\]`)
+
+// field is the path without what stands in brackets.
+func (d difference) field() string { return index.ReplaceAllString(d.path, "") }
+
+func (d difference) String() string {
+	return fmt.Sprintf("%s\n    Kafka: %s\n    Weir:  %s", d.path, d.values[kafka], d.values[weir])
+}
+
+// comparison walks through two values of the same type.
+type comparison struct {
+	pairs *pairs
+	found []difference
+}
+
+func (c *comparison) differ(path string, k, w any) {
+	c.found = append(c.found, difference{path, [2]string{show(k), show(w)}})
+}
+
+// show writes a value as the table of differences does.
+func show(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "null"
+	case string:
+		return v
+	case [16]byte:
+		return base64.RawURLEncoding.EncodeToString(v[:])
+	case reflect.Value:
+		return show(v.Interface())
+	case *string:
+		if v == nil {
+			return "null"
+		}
+		return *v
+	}
+	if v := reflect.ValueOf(v); v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return "null"
+		}
+		return fmt.Sprintf("%+v", v.Elem().Interface())
+	} else if v.Kind() == reflect.Slice && v.IsNil() {
+		return "null"
+	}
+	return fmt.Sprintf("%+v", v)
+}
+
+var tagsType = reflect.TypeFor[kmsg.Tags]()
+
+// walk compares. name is that of the field, which tells what kind of value it is.
+func (c *comparison) walk(path, name string, k, w reflect.Value) {
+	if kind := kindOf(name, k); kind != "" {
+		if !c.pairs.same(kind, show(k), show(w)) {
+			c.differ(path, fmt.Sprintf("%s (%s)", show(k), kind), fmt.Sprintf("%s (should be %s)", show(w), c.pairs.weirs(kind, show(k))))
+		}
+		return
+	}
+	switch k.Kind() {
+	case reflect.Pointer:
+		if k.IsNil() || w.IsNil() {
+			if k.IsNil() != w.IsNil() {
+				c.differ(path, k, w)
+			}
+			return
+		}
+		c.walk(path, name, k.Elem(), w.Elem())
+	case reflect.Struct:
+		if k.Type() == tagsType {
+			if kt, wt := tags(k), tags(w); kt != wt {
+				c.differ(path, kt, wt)
+			}
+			return
+		}
+		for i := range k.NumField() {
+			f := k.Type().Field(i)
+			if f.IsExported() && !(f.Name == "Version" && i == 0) {
+				c.walk(path+"."+f.Name, f.Name, k.Field(i), w.Field(i))
+			}
+		}
+	case reflect.Slice:
+		c.slices(path, name, k, w)
+	case reflect.String:
+		if c.pairs.translateText(k.String()) != w.String() {
+			c.differ(path, k, w)
+		}
+	default:
+		if k.Interface() != w.Interface() {
+			c.differ(path, k, w)
+		}
+	}
+}
+
+func tags(v reflect.Value) string {
+	t := v.Addr().Interface().(*kmsg.Tags)
+	var out []string
+	t.Each(func(key uint32, value []byte) { out = append(out, fmt.Sprintf("%d:%x", key, value)) })
+	return strings.Join(out, " ")
+}
+
+// slices compares lists. Elements that have a name are brought together by it; that their order differs is a difference of
+// its own.
+func (c *comparison) slices(path, name string, k, w reflect.Value) {
+	if k.IsNil() != w.IsNil() && k.Len() == w.Len() {
+		c.differ(path, map[bool]string{true: "null", false: "[]"}[k.IsNil()], map[bool]string{true: "null", false: "[]"}[w.IsNil()])
+		return
+	}
+	if k.Type().Elem().Kind() == reflect.Uint8 {
+		if name == "RecordBatches" {
+			c.records(path, k.Bytes(), w.Bytes())
+		} else if string(k.Bytes()) != string(w.Bytes()) {
+			c.differ(path, fmt.Sprintf("%x", k.Bytes()), fmt.Sprintf("%x", w.Bytes()))
+		}
+		return
+	}
+	if k.Type().Elem().Kind() != reflect.Struct {
+		if show(k) != show(w) {
+			c.differ(path, k, w)
+		}
+		return
+	}
+	kk, wk := c.keys(k, kafka), c.keys(w, weir)
+	at := map[string]int{}
+	for i, key := range wk {
+		at[key] = i
+	}
+	order, last := true, -1
+	for i, key := range kk {
+		place := fmt.Sprintf("%s[%s]", path, strings.TrimRight(key, "'"))
+		j, there := at[key]
+		if !there {
+			c.differ(place, k.Index(i), "absent")
+			continue
+		}
+		delete(at, key)
+		order, last = order && j > last, j
+		c.walk(place, "", k.Index(i), w.Index(j))
+	}
+	for j, key := range wk {
+		if _, left := at[key]; left {
+			c.differ(fmt.Sprintf("%s[%s]", path, strings.TrimRight(key, "'")), "absent", w.Index(j))
+		}
+	}
+	if !order {
+		c.differ(path+".order", strings.Join(kk, " "), strings.Join(wk, " "))
+	}
+}
+
+// keyFields are the fields that name an element of a list, in order of preference.
+var keyFields = []string{"Topic", "TopicID", "Partition", "Name", "Group", "Key", "ApiKey", "NodeID", "ResourceName", "MemberID", "Dir", "ProducerID", "RelativeOffset"}
+
+// keys names the elements of a list; Weir's names are turned into Kafka's.
+func (c *comparison) keys(list reflect.Value, side int) []string {
+	seen := map[string]bool{}
+	var out []string
+	for i := range list.Len() {
+		key := fmt.Sprint(i)
+		for _, name := range keyFields {
+			f := list.Index(i).FieldByName(name)
+			if !f.IsValid() || name == "TopicID" && f.IsZero() || name == "Topic" && (f.IsZero() || show(f) == "") {
+				continue
+			}
+			key = show(f)
+			if kind := kindOf(name, f); kind != "" && !f.IsZero() {
+				known, ok := c.pairs.number(kind, key, side)
+				if !ok {
+					key = fmt.Sprint(i)
+					break
+				}
+				key = fmt.Sprintf("%s %d", kind, known)
+			}
+			break
+		}
+		for seen[key] {
+			key += "'"
+		}
+		seen[key] = true
+		out = append(out, key)
+	}
+	return out
+}

@@ -1,0 +1,3 @@
+package main
+
+func playRandom(w *world, seed uint64, steps int) {}
