@@ -1,4 +1,4 @@
-// Package cli is the command line of weir: one file per command group. Except for serve and log dump, every command is an
+// Package cli is the command line of weir: one file per command group. Except for serve and log, every command is an
 // ordinary Kafka client and works with any Kafka cluster.
 //
 // Results go to standard output, as tables for people or as JSON for scripts; everything else goes to standard error. The exit

@@ -17,6 +17,9 @@ import (
 	"github.com/weir/weir/internal/nearest"
 )
 
+// errNoAnswer is what is known of something that an answer of the cluster does not speak of.
+var errNoAnswer = errors.New("the cluster did not say whether it was done")
+
 // usageError says that a command was used wrongly.
 type usageError struct{ text string }
 

@@ -60,7 +60,7 @@ func (d *groupDelete) delete(ctx context.Context, c *client, p *printer, names [
 				failed = append(failed, p.line("Group %s does not exist.", escape(name)))
 			}
 		case r.Err != nil:
-			failed = append(failed, c.groupError(ctx, name, brokerError(r.Err, r.ErrMessage)))
+			failed = append(failed, c.groupError(ctx, name, r.Err, r.ErrMessage))
 		default:
 			deleted = append(deleted, name)
 			if !p.json {
@@ -74,8 +74,8 @@ func (d *groupDelete) delete(ctx context.Context, c *client, p *printer, names [
 	return joined(failed...)
 }
 
-// groupError names the group that an error is about, and says what to do.
-func (c *client) groupError(ctx context.Context, name string, err error) error {
+// groupError names the group that an error is about, and says what to do. message is the broker's, if it sent one.
+func (c *client) groupError(ctx context.Context, name string, err error, message string) error {
 	switch {
 	case errors.Is(err, kerr.GroupIDNotFound):
 		groups, listErr := c.groups(ctx)
@@ -88,7 +88,7 @@ func (c *client) groupError(ctx context.Context, name string, err error) error {
 	case errors.Is(err, kerr.GroupSubscribedToTopic):
 		return fmt.Errorf("group %q has members that consume the topic: stop them first", name)
 	}
-	return fmt.Errorf("group %q: %w", name, err)
+	return fmt.Errorf("group %q: %w", name, brokerError(err, message))
 }
 
 func groupDeleteOffsetsCommand(o *options) *cobra.Command {
@@ -164,20 +164,20 @@ func deleteOffsets(ctx context.Context, c *client, p *printer, group string, set
 	}
 	responses, err := c.admin.DeleteOffsets(ctx, group, wanted)
 	if err != nil {
-		return c.groupError(ctx, group, err)
+		return c.groupError(ctx, group, err, "")
 	}
 	var failed []error
 	forgotten := []forgottenOffset{}
 	for _, t := range wanted.Sorted() {
 		for _, partition := range t.Partitions {
 			if err := responses[t.Topic][partition]; err != nil {
-				failed = append(failed, fmt.Errorf("partition %d of topic %q: %w", partition, t.Topic, c.groupError(ctx, group, err)))
+				failed = append(failed, fmt.Errorf("partition %d of topic %q: %w", partition, t.Topic, c.groupError(ctx, group, err, "")))
 				continue
 			}
 			forgotten = append(forgotten, forgottenOffset{t.Topic, partition, committed[topicPartition{t.Topic, partition}]})
 		}
 	}
-	return joined(append(failed, printForgotten(p, forgotten))...)
+	return printDone(p, forgotten, joined(failed...), printForgotten)
 }
 
 func printForgotten(p *printer, forgotten []forgottenOffset) error {

@@ -135,7 +135,7 @@ func (r *groupReset) reset(ctx context.Context, c *client, cmd *cobra.Command, p
 		return printPlan(p, plan)
 	}
 	done, err := commitPlan(ctx, c, group, plan)
-	return joined(err, printPlan(p, done))
+	return printDone(p, done, err, printPlan)
 }
 
 // plan finds out what is to be reset, and to what.
@@ -147,11 +147,10 @@ func (r *groupReset) plan(ctx context.Context, c *client, cmd *cobra.Command, gr
 	if isNew != nil && len(sets) == 0 && target.kind != resetToFile {
 		return nil, isNew
 	}
+	committed := map[topicPartition]int64{}
 	if isNew != nil {
 		cmd.PrintErrf("Group %s does not exist yet: its offsets make it.\n", escape(group))
-	}
-	committed, err := c.committed(ctx, group)
-	if err != nil {
+	} else if committed, err = c.committed(ctx, group); err != nil {
 		return nil, err
 	}
 	wanted, err := c.toReset(ctx, group, target, sets, committed)
@@ -253,7 +252,11 @@ func commitPlan(ctx context.Context, c *client, group string, plan []offsetReset
 	}
 	var failed []error
 	done := slices.DeleteFunc(plan, func(r offsetReset) bool {
-		err := responses[r.Topic][r.Partition].Err
+		answer, answered := responses[r.Topic][r.Partition]
+		err := answer.Err
+		if !answered {
+			err = errNoAnswer
+		}
 		if err != nil {
 			failed = append(failed, fmt.Errorf("partition %d of topic %q was not reset: %w", r.Partition, r.Topic, err))
 		}

@@ -20,11 +20,12 @@ import (
 
 func logCommand(o *options) *cobra.Command {
 	cmd := group(&cobra.Command{
-		Use:     "log",
-		Short:   "Look into the files of a partition's log",
-		Example: `  weir log dump weir-data/orders-0/*.log --records`,
+		Use:   "log",
+		Short: "Look into the files of a node, and check them",
+		Example: `  weir log dump weir-data/orders-0/*.log --records
+  weir log verify weir-data`,
 	})
-	cmd.AddCommand(logDumpCommand(o))
+	cmd.AddCommand(logDumpCommand(o), logVerifyCommand(o))
 	return cmd
 }
 

@@ -139,6 +139,14 @@ func printEach[T any](p *printer, described []T, print func(*printer, T) error) 
 	return nil
 }
 
+// printDone writes what was done, unless nothing was because all of it failed. It gives what failed.
+func printDone[T any](p *printer, done []T, failed error, print func(*printer, []T) error) error {
+	if failed != nil && len(done) == 0 && !p.json {
+		return failed
+	}
+	return joined(failed, print(p, done))
+}
+
 // number shows an offset or count that may not be known.
 func number(n *int64) string {
 	if n == nil {

@@ -222,7 +222,7 @@ JSON: a list of objects with the fields topic, partition, start_offset (before),
 					return printDeletion(o.printer(cmd), plan)
 				}
 				done, err := deleteRecords(ctx, c, plan)
-				return joined(err, printDeletion(o.printer(cmd), done))
+				return printDone(o.printer(cmd), done, err, printDeletion)
 			})
 		}),
 	}
@@ -272,7 +272,11 @@ func deleteRecords(ctx context.Context, c *client, plan []deletion) ([]deletion,
 	}
 	var failed []error
 	done := slices.DeleteFunc(plan, func(d deletion) bool {
-		err := responses[d.Topic][d.Partition].Err
+		r, answered := responses[d.Topic][d.Partition]
+		err := r.Err
+		if !answered && d.Before > d.Start {
+			err = errNoAnswer
+		}
 		switch {
 		case errors.Is(err, kerr.PolicyViolation):
 			failed = append(failed, fmt.Errorf("topic %q is compacted: records can only be deleted where cleanup.policy includes delete", d.Topic))

@@ -49,14 +49,30 @@ func openDataDir(fsys vfs.FS, dir string, nodeID int32) (*dataDir, error) {
 
 func (d *dataDir) load(fsys vfs.FS, nodeID int32) error {
 	name := path.Join(d.path, metaName)
-	b, err := vfs.ReadFile(fsys, name)
-	if errors.Is(err, fs.ErrNotExist) {
+	meta, err := ReadMeta(fsys, d.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		d.clusterID = newClusterID()
 		text := fmt.Sprintf("version=%d\ncluster.id=%s\nnode.id=%d\n", dirVersion, d.clusterID, nodeID)
 		return vfs.WriteFileAtomic(fsys, name, []byte(text))
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	case meta.NodeID != strconv.Itoa(int(nodeID)):
+		return fmt.Errorf("the data directory %s belongs to node %s, and this is node %d: set node.id=%s, or choose another directory with log.dirs", d.path, meta.NodeID, nodeID, meta.NodeID)
+	}
+	d.clusterID = meta.ClusterID
+	return nil
+}
+
+// Meta is what a data directory says of itself.
+type Meta struct{ ClusterID, NodeID string }
+
+// ReadMeta reads what a data directory says of itself. For a new one, the error satisfies errors.Is(err, fs.ErrNotExist).
+func ReadMeta(fsys vfs.FS, dir string) (Meta, error) {
+	name := path.Join(dir, metaName)
+	b, err := vfs.ReadFile(fsys, name)
+	if err != nil {
+		return Meta{}, err
 	}
 	values := map[string]string{}
 	for line := range bytes.Lines(b) {
@@ -66,14 +82,11 @@ func (d *dataDir) load(fsys vfs.FS, nodeID int32) error {
 	}
 	switch version, err := strconv.Atoi(values["version"]); {
 	case err != nil || values["cluster.id"] == "":
-		return fmt.Errorf("%s is damaged; restore it: it holds version=%d, the cluster.id and node.id=%d", name, dirVersion, nodeID)
+		return Meta{}, fmt.Errorf("%s is damaged; restore it: it holds version=%d, the cluster.id and the node.id", name, dirVersion)
 	case version > dirVersion:
-		return fmt.Errorf("the data directory %s was written by a newer version of weir (format %d, this one knows %d): start it with that version", d.path, version, dirVersion)
-	case values["node.id"] != strconv.Itoa(int(nodeID)):
-		return fmt.Errorf("the data directory %s belongs to node %s, and this is node %d: set node.id=%s, or choose another directory with log.dirs", d.path, values["node.id"], nodeID, values["node.id"])
+		return Meta{}, fmt.Errorf("the data directory %s was written by a newer version of weir (format %d, this one knows %d): start it with that version", dir, version, dirVersion)
 	}
-	d.clusterID = values["cluster.id"]
-	return nil
+	return Meta{values["cluster.id"], values["node.id"]}, nil
 }
 
 // newClusterID makes an id in Kafka's form: 16 random bytes in base64.
