@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -67,8 +68,8 @@ func clusterInfoCommand(o *options) *cobra.Command {
 		Use:   "info",
 		Short: "Show a cluster's brokers, how much they hold, and its features",
 		Long: `Show a cluster's brokers, with how many partitions each leads and keeps, the size of its logs and the
-room on its disks, which release of Apache Kafka its APIs are like, and the cluster's features. What the
-cluster does not tell is shown as -.
+room on its disks, the release of Apache Kafka if its APIs are those of one, and the cluster's features.
+What the cluster does not tell is shown as -.
 
 JSON: an object with the fields cluster_id, controller (where requests for the controller go; -1: nowhere),
 topics, partitions, partitions_without_leader, partitions_under_replicated, groups (null: not known),
@@ -124,7 +125,7 @@ func describeCluster(ctx context.Context, c *client) (clusterInfo, error) {
 			broker.Rack = *b.Rack
 		}
 		if v, ok := versions[b.NodeID]; ok && v.Err == nil {
-			broker.Version = v.VersionGuess()
+			broker.Version = kafkaRelease(v.VersionGuess())
 			if info.Features == nil {
 				info.Features = featuresOf(v.Raw())
 			}
@@ -134,6 +135,17 @@ func describeCluster(ctx context.Context, c *client) (clusterInfo, error) {
 	}
 	info.Features = orEmpty(info.Features)
 	return info, ctx.Err()
+}
+
+// kafkaRelease gives the release of Apache Kafka whose APIs a broker has; empty: it has those of none.
+func kafkaRelease(guess string) string {
+	if strings.HasPrefix(guess, "v") {
+		return guess
+	}
+	if least, ok := strings.CutPrefix(guess, "at least "); ok {
+		return ">=" + least
+	}
+	return ""
 }
 
 // logDirsOf sums up a broker's log directories; nil: not known.
@@ -188,7 +200,7 @@ func printCluster(p *printer, info clusterInfo) error {
 		plural(int64(info.Leaderless), "partition"), info.UnderReplicated); err != nil {
 		return err
 	}
-	brokers := newTable("BROKER", "ADDRESS", "RACK", "LEADERS", "REPLICAS", "LOG-DIR", "LOG-SIZE", "DISK-FREE", "KAFKA")
+	brokers := newTable("BROKER", "ADDRESS", "RACK", "LEADERS", "REPLICAS", "LOG-DIR", "LOG-SIZE", "DISK-FREE", "KAFKA?")
 	for _, b := range info.Brokers {
 		dirs := b.LogDirs
 		if len(dirs) == 0 {

@@ -101,8 +101,7 @@ func changesOf(of configResource, entries []configEntry, edits []configEdit) []c
 			e := entries[i]
 			ch.Before, ch.secret = e.Value, e.Secret
 			if edit.value == nil {
-				ch.After = e.without(of)
-				ch.toDefault = ch.After == nil && of != clusterResource
+				ch.After, ch.toDefault = e.without(of)
 			}
 		}
 		changes = append(changes, ch)
@@ -110,19 +109,30 @@ func changesOf(of configResource, entries []configEntry, edits []configEdit) []c
 	return changes
 }
 
-// without gives the value that counts when the resource's own is unset.
-func (e configEntry) without(of configResource) *string {
-	own := map[kmsg.ConfigResourceType]string{kmsg.ConfigResourceTypeTopic: "topic", kmsg.ConfigResourceTypeBroker: "broker",
-		kmsg.ConfigResourceTypeGroupConfig: "group"}[of.kind]
-	if of == clusterResource {
-		own = "cluster"
+// without gives the value that counts when the resource's own is unset. isDefault: it is a default that the cluster does not tell.
+func (e configEntry) without(of configResource) (value *string, isDefault bool) {
+	if e.Source != of.ownSource() {
+		return e.Value, false // it has none of its own
 	}
 	for _, s := range e.Synonyms {
-		if s.Source != own {
-			return inUnitOf(e.Name, s)
+		if s.Source != e.Source {
+			return inUnitOf(e.Name, s), false
 		}
 	}
-	return nil
+	return nil, of != clusterResource
+}
+
+// ownSource is the source of values that are set for the resource itself.
+func (r configResource) ownSource() string {
+	switch {
+	case r == clusterResource:
+		return "cluster"
+	case r.kind == kmsg.ConfigResourceTypeBroker:
+		return "broker"
+	case r.kind == kmsg.ConfigResourceTypeTopic:
+		return "topic"
+	}
+	return "group"
 }
 
 // inUnitOf gives a synonym's value in the unit of a name: that of retention.ms may be log.retention.hours.
