@@ -10,14 +10,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"pgregory.net/rapid"
 )
 
 // billing makes a topic of three partitions that a group has read in part: 2 of 3 records, 0 of 2, and none of none.
-func billing(t *testing.T) *cluster {
+func billing(t *testing.T, opts ...kfake.Opt) *cluster {
 	t.Helper()
-	c := newCluster(t)
+	c := newCluster(t, opts...)
 	c.topic("orders", 3)
 	c.write("orders", "0 k 0 1700000000000", "0 k 1 1700000001000", "0 k 2 1700000002000", "1 k 3 1700000003000", "1 k 4 1700000004000")
 	in := "orders,0,2\norders,1,0\n"
