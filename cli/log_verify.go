@@ -247,8 +247,11 @@ func (v *verification) print(p *printer) error {
 			return err
 		}
 	}
-	return p.line("Checked %s: %s, %s, %s.", plural(int64(v.partitions), "partition"), plural(int64(sum.Segments), "segment"),
-		bytesText(float64(sum.Bytes)), plural(sum.Records, "record"))
+	in := ""
+	if v.partitions > 0 {
+		in = " of " + plural(int64(v.partitions), "partition")
+	}
+	return p.line("Checked %s%s: %s, %s.", plural(int64(sum.Segments), "segment"), in, bytesText(float64(sum.Bytes)), plural(sum.Records, "record"))
 }
 
 // verdict is an error if there is damage.

@@ -395,6 +395,9 @@ func (s *segmentCheck) passOver(pos int64, f frame, reason string) bool {
 			fmt.Sprintf("the last %d bytes are not whole (%s): the next start cuts them off and keeps them aside", s.size-pos, reason)})
 		return false
 	}
+	if pos+f.size > s.size && s.covered > s.size {
+		return false // that the file is too short is told already
+	}
 	if !follows && s.size > pos+f.size {
 		reason += "; what follows in the file cannot be read"
 	}
