@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -179,11 +180,40 @@ func TestCompletion(t *testing.T) {
 		{[]string{"group", "describe", ""}, "billing\n:4\n"},
 		{[]string{"consume", "orders", "--group", ""}, "billing\n:4\n"},
 		{[]string{"topic", "create", ""}, ":4\n"},
+		{[]string{"topic", "alter", "orders", ""}, "payments\n:4\n"},
+		{[]string{"partition", "describe", ""}, "orders\npayments\n:4\n"},
+		{[]string{"partition", "delete-records", "payments", ""}, "orders\n:4\n"},
+		{[]string{"group", "reset-offsets", ""}, "billing\n:4\n"},
+		{[]string{"group", "reset-offsets", "billing", ""}, ":4\n"},
+		{[]string{"group", "reset-offsets", "billing", "--topic", ""}, "orders\npayments\n:4\n"},
+		{[]string{"group", "reset-offsets", "billing", "--to", ""}, "earliest\nlatest\ncurrent\n:4\n"},
+		{[]string{"group", "delete", ""}, "billing\n:4\n"},
+		{[]string{"group", "delete-offsets", ""}, "billing\n:4\n"},
+		{[]string{"config", "list", "--topic", ""}, "orders\npayments\n:4\n"},
+		{[]string{"config", "list", "--group", ""}, "billing\n:4\n"},
+		{[]string{"config", "list", "--broker", ""}, "0\n:4\n"},
+		{[]string{"config", "get", ""}, ":4\n"},
 	} {
 		args := append([]string{"__complete", "-b", c.seed}, test.args...)
 		got := weir(context.Background(), nil, args...)
 		if got.out != test.want || got.code != 0 {
 			t.Errorf("%q: got %q, exit code %d, want %q", test.args, got.out, got.code, test.want)
+		}
+	}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"config", "get", "--topic", "orders", ""}, "\nretention.ms\n"},
+		{[]string{"config", "unset", "--broker", "0", ""}, "\nlog.retention.ms\n"},
+		{[]string{"config", "set", "--cluster", ""}, "\nlog.retention.ms=\n"},
+		{[]string{"topic", "alter", "orders", "--set", ""}, "\nretention.ms=\n"},
+		{[]string{"topic", "alter", "orders", "--unset", ""}, "\nretention.ms\n"},
+		{[]string{"topic", "create", "new", "--config", ""}, "\nretention.ms=\n"},
+	} {
+		got := weir(context.Background(), nil, append([]string{"__complete", "-b", c.seed}, test.args...)...)
+		if !strings.Contains(got.out, test.want) || strings.HasSuffix(test.want, "=\n") != strings.HasSuffix(got.out, ":6\n") {
+			t.Errorf("%q: got %q", test.args, got.out)
 		}
 	}
 	if got := weir(context.Background(), nil, "__complete", "-b", "127.0.0.1:1", "topic", "describe", ""); got.out != ":4\n" {

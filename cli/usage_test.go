@@ -43,6 +43,41 @@ func TestUsageErrors(t *testing.T) {
 		{"consume a -o json --format %v", "--format and --output json exclude each other"},
 		{"consume a --format %z", "--format: unknown escape sequence %z"},
 		{"log dump", "weir log dump needs a FILE"},
+		{"log verify", "weir log verify needs a PATH"},
+		{"topic create a --config x=1 --config x=2", `configuration "x" is given twice`},
+		{"topic alter", "weir topic alter needs a NAME"},
+		{"topic alter a", "say what to change: --partitions, --set or --unset"},
+		{"topic alter a --partitions 0", "--partitions must be at least 1"},
+		{"topic alter a --set x", `--set "x" is not key=value`},
+		{"topic alter a --unset x=1", `"x=1" is not the name of a configuration to unset`},
+		{"topic alter a --set x=1 --unset x", `configuration "x" is given twice`},
+		{"group reset-offsets", "weir group reset-offsets needs a GROUP"},
+		{"group reset-offsets a b", "weir group reset-offsets takes one GROUP, but got 2"},
+		{"group reset-offsets a", "say where to: --to, --to-time, --by-duration, --shift-by or --from-file"},
+		{"group reset-offsets a --to 1 --shift-by 2", "--to and --shift-by exclude each other"},
+		{"group reset-offsets a --to 1 --execute --dry-run", "--execute goes with neither --dry-run nor --export, which change nothing"},
+		{"group reset-offsets a --to 1 --execute --export", "--execute goes with neither --dry-run nor --export, which change nothing"},
+		{"group reset-offsets a --to sometime", `"sometime" is not a position: use start, end, an offset, -10, 2026-11-24T08:30:00Z, 2026-11-24 or -5m`},
+		{"group reset-offsets a --to-time noon", `--to-time "noon": use a time (2026-11-24T08:30:00Z, 2026-11-24) or a time ago (-5m, -7d)`},
+		{"group reset-offsets a --by-duration long", `--by-duration "long": use 90s, 30m, 2h, 7d or PT30M`},
+		{"group reset-offsets a --to 1 --topic b:x", `"b:x" is not a topic with partitions: write it as orders, orders:3 or orders:0,2,5-7`},
+		{"group delete", "weir group delete needs a GROUP"},
+		{"group delete-offsets a", "say which offsets with --topic; `weir group delete` deletes the group with all of them"},
+		{"group delete-offsets a --topic b:", `"b:" is not a topic with partitions: write it as orders, orders:3 or orders:0,2,5-7`},
+		{"config get --topic a", "weir config get needs a NAME"},
+		{"config get x", "say whose configurations: --topic NAME, --group NAME, --broker ID or --cluster"},
+		{"config list --topic a --broker 1", "--topic and --broker exclude each other"},
+		{"config list --topic=", "--topic needs a name"},
+		{"config list a --cluster", `weir config list takes no arguments, but got "a"`},
+		{"config set x --topic a", `argument "x" is not key=value`},
+		{"config set x=1", "say whose configurations: --topic NAME, --group NAME, --broker ID or --cluster"},
+		{"config unset x=1 --topic a", `"x=1" is not the name of a configuration to unset`},
+		{"partition describe", "weir partition describe needs a TOPIC"},
+		{"partition describe a:b", `"a:b" is not a topic with partitions: write it as orders, orders:3 or orders:0,2,5-7`},
+		{"partition delete-records a", "say what to delete with --before: an offset, a time, or end for all records"},
+		{"partition delete-records a --before later", `"later" is not a position: use start, end, an offset, -10, 2026-11-24T08:30:00Z, 2026-11-24 or -5m`},
+		{"cluster info a", `weir cluster info takes no arguments, but got "a"`},
+		{"cluster inof", `there is no command "weir cluster inof": did you mean "weir cluster info"?`},
 	} {
 		got := weir(context.Background(), strings.NewReader(""), strings.Fields(test.args)...)
 		said, hint, _ := strings.Cut(got.err, "\n")
@@ -53,7 +88,7 @@ func TestUsageErrors(t *testing.T) {
 }
 
 func TestHelpIsNoError(t *testing.T) {
-	for _, args := range []string{"", "topic", "group", "log", "topic create --help"} {
+	for _, args := range []string{"", "topic", "group", "log", "config", "partition", "cluster", "topic create --help"} {
 		if got := weir(context.Background(), nil, strings.Fields(args)...); got.code != exitOK || !strings.Contains(got.out, "Usage:") || got.err != "" {
 			t.Errorf("weir %s: %+v", args, got)
 		}
@@ -73,6 +108,9 @@ func TestVersion(t *testing.T) {
 var commandsThatConnect = []string{
 	"topic list", "topic create a", "topic describe a", "topic delete a", "produce a", "consume a", "consume a --follow",
 	"consume a --group g", "group list", "group describe a",
+	"topic alter a --partitions 2", "topic alter a --set x=1", "group reset-offsets a --to 1", "group delete a", "group delete-offsets a --topic b",
+	"config get x --topic a", "config list --broker 1", "config set x=1 --cluster", "config unset x --group a",
+	"cluster info", "partition describe a", "partition delete-records a --before 1",
 }
 
 func TestNoBroker(t *testing.T) {
