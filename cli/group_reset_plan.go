@@ -46,15 +46,15 @@ type offsetReset struct {
 	Note      string `json:"note,omitempty"`
 }
 
-// plan gives the new offset of a partition, never outside of what is there, and what is worth knowing about it. committed is nil
-// where nothing is.
+// plan gives the new offset of a partition and what is worth knowing about it. Unless it is the committed one, it is not outside
+// of what is there. committed is nil where nothing is.
 func (t *resetTarget) plan(at topicPartition, committed *int64, p place) (offset int64, note string, err error) {
 	switch t.kind {
 	case resetToCurrent:
 		if committed == nil {
 			return p.end, "nothing was committed: the end", nil
 		}
-		offset = *committed
+		return *committed, "", nil // as it is, as Kafka's own tool has it
 	case resetByShift:
 		if committed == nil {
 			return 0, "", fmt.Errorf("partition %d of topic %q has no committed offset to shift: leave it out, or use --to", at.partition, at.topic)

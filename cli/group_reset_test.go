@@ -129,19 +129,29 @@ orders  0          -        3
 }
 
 func TestGroupResetOfGroupInUse(t *testing.T) {
-	c := billing(t)
-	member := c.client(kgo.ConsumerGroup("billing"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit(), kgo.Balancers(kgo.RangeBalancer()))
-	if fetches := member.PollRecords(t.Context(), 1); fetches.Err() != nil {
-		t.Fatal(fetches.Err())
+	for kind, opt := range map[string]kgo.Opt{"classic": kgo.Balancers(kgo.RangeBalancer()), "consumer": kgo.ServerSideBalancer()} {
+		t.Run(kind, func(t *testing.T) {
+			c := billing(t)
+			member := c.client(kgo.ConsumerGroup("billing"), kgo.ConsumeTopics("orders"), kgo.DisableAutoCommit(), opt)
+			if fetches := member.PollRecords(t.Context(), 1); fetches.Err() != nil {
+				t.Fatal(fetches.Err())
+			}
+			refusesInUse(t, c)
+		})
 	}
+}
+
+func refusesInUse(t *testing.T, c *cluster) {
+	t.Helper()
 	for _, more := range []string{"--dry-run", "--execute"} {
 		expect(t, c.weir("group", "reset-offsets", "billing", "--to", "earliest", more), exitFailed, "",
 			"weir: group \"billing\" is in use: it is Stable with 1 member; stop its consumers first, then reset its offsets\n")
 	}
 	expect(t, c.weir("group", "reset-offsets", "billing", "--to", "current", "--export"), 0, "orders,0,2\norders,1,0\n", "")
 	expect(t, c.weir("group", "delete", "billing"), exitFailed, "", "weir: group \"billing\" has members: stop its consumers first\n")
-	expect(t, c.weir("group", "delete-offsets", "billing", "--topic", "orders:0"), exitFailed, "",
-		"weir: partition 0 of topic \"orders\": group \"billing\" has members that consume the topic: stop them first\n")
+	if got := c.weir("group", "delete-offsets", "billing", "--topic", "orders:0"); got.code != exitFailed || got.out != "" || !strings.Contains(got.err, `group "billing" has members`) {
+		t.Errorf("%+v", got)
+	}
 }
 
 func TestGroupExportAndImport(t *testing.T) {
@@ -264,7 +274,7 @@ func TestResetStaysInThePartition(t *testing.T) {
 			p.since = &since
 		}
 		at := topicPartition{"t", 0}
-		committed := rapid.Int64Range(0, math.MaxInt64).Draw(t, "committed")
+		committed := rapid.Int64Range(p.start, p.end).Draw(t, "committed") // --to current leaves it as it is
 		target := resetTarget{
 			kind:     resetKind(rapid.IntRange(0, 3).Draw(t, "kind")),
 			position: position{positionKind(rapid.IntRange(0, 3).Draw(t, "position")), rapid.Int64Range(0, math.MaxInt64).Draw(t, "n")},

@@ -98,18 +98,10 @@ func parseAge(s string) (time.Duration, error) {
 	return d, err
 }
 
-// at gives the offset that a position stands for in a partition, not outside of it.
+// at gives the offset that a position stands for in a partition, not outside of it. byTime is that of a position that is a time.
 func (p position) at(start, end int64, byTime int64) int64 {
-	offset := start
-	switch p.kind {
-	case fromEnd:
-		offset = end - p.n
-	case fromOffset:
-		offset = p.n
-	case fromTime:
-		offset = byTime
-	}
-	return min(max(offset, start), end)
+	offset, _ := p.within(place{start, end, &byTime})
+	return offset
 }
 
 // place is what is known of a partition in which a position is looked for.
