@@ -42,7 +42,9 @@ type Partition struct {
 }
 
 // Internal tells whether the platform keeps the topic for itself.
-func (t *Topic) Internal() bool { return t.Name == OffsetsTopic }
+func (t *Topic) Internal() bool {
+	return t.Name == OffsetsTopic || t.Name == "__transaction_state" || t.Name == "__share_group_state"
+}
 
 // Broker is a node that serves clients.
 type Broker struct {

@@ -11,17 +11,17 @@ import (
 
 const (
 	topicNameMax = 249
-	// partitionsMax bounds what one request can make this node do.
-	partitionsMax = 100_000
+	// partitionsMax is how many partitions one request can make. It is Kafka's bound, too.
+	partitionsMax = 10_000
 )
 
 // CheckTopicName tells what is wrong with a topic's name, in Kafka's words; "": nothing.
 func CheckTopicName(name string) string {
 	switch {
 	case name == "":
-		return "Topic name is invalid: the empty string is illegal"
+		return "Topic name is invalid: the empty string is not allowed"
 	case name == "." || name == "..":
-		return `Topic name cannot be "." or ".."`
+		return "Topic name is invalid: '" + name + "' is not allowed"
 	case len(name) > topicNameMax:
 		return "Topic name is invalid: the length of '" + name + "' is longer than the max allowed length 249"
 	}
@@ -36,44 +36,70 @@ func CheckTopicName(name string) string {
 
 func (c *Controller) createTopics(d *draft, req *kmsg.CreateTopicsRequest, own bool) *kmsg.CreateTopicsResponse {
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+	resp.Topics = []kmsg.CreateTopicsResponseTopic{}
+	var twice []kmsg.CreateTopicsResponseTopic // answered last, as Kafka does
 	seen := map[string]int{}
 	for _, t := range req.Topics {
-		seen[t.Topic]++
+		if seen[t.Topic]++; seen[t.Topic] == 2 {
+			twice = append(twice, refused(t.Topic, fail(kerr.InvalidRequest, "Duplicate topic name.")))
+		}
 	}
+	tooMany := c.countPartitions(req, seen) > partitionsMax
 	made := map[string]bool{} // by the folded name, for collisions within the request
-	answered := map[string]bool{}
 	for i := range req.Topics {
 		t := &req.Topics[i]
-		if answered[t.Topic] {
+		if seen[t.Topic] > 1 {
 			continue
 		}
-		answered[t.Topic] = true
-		out := kmsg.NewCreateTopicsResponseTopic()
-		out.Topic = t.Topic
-		topic, replicas, p := c.planTopic(t, own)
-		if p == nil && seen[t.Topic] > 1 {
-			p = fail(kerr.InvalidRequest, "Duplicate topic name.")
-		}
-		if p == nil && made[fold(t.Topic)] {
+		id, replicas, p := c.planTopic(t, own)
+		switch {
+		case tooMany && !own:
+			p = fail(kerr.PolicyViolation, "Excessively large number of partitions per request.")
+		case p == nil && made[fold(t.Topic)]:
 			p = fail(kerr.InvalidTopicException, "Topic '%s' collides with another topic of the request", t.Topic)
 		}
 		if p != nil {
-			out.ErrorCode, out.ErrorMessage = p.code.Code, &p.message
-			resp.Topics = append(resp.Topics, out)
+			resp.Topics = append(resp.Topics, refused(t.Topic, p))
 			continue
 		}
 		made[fold(t.Topic)] = true
+		out := kmsg.NewCreateTopicsResponseTopic()
+		out.Topic, out.TopicID = t.Topic, id
 		out.NumPartitions, out.ReplicationFactor = int32(len(replicas)), int16(len(replicas[0]))
 		if !req.ValidateOnly {
-			out.TopicID = topic
-			d.put(kindTopic, topicRecord{Name: t.Topic, ID: topic, Replicas: replicas})
+			d.put(kindTopic, topicRecord{Name: t.Topic, ID: id, Replicas: replicas})
 			for _, cfg := range t.Configs {
 				d.put(kindConfig, configRecord{Kind: TopicResource, Name: t.Topic, Key: cfg.Name, Value: cfg.Value})
 			}
 		}
 		resp.Topics = append(resp.Topics, out)
 	}
+	resp.Topics = append(resp.Topics, twice...)
 	return resp
+}
+
+// refused answers for a topic that is not created.
+func refused(topic string, p *problem) kmsg.CreateTopicsResponseTopic {
+	out := kmsg.NewCreateTopicsResponseTopic()
+	out.Topic, out.ErrorCode, out.ErrorMessage = topic, p.code.Code, &p.message
+	out.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
+	return out
+}
+
+// countPartitions tells how many partitions a request asks for. Topics that it names twice are not made.
+func (c *Controller) countPartitions(req *kmsg.CreateTopicsRequest, seen map[string]int) (sum int) {
+	for _, t := range req.Topics {
+		switch {
+		case seen[t.Topic] > 1:
+		case len(t.ReplicaAssignment) > 0:
+			sum += len(t.ReplicaAssignment)
+		case t.NumPartitions == -1:
+			sum += int(c.cfg.Partitions)
+		case t.NumPartitions > 0:
+			sum += int(t.NumPartitions)
+		}
+	}
+	return sum
 }
 
 // planTopic decides over one topic: its id and the replicas of each partition.
@@ -122,11 +148,11 @@ func (c *Controller) collision(name string) string {
 
 func (c *Controller) plan(t *kmsg.CreateTopicsRequestTopic) ([][]int32, *problem) {
 	if len(t.ReplicaAssignment) > 0 {
-		if t.NumPartitions != -1 {
-			return nil, fail(kerr.InvalidRequest, "A manual partition assignment was specified, but numPartitions was not set to -1.")
-		}
 		if t.ReplicationFactor != -1 {
 			return nil, fail(kerr.InvalidRequest, "A manual partition assignment was specified, but replication factor was not set to -1.")
+		}
+		if t.NumPartitions != -1 {
+			return nil, fail(kerr.InvalidRequest, "A manual partition assignment was specified, but numPartitions was not set to -1.")
 		}
 		byNumber := map[int32][]int32{}
 		for _, a := range t.ReplicaAssignment {
@@ -149,8 +175,8 @@ func (c *Controller) plan(t *kmsg.CreateTopicsRequestTopic) ([][]int32, *problem
 		return nil, fail(kerr.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.")
 	case partitions <= 0:
 		return nil, fail(kerr.InvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
-	case partitions > partitionsMax:
-		return nil, fail(kerr.InvalidPartitions, "Number of partitions must not be above %d.", partitionsMax)
+	case partitions > partitionsMax: // the request is refused as a whole
+		return nil, fail(kerr.PolicyViolation, "Excessively large number of partitions per request.")
 	}
 	return c.place(int(partitions), int(factor), c.pickStart())
 }
@@ -180,19 +206,20 @@ func (c *Controller) assigned(byNumber map[int32][]int32) ([][]int32, *problem) 
 }
 
 func (c *Controller) checkReplicas(replicas []int32, factor int) *problem {
-	switch {
-	case len(replicas) == 0:
+	if len(replicas) == 0 {
 		return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
-	case len(replicas) != factor:
-		return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes a partition with %d replica(s), but this is not consistent with previous partitions, which have %d replica(s).", len(replicas), factor)
 	}
-	for i, id := range replicas {
-		if slices.Contains(replicas[:i], id) {
+	ids := slices.Sorted(slices.Values(replicas))
+	for i, id := range ids {
+		switch {
+		case c.image.Broker(id) == nil:
+			return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
+		case i > 0 && id == ids[i-1]:
 			return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes the broker %d more than once.", id)
 		}
-		if c.image.Broker(id) == nil {
-			return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
-		}
+	}
+	if len(replicas) != factor {
+		return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes a partition with %d replica(s), but this is not consistent with previous partitions, which have %d replica(s).", len(replicas), factor)
 	}
 	return nil
 }
@@ -204,7 +231,7 @@ func (c *Controller) place(partitions, factor, start int) ([][]int32, *problem) 
 		brokers = append(brokers, b.ID)
 	}
 	if factor > len(brokers) {
-		return nil, fail(kerr.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered.", factor, factor, len(brokers))
+		return nil, fail(kerr.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, factor, len(brokers))
 	}
 	out := make([][]int32, partitions)
 	for i := range out {
@@ -223,65 +250,92 @@ func (c *Controller) place(partitions, factor, start int) ([][]int32, *problem) 
 
 func (c *Controller) deleteTopics(d *draft, req *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
-	wanted := slices.Clone(req.Topics)
-	for _, name := range req.TopicNames {
-		wanted = append(wanted, kmsg.DeleteTopicsRequestTopic{Topic: &name})
-	}
-	named := map[*Topic]int{}
-	for _, w := range wanted {
-		if topic, p := c.doomed(w.Topic, w.TopicID, req.Version); p == nil {
-			named[topic]++
-		}
-	}
-	answered := map[*Topic]bool{}
-	for _, w := range wanted {
+	answer := func(name *string, id UUID, p *problem) {
 		out := kmsg.NewDeleteTopicsResponseTopic()
-		out.Topic, out.TopicID = w.Topic, w.TopicID
-		topic, p := c.doomed(w.Topic, w.TopicID, req.Version)
-		switch {
-		case p != nil:
-		case answered[topic]:
-			continue
-		case named[topic] > 1:
-			p = fail(kerr.InvalidRequest, "Duplicate topic name.")
-		default:
-			d.put(kindTopicGone, topicGoneRecord{Name: topic.Name, ID: topic.ID})
-		}
+		out.Topic, out.TopicID = name, id
 		if p != nil {
 			out.ErrorCode, out.ErrorMessage = p.code.Code, &p.message
 		}
-		if topic != nil {
-			answered[topic] = true
-			out.Topic, out.TopicID = &topic.Name, topic.ID
-		}
 		resp.Topics = append(resp.Topics, out)
+	}
+	if !c.cfg.DeleteTopics {
+		for _, name := range req.TopicNames {
+			answer(&name, UUID{}, deletionDisabled(req.Version))
+		}
+		for _, t := range req.Topics {
+			answer(t.Topic, t.TopicID, deletionDisabled(req.Version))
+		}
+		return resp
+	}
+	names, ids := wantedOnce[string]{}, wantedOnce[UUID]{}
+	for _, name := range req.TopicNames {
+		names.add(name)
+	}
+	for _, t := range req.Topics {
+		switch {
+		case t.Topic != nil && UUID(t.TopicID).IsZero():
+			names.add(*t.Topic)
+		case t.Topic != nil:
+			answer(t.Topic, t.TopicID, fail(kerr.InvalidRequest, "You may not specify both topic name and topic id."))
+		case UUID(t.TopicID).IsZero():
+			answer(nil, UUID{}, fail(kerr.InvalidRequest, "Neither topic name nor id were specified."))
+		default:
+			ids.add(t.TopicID)
+		}
+	}
+	doomed := map[*Topic]bool{}
+	for _, id := range ids.order {
+		switch t := c.image.TopicByID(id); {
+		case ids.times[id] > 1:
+			answer(nil, id, fail(kerr.InvalidRequest, "Duplicate topic id."))
+		case t == nil:
+			answer(nil, id, &problem{kerr.UnknownTopicID, "This server does not host this topic ID."})
+		default:
+			doomed[t] = true
+		}
+	}
+	for _, name := range names.order {
+		switch t := c.image.Topic(name); {
+		case names.times[name] > 1:
+			answer(&name, UUID{}, fail(kerr.InvalidRequest, "Duplicate topic name."))
+		case t == nil:
+			answer(&name, UUID{}, &problem{kerr.UnknownTopicOrPartition, "This server does not host this topic-partition."})
+		case doomed[t] || ids.times[t.ID] > 1:
+			delete(doomed, t)
+			answer(&name, t.ID, fail(kerr.InvalidRequest, "The provided topic name maps to an ID that was already supplied."))
+		default:
+			doomed[t] = true
+		}
+	}
+	for t := range c.image.Topics() {
+		if doomed[t] {
+			d.put(kindTopicGone, topicGoneRecord{Name: t.Name, ID: t.ID})
+			answer(&t.Name, t.ID, nil)
+		}
 	}
 	return resp
 }
 
-func (c *Controller) doomed(name *string, id UUID, version int16) (*Topic, *problem) {
-	var t *Topic
-	switch {
-	case name != nil && !id.IsZero():
-		return nil, fail(kerr.InvalidRequest, "You may not specify both topic name and topic id.")
-	case name == nil && id.IsZero():
-		return nil, fail(kerr.InvalidRequest, "Neither topic name nor id were specified.")
-	case name != nil:
-		if t = c.image.Topic(*name); t == nil {
-			return nil, &problem{kerr.UnknownTopicOrPartition, "This server does not host this topic-partition."}
-		}
-	default:
-		if t = c.image.TopicByID(id); t == nil {
-			return nil, &problem{kerr.UnknownTopicID, "This server does not host this topic ID."}
-		}
+// wantedOnce gathers what a request names, and how often.
+type wantedOnce[T comparable] struct {
+	order []T
+	times map[T]int
+}
+
+func (w *wantedOnce[T]) add(one T) {
+	if w.times == nil {
+		w.times = map[T]int{}
 	}
-	if !c.cfg.DeleteTopics {
-		if version < 3 {
-			return nil, fail(kerr.InvalidRequest, "Topic deletion is disabled.")
-		}
-		return nil, fail(kerr.TopicDeletionDisabled, "Topic deletion is disabled.")
+	if w.times[one]++; w.times[one] == 1 {
+		w.order = append(w.order, one)
 	}
-	return t, nil
+}
+
+func deletionDisabled(version int16) *problem {
+	if version < 3 {
+		return fail(kerr.InvalidRequest, "Topic deletion is disabled.")
+	}
+	return fail(kerr.TopicDeletionDisabled, "Topic deletion is disabled.")
 }
 
 func (c *Controller) createPartitions(d *draft, req *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
@@ -305,7 +359,9 @@ func (c *Controller) createPartitions(d *draft, req *kmsg.CreatePartitionsReques
 		}
 		switch {
 		case p != nil:
-			out.ErrorCode, out.ErrorMessage = p.code.Code, &p.message
+			if out.ErrorCode = p.code.Code; p.message != "" {
+				out.ErrorMessage = &p.message
+			}
 		case !req.ValidateOnly:
 			d.put(kindPartitions, partitionsRecord{Topic: t.Topic, First: len(c.image.Topic(t.Topic).Partitions), Replicas: more})
 		}
@@ -319,7 +375,7 @@ func (c *Controller) createPartitions(d *draft, req *kmsg.CreatePartitionsReques
 func (c *Controller) planMore(t *kmsg.CreatePartitionsRequestTopic) ([][]int32, *problem) {
 	topic := c.image.Topic(t.Topic)
 	if topic == nil {
-		return nil, &problem{kerr.UnknownTopicOrPartition, "This server does not host this topic-partition."}
+		return nil, &problem{code: kerr.UnknownTopicOrPartition}
 	}
 	have := int32(len(topic.Partitions))
 	switch {

@@ -13,7 +13,7 @@ const noAuthorizer = "No Authorizer is configured."
 // describeACLs answers DescribeACLs 1–3.
 func (b *Broker) describeACLs(r *server.Request, req *kmsg.DescribeACLsRequest) {
 	resp := req.ResponseKind().(*kmsg.DescribeACLsResponse)
-	resp.ErrorCode, resp.ErrorMessage = kerr.SecurityDisabled.Code, kmsg.StringPtr(noAuthorizer)
+	resp.ErrorCode, resp.ErrorMessage = kerr.SecurityDisabled.Code, kmsg.StringPtr("No Authorizer is configured on the broker")
 	r.Reply(resp)
 }
 

@@ -37,7 +37,7 @@ func (b *Broker) describeConfigs(r *server.Request, req *kmsg.DescribeConfigsReq
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), kmsg.StringPtr(err.Error())
 			if ke := kafkaError(err); ke != nil && err == error(ke) {
-				out.ErrorMessage = &ke.Description
+				out.ErrorMessage = described(ke)
 			}
 		}
 		for _, e := range entries {

@@ -11,42 +11,45 @@ import (
 )
 
 // electLeaders answers ElectLeaders 0–2. A partition whose only replica is here is led by it or by nobody, so an election
-// is either not needed or not possible. Asked about all partitions, those that need none are left out.
+// is either not needed or not possible. Asked about all topics, partitions that need none are left out.
 func (b *Broker) electLeaders(r *server.Request, req *kmsg.ElectLeadersRequest) {
 	resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
-	if req.ElectionType != 0 && req.ElectionType != 1 {
+	known := req.ElectionType == 0 || req.ElectionType == 1
+	if !known {
 		resp.ErrorCode = kerr.InvalidRequest.Code
-		r.Reply(resp)
-		return
 	}
 	img := b.Controller.Image()
-	add := func(topic string, number int32, ke *kerr.Error, text string) {
-		if n := len(resp.Topics); n == 0 || resp.Topics[n-1].Topic != topic {
-			t := kmsg.NewElectLeadersResponseTopic()
-			t.Topic = topic
-			resp.Topics = append(resp.Topics, t)
-		}
-		t := &resp.Topics[len(resp.Topics)-1]
-		part := kmsg.NewElectLeadersResponseTopicPartition()
-		part.Partition, part.ErrorCode, part.ErrorMessage = number, ke.Code, &text
-		t.Partitions = append(t.Partitions, part)
-	}
-	if req.Topics == nil {
+	if req.Topics == nil && known {
 		for t := range img.Topics() {
+			out := kmsg.NewElectLeadersResponseTopic()
+			out.Topic = t.Name
 			for number := range t.Partitions {
 				if ke, text := b.election(t, t.Name, int32(number), req.ElectionType); ke != kerr.ElectionNotNeeded {
-					add(t.Name, int32(number), ke, text)
+					out.Partitions = append(out.Partitions, elected(int32(number), ke, text))
 				}
 			}
+			resp.Topics = append(resp.Topics, out)
 		}
 	}
 	for _, want := range req.Topics {
+		out := kmsg.NewElectLeadersResponseTopic()
+		out.Topic = want.Topic
 		for _, number := range want.Partitions {
-			ke, text := b.election(img.Topic(want.Topic), want.Topic, number, req.ElectionType)
-			add(want.Topic, number, ke, text)
+			ke, text := kerr.InvalidRequest, fmt.Sprintf("Unknown election type %d", req.ElectionType)
+			if known {
+				ke, text = b.election(img.Topic(want.Topic), want.Topic, number, req.ElectionType)
+			}
+			out.Partitions = append(out.Partitions, elected(number, ke, text))
 		}
+		resp.Topics = append(resp.Topics, out)
 	}
 	r.Reply(resp)
+}
+
+func elected(number int32, ke *kerr.Error, text string) kmsg.ElectLeadersResponseTopicPartition {
+	out := kmsg.NewElectLeadersResponseTopicPartition()
+	out.Partition, out.ErrorCode, out.ErrorMessage = number, ke.Code, &text
+	return out
 }
 
 func (b *Broker) election(t *cluster.Topic, name string, number int32, kind int8) (*kerr.Error, string) {
@@ -56,11 +59,11 @@ func (b *Broker) election(t *cluster.Topic, name string, number int32, kind int8
 	case number < 0 || int(number) >= len(t.Partitions):
 		return kerr.UnknownTopicOrPartition, fmt.Sprintf("No such partition as %s-%d", name, number)
 	case b.leaderOf(t, number).leader >= 0:
-		return kerr.ElectionNotNeeded, kerr.ElectionNotNeeded.Description
+		return kerr.ElectionNotNeeded, *described(kerr.ElectionNotNeeded)
 	case kind == 0:
-		return kerr.PreferredLeaderNotAvailable, kerr.PreferredLeaderNotAvailable.Description
+		return kerr.PreferredLeaderNotAvailable, *described(kerr.PreferredLeaderNotAvailable)
 	}
-	return kerr.EligibleLeadersNotAvailable, kerr.EligibleLeadersNotAvailable.Description
+	return kerr.EligibleLeadersNotAvailable, *described(kerr.EligibleLeadersNotAvailable)
 }
 
 // listPartitionReassignments answers ListPartitionReassignments 0: nothing moves on one node.

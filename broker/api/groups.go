@@ -358,7 +358,7 @@ func (b *Broker) coordinators(r *server.Request, req *kmsg.FindCoordinatorReques
 			err = b.coordinatorOf(r, key, &out)
 		}
 		if err != nil {
-			out.ErrorCode, out.ErrorMessage = err.Code, &err.Description
+			out.ErrorCode, out.ErrorMessage = err.Code, described(err)
 		}
 		if req.Version < 4 {
 			resp.ErrorCode, resp.ErrorMessage = out.ErrorCode, out.ErrorMessage

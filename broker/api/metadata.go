@@ -11,12 +11,25 @@ import (
 	"github.com/weir/weir/cluster"
 )
 
-// noAuthorizedOperations says that they were not asked for.
-const noAuthorizedOperations = -2147483648
+// What a client may do, as bits of Kafka's AclOperation: everything, since there is no authorizer.
+const (
+	topicOperations   = 0b1101_1111_1000 // read to describe, describe and alter configs
+	clusterOperations = 0b1_1111_1010_0000
+	// noAuthorizedOperations says that they were not asked for.
+	noAuthorizedOperations = -2147483648
+)
 
 // metadata answers Metadata 0–13: brokers, topics, leaders. A topic that is named and missing is created when the broker
 // and the request allow it; the answer then waits until its partitions are led.
 func (b *Broker) metadata(r *server.Request, req *kmsg.MetadataRequest) {
+	if req.Version < 12 {
+		for _, t := range req.Topics {
+			if t.Topic == nil || t.TopicID != [16]byte{} {
+				r.Reply(refusedMetadata(req))
+				return
+			}
+		}
+	}
 	var missing []string
 	if req.AllowAutoTopicCreation || req.Version < 4 {
 		missing = b.creatable(req)
@@ -28,6 +41,21 @@ func (b *Broker) metadata(r *server.Request, req *kmsg.MetadataRequest) {
 	b.autoCreate(missing, func(failed map[string]*kerr.Error) {
 		r.Reply(b.metadataResponse(r, req, failed))
 	})
+}
+
+// refusedMetadata answers a request for topics by their ids in a version that knows only names.
+func refusedMetadata(req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	resp.ControllerID, resp.AuthorizedOperations = -1, noAuthorizedOperations
+	for _, t := range req.Topics {
+		out := kmsg.NewMetadataResponseTopic()
+		out.Topic, out.TopicID, out.ErrorCode, out.AuthorizedOperations = t.Topic, t.TopicID, kerr.InvalidRequest.Code, noAuthorizedOperations
+		if t.Topic == nil {
+			out.Topic = kmsg.StringPtr("")
+		}
+		resp.Topics = append(resp.Topics, out)
+	}
+	return resp
 }
 
 // creatable gives the names that the request asks for and that auto.create.topics.enable lets come into being.
@@ -121,36 +149,64 @@ func (b *Broker) metadataResponse(r *server.Request, req *kmsg.MetadataRequest, 
 	}
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
 		for t := range img.Topics() {
-			resp.Topics = append(resp.Topics, b.describeTopic(t, req.Version))
+			resp.Topics = append(resp.Topics, b.describeTopic(t))
 		}
-		return resp
+	} else {
+		for _, want := range wantedTopicsOnce(req) {
+			resp.Topics = append(resp.Topics, b.describeWanted(img, want, failed))
+		}
 	}
-	for _, want := range req.Topics {
-		resp.Topics = append(resp.Topics, b.describeWanted(img, want, req.Version, failed))
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = clusterOperations
+	}
+	if req.IncludeTopicAuthorizedOperations {
+		for i := range resp.Topics {
+			if resp.Topics[i].ErrorCode != kerr.UnknownTopicID.Code {
+				resp.Topics[i].AuthorizedOperations = topicOperations
+			}
+		}
 	}
 	return resp
 }
 
-func (b *Broker) describeWanted(img *cluster.Image, want kmsg.MetadataRequestTopic, version int16, failed map[string]*kerr.Error) kmsg.MetadataResponseTopic {
+// wantedTopicsOnce gives what a request asks for, each topic once. One that asks for ids does not ask for names.
+func wantedTopicsOnce(req *kmsg.MetadataRequest) (out []kmsg.MetadataRequestTopic) {
+	byID := slices.ContainsFunc(req.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.TopicID != [16]byte{} })
+	type place struct {
+		id   [16]byte
+		name string
+	}
+	seen := map[place]bool{}
+	for _, t := range req.Topics {
+		at := place{id: t.TopicID}
+		if t.Topic != nil && !byID {
+			at.name = *t.Topic
+		}
+		if (!byID || t.TopicID != [16]byte{}) && !seen[at] {
+			seen[at] = true
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func (b *Broker) describeWanted(img *cluster.Image, want kmsg.MetadataRequestTopic, failed map[string]*kerr.Error) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID = want.Topic, want.TopicID
 	out.AuthorizedOperations = noAuthorizedOperations
 	switch {
-	case want.Topic == nil && want.TopicID == [16]byte{}, want.TopicID != [16]byte{} && version < 12:
+	case want.Topic == nil && want.TopicID == [16]byte{}:
 		out.ErrorCode = kerr.InvalidRequest.Code
-		if want.Topic == nil && version < 12 {
-			out.Topic = kmsg.StringPtr("")
-		}
 	case want.TopicID != [16]byte{}:
 		t := img.TopicByID(want.TopicID)
 		if t != nil {
-			return b.describeTopic(t, version)
+			return b.describeTopic(t)
 		}
 		out.Topic, out.ErrorCode = nil, kerr.UnknownTopicID.Code
 	default:
 		t := img.Topic(*want.Topic)
 		if t != nil {
-			return b.describeTopic(t, version)
+			return b.describeTopic(t)
 		}
 		out.ErrorCode = kerr.UnknownTopicOrPartition.Code
 		if cluster.CheckTopicName(*want.Topic) != "" {
@@ -162,7 +218,7 @@ func (b *Broker) describeWanted(img *cluster.Image, want kmsg.MetadataRequestTop
 	return out
 }
 
-func (b *Broker) describeTopic(t *cluster.Topic, version int16) kmsg.MetadataResponseTopic {
+func (b *Broker) describeTopic(t *cluster.Topic) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID, out.IsInternal = &t.Name, t.ID, t.Internal()
 	out.AuthorizedOperations = noAuthorizedOperations

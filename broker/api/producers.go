@@ -19,7 +19,7 @@ func (b *Broker) describeProducers(r *server.Request, req *kmsg.DescribeProducer
 			if err != nil {
 				part.ErrorCode = code(err)
 				if ke := kafkaError(err); ke != nil {
-					part.ErrorMessage = &ke.Description
+					part.ErrorMessage = described(ke)
 				}
 			}
 			part.ActiveProducers = active

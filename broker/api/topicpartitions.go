@@ -19,9 +19,11 @@ func (b *Broker) describeTopicPartitions(r *server.Request, req *kmsg.DescribeTo
 	resp := req.ResponseKind().(*kmsg.DescribeTopicPartitionsResponse)
 	img := b.Controller.Image()
 	names, all := wantedTopics(img, req)
-	if req.Cursor != nil && req.Cursor.Partition < 0 {
-		for _, name := range names {
-			resp.Topics = append(resp.Topics, describedFailure(name, kerr.InvalidRequest))
+	if c := req.Cursor; c != nil && (c.Partition < 0 || !all && !slices.Contains(names, c.Topic)) {
+		for _, t := range req.Topics {
+			out := describedFailure(t.Topic, kerr.InvalidRequest)
+			out.AuthorizedOperations = noAuthorizedOperations
+			resp.Topics = append(resp.Topics, out)
 		}
 		r.Reply(resp)
 		return
@@ -86,14 +88,14 @@ func cursorAt(topic string, partition int) *kmsg.DescribeTopicPartitionsResponse
 
 func describedFailure(name string, err *kerr.Error) kmsg.DescribeTopicPartitionsResponseTopic {
 	out := kmsg.NewDescribeTopicPartitionsResponseTopic()
-	out.Topic, out.ErrorCode, out.AuthorizedOperations = &name, err.Code, noAuthorizedOperations
+	out.Topic, out.ErrorCode, out.AuthorizedOperations = &name, err.Code, topicOperations
 	return out
 }
 
 // describePage describes the partitions [first, end) of a topic.
 func (b *Broker) describePage(t *cluster.Topic, first, end int) kmsg.DescribeTopicPartitionsResponseTopic {
 	out := kmsg.NewDescribeTopicPartitionsResponseTopic()
-	out.Topic, out.TopicID, out.IsInternal, out.AuthorizedOperations = &t.Name, t.ID, t.Internal(), noAuthorizedOperations
+	out.Topic, out.TopicID, out.IsInternal, out.AuthorizedOperations = &t.Name, t.ID, t.Internal(), topicOperations
 	for number := first; number < end; number++ {
 		part := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		v := b.leaderOf(t, int32(number))

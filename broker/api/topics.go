@@ -1,6 +1,8 @@
 package api
 
 import (
+	"fmt"
+
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -17,6 +19,7 @@ func (b *Broker) createTopics(r *server.Request, req *kmsg.CreateTopicsRequest) 
 			for _, t := range req.Topics {
 				out := kmsg.NewCreateTopicsResponseTopic()
 				out.Topic, out.ErrorCode = t.Topic, controllerError(err).Code
+				out.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
 				resp.Topics = append(resp.Topics, out)
 			}
 			r.Reply(resp)
@@ -108,15 +111,22 @@ func (b *Broker) createPartitions(r *server.Request, req *kmsg.CreatePartitionsR
 	})
 }
 
+// The types of endpoints in DescribeCluster.
+const (
+	brokerEndpoint     = 1
+	controllerEndpoint = 2
+)
+
 // describeCluster answers DescribeCluster 0–2.
 func (b *Broker) describeCluster(r *server.Request, req *kmsg.DescribeClusterRequest) {
 	resp := req.ResponseKind().(*kmsg.DescribeClusterResponse)
-	resp.ClusterID = b.ClusterID
-	resp.ControllerID = b.Self
-	resp.ClusterAuthorizedOperations = noAuthorizedOperations
-	resp.EndpointType = req.EndpointType
+	resp.ClusterAuthorizedOperations, resp.ControllerID, resp.EndpointType = noAuthorizedOperations, -1, brokerEndpoint
 	switch req.EndpointType {
-	case 0, 1:
+	case brokerEndpoint:
+		resp.ClusterID, resp.ControllerID = b.ClusterID, b.Self
+		if req.IncludeClusterAuthorizedOperations {
+			resp.ClusterAuthorizedOperations = clusterOperations
+		}
 		for broker := range b.Controller.Image().Brokers() {
 			e, ok := broker.Endpoint(r.Conn.Listener)
 			if !ok {
@@ -129,12 +139,12 @@ func (b *Broker) describeCluster(r *server.Request, req *kmsg.DescribeClusterReq
 			}
 			resp.Brokers = append(resp.Brokers, out)
 		}
-	case 2:
+	case controllerEndpoint:
 		resp.ErrorCode = kerr.MismatchedEndpointType.Code
-		resp.ErrorMessage = kmsg.StringPtr("The request was sent to an endpoint of the wrong type.")
+		resp.ErrorMessage = kmsg.StringPtr("The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER")
 	default:
 		resp.ErrorCode = kerr.UnsupportedEndpointType.Code
-		resp.ErrorMessage = kmsg.StringPtr("Unsupported endpoint type.")
+		resp.ErrorMessage = kmsg.StringPtr(fmt.Sprintf("Unsupported endpoint type %d", req.EndpointType))
 	}
 	r.Reply(resp)
 }

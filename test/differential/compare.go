@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -20,6 +21,12 @@ var index = regexp.MustCompile(`\[[^\]]*\]`)
 
 // field is the path without what stands in brackets.
 func (d difference) field() string { return index.ReplaceAllString(d.path, "") }
+
+// oneSided tells that only one of the two has something.
+func (d difference) oneSided() bool { return d.values[kafka] == "absent" || d.values[weir] == "absent" }
+
+// lastKey is the name of the last element on a path.
+func lastKey(path string) string { return path[strings.LastIndex(path, "[")+1:] }
 
 func (d difference) String() string {
 	return fmt.Sprintf("%s\n    Kafka: %s\n    Weir:  %s", d.path, d.values[kafka], d.values[weir])
@@ -56,17 +63,34 @@ func show(v any) string {
 		if v.IsNil() {
 			return "null"
 		}
-		return fmt.Sprintf("%+v", v.Elem().Interface())
+		return show(v.Elem())
 	} else if v.Kind() == reflect.Slice && v.IsNil() {
 		return "null"
+	} else if v.Kind() == reflect.Struct {
+		return jsonOf(v.Interface())
 	}
 	return fmt.Sprintf("%+v", v)
+}
+
+// jsonOf writes a request, an answer or a part of one.
+func jsonOf(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return strings.ReplaceAll(string(b), `,"UnknownTags":{}`, "")
 }
 
 var tagsType = reflect.TypeFor[kmsg.Tags]()
 
 // walk compares. name is that of the field, which tells what kind of value it is.
 func (c *comparison) walk(path, name string, k, w reflect.Value) {
+	if epochs[name] && k.Kind() == reflect.Int32 {
+		if w.Int() != weirEpoch(k.Int()) {
+			c.differ(path, k, w)
+		}
+		return
+	}
 	if kind := kindOf(name, k); kind != "" {
 		if !c.pairs.same(kind, show(k), show(w)) {
 			c.differ(path, fmt.Sprintf("%s (%s)", show(k), kind), fmt.Sprintf("%s (should be %s)", show(w), c.pairs.weirs(kind, show(k))))
@@ -163,6 +187,12 @@ func (c *comparison) slices(path, name string, k, w reflect.Value) {
 	}
 }
 
+// hasID tells that an element names its topic by an id.
+func hasID(element reflect.Value) bool {
+	f := element.FieldByName("TopicID")
+	return f.IsValid() && !f.IsZero()
+}
+
 // keyFields are the fields that name an element of a list, in order of preference.
 var keyFields = []string{"Topic", "TopicID", "Partition", "Name", "Group", "Key", "ApiKey", "NodeID", "ResourceName", "MemberID", "Dir", "ProducerID", "RelativeOffset"}
 
@@ -174,7 +204,7 @@ func (c *comparison) keys(list reflect.Value, side int) []string {
 		key := fmt.Sprint(i)
 		for _, name := range keyFields {
 			f := list.Index(i).FieldByName(name)
-			if !f.IsValid() || name == "TopicID" && f.IsZero() || name == "Topic" && (f.IsZero() || show(f) == "") {
+			if !f.IsValid() || name == "TopicID" && f.IsZero() || name == "Topic" && (show(f) == "null" || show(f) == "" && hasID(list.Index(i))) {
 				continue
 			}
 			key = show(f)

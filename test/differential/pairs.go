@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 )
@@ -59,6 +60,18 @@ func kindOf(name string, v reflect.Value) string {
 		}
 	}
 	return ""
+}
+
+// epochs are fields that hold leader epochs. Kafka's begin at 0, Weir's at 1: they are terms of Raft.
+var epochs = map[string]bool{
+	"LeaderEpoch": true, "CurrentLeaderEpoch": true, "LastFetchedEpoch": true, "PartitionLeaderEpoch": true, "Epoch": true,
+}
+
+func weirEpoch(k int64) int64 {
+	if k < 0 || k == math.MaxInt32 {
+		return k
+	}
+	return k + 1
 }
 
 // special values mean the same everywhere.
@@ -128,6 +141,10 @@ func (p *pairs) translateText(text string) string {
 func (p *pairs) translate(name string, v reflect.Value) {
 	if kind := kindOf(name, v); kind != "" {
 		p.put(kind, v)
+		return
+	}
+	if epochs[name] && v.Kind() == reflect.Int32 {
+		v.SetInt(weirEpoch(v.Int()))
 		return
 	}
 	switch v.Kind() {

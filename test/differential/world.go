@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
 	"reflect"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -190,6 +188,8 @@ func (w *world) note(x *exchange, both [2]outcome) {
 	c := &comparison{pairs: w.pairs}
 	if both[kafka].fate != both[weir].fate {
 		c.differ(api+".connection", says(both[kafka]), says(both[weir]))
+	} else if what := gaveUp(both); what != "" {
+		c.differ(api+"."+what, brief(both[kafka]), brief(both[weir]))
 	} else if both[kafka].resp != nil {
 		c.walk(api, "", reflect.ValueOf(both[kafka].resp).Elem(), reflect.ValueOf(both[weir].resp).Elem())
 	}
@@ -204,6 +204,46 @@ func (w *world) note(x *exchange, both [2]outcome) {
 	}
 }
 
+// gaveUp tells that Kafka failed, or that its time was up, where Weir has an answer: then all fields differ.
+func gaveUp(both [2]outcome) string {
+	if both[kafka].resp == nil {
+		return ""
+	}
+	var codes [2]map[int64]bool
+	for side := range codes {
+		codes[side] = map[int64]bool{}
+		errorCodes(reflect.ValueOf(both[side].resp), codes[side])
+	}
+	for code, what := range map[int64]string{-1: "failure", 7: "timeout"} {
+		if codes[kafka][code] && !codes[weir][code] {
+			return what
+		}
+	}
+	return ""
+}
+
+// errorCodes gathers the error codes of an answer.
+func errorCodes(v reflect.Value, into map[int64]bool) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			errorCodes(v.Elem(), into)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			errorCodes(v.Index(i), into)
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.Name == "ErrorCode" {
+				into[v.Field(i).Int()] = true
+			} else if f.IsExported() {
+				errorCodes(v.Field(i), into)
+			}
+		}
+	}
+}
+
 func says(o outcome) string {
 	if o.err != nil {
 		return fmt.Sprintf("%s: %v", o.fate, o.err)
@@ -215,22 +255,14 @@ func brief(o outcome) string {
 	if o.resp == nil {
 		return says(o)
 	}
-	b, err := json.Marshal(o.resp)
-	if err != nil {
-		return err.Error()
-	}
-	return strings.ReplaceAll(string(b), `,"UnknownTags":{}`, "")
+	return jsonOf(o.resp)
 }
 
 func (x *exchange) describe() string {
 	if x.req == nil {
 		return x.label
 	}
-	b, err := json.Marshal(x.req)
-	if err != nil {
-		return err.Error()
-	}
-	return x.label + " " + strings.ReplaceAll(string(b), `,"UnknownTags":{}`, "")
+	return x.label + " " + jsonOf(x.req)
 }
 
 // met notes a difference, if it is not listed.
@@ -240,7 +272,7 @@ func (w *world) met(x *exchange, d difference) {
 		return
 	}
 	for _, f := range w.fresh {
-		if f.field() == d.field() && f.values == d.values {
+		if f.field() == d.field() && (f.values == d.values || d.oneSided() && lastKey(f.path) == lastKey(d.path)) {
 			f.count++
 			return
 		}
