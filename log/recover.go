@@ -307,7 +307,7 @@ func (l *Log) scan(bases []int64, r *Recovery) error {
 		s := &segment{fs: l.fs, name: segmentName(l.dir, later[0]), base: later[0], firstTime: -1, maxTime: -1}
 		firstIndex, prevTerm, err := l.readHeader(s)
 		switch {
-		case errors.Is(err, io.ErrUnexpectedEOF), err == nil && s.base > l.end:
+		case errors.Is(err, io.ErrUnexpectedEOF), err == nil && (s.base > l.end || firstIndex > l.lastIndex+1):
 			return l.cutTail(nil, later, r) // the end of the segment before it, or its own header, was not yet on disk
 		case err != nil:
 			return err

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -44,6 +45,12 @@ func (l *Log) Retain(nowMs, limit int64) (removed int, err error) {
 
 // dropFirst removes the oldest segment, durably, so that after a crash no gap is between those that are left.
 func (l *Log) dropFirst() error {
+	// Without the header of the segment that is first then, nothing would say where offsets go on.
+	if next := l.segments[1]; next.base >= l.savedBase.Load() {
+		if err := errors.Join(next.sync(), l.fs.SyncDir(l.dir)); err != nil {
+			return err
+		}
+	}
 	l.mu.Lock()
 	s := l.segments[0]
 	l.segments = slices.Clone(l.segments[1:])

@@ -104,6 +104,15 @@ func (s *segment) release() {
 	}
 }
 
+func (s *segment) sync() error {
+	file, err := s.open()
+	if err != nil {
+		return err
+	}
+	defer s.release()
+	return file.Sync()
+}
+
 // closeFiles is called under fileMu. Nothing is written through these any more, so a failing close changes nothing.
 func (s *segment) closeFiles() {
 	if s.file != nil {
