@@ -82,7 +82,7 @@ type topicFolder struct {
 }
 
 func newVerification(ctx context.Context, cmd *cobra.Command) *verification {
-	v := &verification{fs: vfs.NewOS(), progress: &progressLine{}, topics: map[string]topicFolder{}}
+	v := &verification{fs: vfs.NewOS(), progress: &progressLine{last: time.Now()}, topics: map[string]topicFolder{}}
 	if w := cmd.ErrOrStderr(); isTerminal(w) {
 		v.progress.w = w
 	}
@@ -90,7 +90,7 @@ func newVerification(ctx context.Context, cmd *cobra.Command) *verification {
 		FS:    v.fs,
 		Found: func(f log.Finding) { v.found(f.File, f.Pos, f.Damage, f.Reason) },
 		Read: func(n int64) error {
-			v.progress.add(n)
+			v.progress.add(n, time.Now())
 			return ctx.Err()
 		},
 	}
@@ -276,25 +276,26 @@ type progressLine struct {
 	w           io.Writer // nil: there is no terminal
 	what        string
 	done, total int64
-	shown       time.Time
+	last        time.Time // when it was shown, or the work began
+	visible     bool
 }
 
 // begin says what is worked on now, and how many bytes that is.
 func (l *progressLine) begin(what string, total int64) { l.what, l.done, l.total = what, 0, total }
 
-func (l *progressLine) add(n int64) {
+func (l *progressLine) add(n int64, now time.Time) {
 	l.done += n
-	if l.w == nil || time.Since(l.shown) < progressEvery {
+	if l.w == nil || now.Sub(l.last) < progressEvery {
 		return
 	}
-	l.shown = time.Now()
+	l.last, l.visible = now, true
 	fmt.Fprintf(l.w, "\r\x1b[KChecking %s: %s of %s", escape(l.what), bytesText(float64(l.done)), bytesText(float64(l.total)))
 }
 
 // clear takes the line away, before something else is written.
 func (l *progressLine) clear() {
-	if l.w != nil && !l.shown.IsZero() {
+	if l.visible {
 		fmt.Fprint(l.w, "\r\x1b[K")
-		l.shown = time.Time{}
+		l.visible = false
 	}
 }

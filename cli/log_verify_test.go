@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/weir/weir/config"
 	"github.com/weir/weir/node"
@@ -230,4 +231,23 @@ Checked 1 segment of 1 partition: 383 B, 4 records.
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	expect(t, weir(ctx, nil, "log", "verify", file), exitFailed, "", "weir: interrupted\n")
+}
+
+func TestProgressOfLongWork(t *testing.T) {
+	var shown strings.Builder
+	start := time.UnixMilli(0)
+	l := progressLine{w: &shown, last: start}
+	l.begin("orders-0\x1b", 4096)
+	l.add(1024, start.Add(progressEvery-1))
+	l.clear()
+	if shown.Len() > 0 {
+		t.Errorf("of short work it shows %q", shown.String())
+	}
+	l.add(1024, start.Add(progressEvery))
+	l.add(1024, start.Add(progressEvery+1))
+	l.clear()
+	l.clear()
+	if want := "\r\x1b[KChecking orders-0\\x1b: 2.0 KiB of 4.0 KiB\r\x1b[K"; shown.String() != want {
+		t.Errorf("it shows %q, want %q", shown.String(), want)
+	}
 }

@@ -121,6 +121,22 @@ func TestDeleteOnATerminalCanBeInterrupted(t *testing.T) {
 	}
 }
 
+func TestGroupDeleteAsksOnATerminal(t *testing.T) {
+	c := billing(t)
+	tt := newTerminal(t)
+	done := make(chan int)
+	go func() { done <- tt.weir("group", "delete", "billing", "-b", c.seed) }()
+	tt.shown.until(t, "Delete 1 group with all committed offsets: billing? [y/N] ")
+	tt.typed(t, "n\n")
+	if code := <-done; code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	tt.shown.until(t, "weir: nothing was deleted\n")
+	if got := c.weir("group", "describe", "billing"); got.code != 0 {
+		t.Error("the group is gone")
+	}
+}
+
 func TestRecordsCannotControlATerminal(t *testing.T) {
 	c := newCluster(t)
 	c.topic("orders", 1)
