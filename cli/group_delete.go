@@ -4,17 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-type groupDelete struct{ ifExists, yes bool }
-
 func groupDeleteCommand(o *options) *cobra.Command {
-	var d groupDelete
+	d := deleter{kind: "group"}
 	cmd := &cobra.Command{
 		Use:   "delete GROUP...",
 		Short: "Delete groups and their committed offsets",
@@ -28,50 +25,33 @@ JSON: a list of the names of the groups deleted.`,
 		ValidArgsFunction: o.completeGroups(true),
 		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, names []string) error {
 			names = unique(names)
-			if !d.yes {
-				if err := confirm(ctx, cmd, fmt.Sprintf("Delete %s with all committed offsets: %s?", plural(int64(len(names)), "group"), escapedList(names))); err != nil {
-					return err
-				}
+			if err := d.confirm(ctx, cmd, names, "committed offsets"); err != nil {
+				return err
 			}
 			return o.ask(ctx, func(ctx context.Context, c *client) error {
-				return d.delete(ctx, c, o.printer(cmd), names)
+				return deleteGroups(ctx, c, o.printer(cmd), &d, names)
 			})
 		}),
 	}
-	cmd.Flags().BoolVar(&d.ifExists, "if-exists", false, "succeed if a group does not exist")
-	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask")
+	d.flags(cmd)
 	return cmd
 }
 
-func (d *groupDelete) delete(ctx context.Context, c *client, p *printer, names []string) error {
+func deleteGroups(ctx context.Context, c *client, p *printer, d *deleter, names []string) error {
 	responses, err := c.admin.DeleteGroups(ctx, names...)
 	if err != nil {
 		return err
 	}
-	deleted := []string{}
-	var failed []error
-	for _, name := range names {
+	return d.print(p, names, func(name string) (absent bool, err error) {
 		r, ok := responses[name]
 		switch {
 		case !ok:
-			failed = append(failed, fmt.Errorf("the cluster did not say whether it deleted group %q", name))
-		case errors.Is(r.Err, kerr.GroupIDNotFound) && d.ifExists:
-			if !p.json {
-				failed = append(failed, p.line("Group %s does not exist.", escape(name)))
-			}
+			return false, d.unanswered(name)
 		case r.Err != nil:
-			failed = append(failed, c.groupError(ctx, name, r.Err, r.ErrMessage))
-		default:
-			deleted = append(deleted, name)
-			if !p.json {
-				failed = append(failed, p.line("Deleted group %s.", escape(name)))
-			}
+			return errors.Is(r.Err, kerr.GroupIDNotFound), c.groupError(ctx, name, r.Err, r.ErrMessage)
 		}
-	}
-	if p.json {
-		failed = append(failed, p.document(deleted))
-	}
-	return joined(failed...)
+		return false, nil
+	})
 }
 
 // groupError names the group that an error is about, and says what to do. message is the broker's, if it sent one.
@@ -189,13 +169,4 @@ func printForgotten(p *printer, forgotten []forgottenOffset) error {
 		t.row(f.Topic, f.Partition, f.Committed)
 	}
 	return p.table(t)
-}
-
-// escapedList shows names in one line.
-func escapedList(names []string) string {
-	shown := make([]string, len(names))
-	for i, name := range names {
-		shown[i] = escape(name)
-	}
-	return strings.Join(shown, ", ")
 }

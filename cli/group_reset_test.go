@@ -291,7 +291,7 @@ func TestResetStaysInThePartition(t *testing.T) {
 func TestGroupDelete(t *testing.T) {
 	c := billing(t)
 	expect(t, c.weir("group", "delete", "biling"), exitFailed, "", `weir: group "biling" does not exist: did you mean "billing"?`+"\n")
-	expect(t, c.weir("group", "delete", "biling", "--if-exists"), 0, "Group biling does not exist.\n", "")
+	expect(t, c.weir("group", "delete", "biling", "--if-exists"), 0, "There is no group biling.\n", "")
 	expect(t, c.weir("group", "delete-offsets", "billing", "--topic", "orders:1,2", "-o", "json"), 0, `
 [
   {

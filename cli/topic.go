@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -181,10 +179,8 @@ func printTopics(p *printer, details kadm.TopicDetails) error {
 	return p.table(t)
 }
 
-type topicDelete struct{ ifExists, yes bool }
-
 func topicDeleteCommand(o *options) *cobra.Command {
-	var d topicDelete
+	d := deleter{kind: "topic"}
 	cmd := &cobra.Command{
 		Use:   "delete NAME...",
 		Short: "Delete topics and all their records",
@@ -198,74 +194,33 @@ JSON: a list of the names of the topics deleted.`,
 		ValidArgsFunction: o.completeTopics(true),
 		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, names []string) error {
 			names = unique(names)
-			if !d.yes {
-				if err := confirm(ctx, cmd, fmt.Sprintf("Delete %s with all records: %s?", plural(int64(len(names)), "topic"), escapedList(names))); err != nil {
-					return err
-				}
+			if err := d.confirm(ctx, cmd, names, "records"); err != nil {
+				return err
 			}
 			return o.ask(ctx, func(ctx context.Context, c *client) error {
-				return d.delete(ctx, c, o.printer(cmd), names)
+				return deleteTopics(ctx, c, o.printer(cmd), &d, names)
 			})
 		}),
 	}
-	cmd.Flags().BoolVar(&d.ifExists, "if-exists", false, "succeed if a topic does not exist")
-	cmd.Flags().BoolVarP(&d.yes, "yes", "y", false, "do not ask")
+	d.flags(cmd)
 	return cmd
 }
 
-// confirm asks a question before something is deleted, if there is a terminal to ask on.
-func confirm(ctx context.Context, cmd *cobra.Command, question string) error {
-	if !isTerminal(cmd.InOrStdin()) {
-		return nil
-	}
-	cmd.PrintErrf("%s [y/N] ", question)
-	answered := make(chan string, 1)
-	go func() {
-		answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 1<<10)).ReadString('\n')
-		answered <- answer
-	}()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case answer := <-answered:
-		if answer := strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-			return errors.New("nothing was deleted")
-		}
-		return nil
-	}
-}
-
-func (d *topicDelete) delete(ctx context.Context, c *client, p *printer, names []string) error {
+func deleteTopics(ctx context.Context, c *client, p *printer, d *deleter, names []string) error {
 	responses, err := c.admin.DeleteTopics(ctx, names...)
 	if err != nil {
 		return err
 	}
-	deleted := []string{}
-	var failed []error
-	for _, name := range names {
+	return d.print(p, names, func(name string) (absent bool, err error) {
 		r, ok := responses[name]
 		switch {
 		case !ok:
-			failed = append(failed, fmt.Errorf("the cluster did not say whether it deleted topic %q", name))
-		case errors.Is(r.Err, kerr.UnknownTopicOrPartition) && d.ifExists:
-			if !p.json {
-				failed = append(failed, p.line("Topic %s does not exist.", escape(name)))
-			}
+			return false, d.unanswered(name)
 		case errors.Is(r.Err, kerr.UnknownTopicOrPartition):
-			failed = append(failed, c.topicError(ctx, name, r.Err))
-		case r.Err != nil:
-			failed = append(failed, brokerError(r.Err, r.ErrMessage))
-		default:
-			deleted = append(deleted, name)
-			if !p.json {
-				failed = append(failed, p.line("Deleted topic %s.", escape(name)))
-			}
+			return true, c.topicError(ctx, name, r.Err)
 		}
-	}
-	if p.json {
-		failed = append(failed, p.document(deleted))
-	}
-	return joined(failed...)
+		return false, brokerError(r.Err, r.ErrMessage)
+	})
 }
 
 // keyValue splits key=value.

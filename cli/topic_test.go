@@ -136,7 +136,7 @@ func TestTopicDelete(t *testing.T) {
 	for _, name := range []string{"a", "b", "orders"} {
 		c.topic(name, 1)
 	}
-	expect(t, c.weir("topic", "delete", "a", "nothing", "--if-exists"), 0, "Deleted topic a.\nTopic nothing does not exist.\n", "")
+	expect(t, c.weir("topic", "delete", "a", "nothing", "--if-exists"), 0, "Deleted topic a.\nThere is no topic nothing.\n", "")
 	expect(t, c.weir("topic", "delete", "b", "order"), 1, "Deleted topic b.\n", `weir: topic "order" does not exist: did you mean "orders"?`+"\n")
 	expect(t, c.weir("topic", "delete", "orders", "-o", "json"), 0, "[\n  \"orders\"\n]\n", "")
 	expect(t, c.weir("topic", "list", "-o", "json"), 0, "[]\n", "")
