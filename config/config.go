@@ -23,6 +23,8 @@ type Config struct {
 	BrokerRack                  string   `option:"broker.rack"`
 	LogDirs                     []string `option:"log.dirs"`
 	HTTPListener                string   `option:"http.listener"`
+	HTTPMetricsPartitions       bool     `option:"http.metrics.partitions"`
+	HTTPPprofEnable             bool     `option:"http.pprof.enable"`
 	AutoCreateTopicsEnable      bool     `option:"auto.create.topics.enable"`
 	DeleteTopicEnable           bool     `option:"delete.topic.enable"`
 	NumPartitions               int32    `option:"num.partitions"`

@@ -76,6 +76,15 @@ func (g *Groups) TopicsDeleted(names []string) {
 	}
 }
 
+// Summaries describes the groups that this node coordinates.
+func (g *Groups) Summaries() []group.Summary {
+	var out []group.Summary
+	for _, r := range g.All() {
+		r.Inspect(func(m machine.Machine) { out = append(out, m.(*group.Machine).Groups()...) })
+	}
+	return out
+}
+
 // For finds a group's coordinator. Errors are Kafka's.
 func (g *Groups) For(id string) (*Runtime, error) {
 	g.mu.RLock()

@@ -99,6 +99,15 @@ func (r *Runtime) Submit(request any, done func(any, error)) {
 	release()
 }
 
+// Inspect lets f look at the machine, if there is one. f must be quick and keep nothing of it.
+func (r *Runtime) Inspect(f func(machine.Machine)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.machine != nil {
+		f(r.machine)
+	}
+}
+
 // Broken is closed when the machine's log cannot be replayed.
 func (r *Runtime) Broken() <-chan struct{} { return r.broken }
 

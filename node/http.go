@@ -6,13 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/weir/weir/partition"
 )
 
 // httpServer answers health checks, metrics and questions about the cluster.
@@ -25,13 +24,19 @@ type httpServer struct {
 func newHTTPServer(n *Node, l net.Listener) *httpServer {
 	h := &httpServer{node: n, listener: l}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), nodeCollector{n})
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), nodeCollector{n, &lags{}})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.index)
 	mux.HandleFunc("GET /health", h.health)
 	mux.HandleFunc("GET /api/cluster", h.cluster)
 	mux.HandleFunc("GET /api/topics", h.topics)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	if n.cfg.HTTPPprofEnable {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	}
 	h.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	return h
 }
@@ -104,42 +109,4 @@ func writeJSON(w http.ResponseWriter, v any) {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	_ = e.Encode(v) // an error is the client's: it is gone
-}
-
-// nodeCollector gives the node's own metrics.
-type nodeCollector struct{ n *Node }
-
-var (
-	connectionsDesc = prometheus.NewDesc("weir_connections", "Open connections of clients.", nil, nil)
-	requestsDesc    = prometheus.NewDesc("weir_requests_total", "Requests of clients.", nil, nil)
-	syncsDesc       = prometheus.NewDesc("weir_syncs_total", "Syncs of the data directory.", nil, nil)
-	syncTimeDesc    = prometheus.NewDesc("weir_sync_seconds_total", "Time spent in syncs.", nil, nil)
-	endDesc         = prometheus.NewDesc("weir_partition_end_offset", "Offset after the newest committed record.", []string{"topic", "partition"}, nil)
-	startDesc       = prometheus.NewDesc("weir_partition_start_offset", "Offset of the oldest record.", []string{"topic", "partition"}, nil)
-	bytesDesc       = prometheus.NewDesc("weir_partition_bytes", "Size of the log on disk.", []string{"topic", "partition"}, nil)
-)
-
-func (c nodeCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{connectionsDesc, requestsDesc, syncsDesc, syncTimeDesc, endDesc, startDesc, bytesDesc} {
-		out <- d
-	}
-}
-
-func (c nodeCollector) Collect(out chan<- prometheus.Metric) {
-	counter := func(d *prometheus.Desc, v float64) {
-		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v)
-	}
-	out <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(c.n.server.Connections()))
-	counter(requestsDesc, float64(c.n.server.Requests()))
-	syncs, took := c.n.host.SyncTimes()
-	counter(syncsDesc, float64(syncs))
-	counter(syncTimeDesc, took.Seconds())
-	c.n.set.Each(func(p *partition.Partition) {
-		gauge := func(d *prometheus.Desc, v int64) {
-			out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(v), p.Topic, fmt.Sprint(p.ID.Partition))
-		}
-		gauge(endDesc, p.HighWatermark())
-		gauge(startDesc, p.LogStart())
-		gauge(bytesDesc, p.Size())
-	})
 }

@@ -51,6 +51,7 @@ type Node struct {
 	log      *partition.Partition // the metadata log
 	metadata *metadata
 	groups   *coordinator.Groups
+	broker   *api.Broker
 	server   *server.Server
 	http     *httpServer
 	bound    []bound
@@ -347,18 +348,18 @@ func hostName() string {
 }
 
 func (n *Node) serve() error {
-	broker := &api.Broker{
+	n.broker = &api.Broker{
 		ClusterID: n.dir.clusterID, Self: n.cfg.NodeID, Config: n.cfg, Controller: n.metadata, Partitions: n.set, Groups: n.groups,
 		Logger: n.opts.Logger, Now: n.opts.Now,
 	}
-	broker.Start()
+	n.broker.Start()
 	n.limits.Lock()
 	n.server = server.New(server.Config{
 		MaxRequestBytes: int(n.cfg.SocketRequestMaxBytes),
 		IdleTimeout:     time.Duration(n.cfg.ConnectionsMaxIdleMs) * time.Millisecond,
 		MemoryBytes:     n.cfg.QueuedMaxRequestBytes,
 		Logger:          n.opts.Logger,
-	}, broker)
+	}, n.broker)
 	n.limits.Unlock()
 	n.setLimits()
 	for _, l := range n.bound {

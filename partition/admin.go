@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/record"
 )
 
 // DeleteRecords makes an offset the first one of the log; -1 stands for the high watermark. It gives the log's start, which
@@ -96,4 +97,28 @@ func (p *Partition) Producers() ([]ProducerState, error) {
 	})
 	slices.SortFunc(out, func(a, b ProducerState) int { return cmp.Compare(a.ID, b.ID) })
 	return out, appendError(err)
+}
+
+// RememberedProducers is the number of producers that the partition remembers.
+func (p *Partition) RememberedProducers() int { return int(p.known.Load()) }
+
+// TimeAt gives the time (ms) of about the record at an offset: that of the first record of its batch. False: there is no record.
+func (p *Partition) TimeAt(offset int64) (int64, bool) {
+	data, err := p.log.Read(max(offset, p.log.StartOffset()), 0, p.high.Load(), true)
+	if err != nil || len(data.Runs) == 0 {
+		return 0, false
+	}
+	defer data.Release()
+	var header [record.HeaderSize]byte
+	if _, err := data.Runs[0].File.ReadAt(header[:], data.Runs[0].Pos); err != nil {
+		return 0, false
+	}
+	h, err := record.ParseHeader(header[:])
+	if err != nil {
+		return 0, false
+	}
+	if h.LogAppendTime() {
+		return h.MaxTimestamp, true
+	}
+	return h.BaseTimestamp, true
 }

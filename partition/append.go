@@ -26,10 +26,12 @@ type appendRequest struct {
 	repeats       []*appendRequest // repeats of this batch that came while it was not yet committed
 	done          func(AppendResult)
 	release       func()
+	stats         counted
 }
 
 func (r *appendRequest) finish(result AppendResult) {
 	if result.Err != nil {
+		r.stats.produced(0, 0, result.Err)
 		result.BaseOffset, result.LastOffset, result.LogStart, result.LogAppendTime = -1, -1, -1, -1
 	} else {
 		result.LogAppendTime = r.logAppendTime
@@ -49,7 +51,7 @@ func (p *Partition) result(first, last int64) AppendResult {
 // called when the bytes of batch are no longer needed; after an append that was lost with the leadership it is not called,
 // and the garbage collector gets them.
 func (p *Partition) Append(batch []byte, done func(AppendResult), release func()) {
-	req := &appendRequest{done: done, release: release, logAppendTime: -1}
+	req := &appendRequest{done: done, release: release, logAppendTime: -1, stats: p.stats}
 	if _, ok := p.Leads(); !ok {
 		req.finish(AppendResult{Err: kerr.NotLeaderForPartition})
 		return
@@ -69,7 +71,7 @@ func (p *Partition) AppendOwn(batch []byte, done func(AppendResult)) {
 	if err != nil {
 		panic("BUG: own batch without a header")
 	}
-	req := &appendRequest{header: header, done: done, logAppendTime: -1}
+	req := &appendRequest{header: header, done: done, logAppendTime: -1, stats: p.stats}
 	p.group.Propose(&replication.Proposal{Batch: batch, Context: req})
 }
 

@@ -33,12 +33,14 @@ type Partition struct {
 	log    *log.Log
 	logger *slog.Logger
 	now    func() int64 // ms
+	stats  counted
 
 	config     atomic.Pointer[config.TopicConfig]
 	leadership atomic.Pointer[Leadership]
 	high       atomic.Int64 // high watermark
 
-	checkpointing atomic.Bool // one is being written
+	known         atomic.Int64 // producers that are remembered
+	checkpointing atomic.Bool  // one is being written
 
 	// The turn's own.
 	producers *producers
@@ -125,6 +127,7 @@ func (p *Partition) Prepare(prop *replication.Proposal, term uint64) bool {
 	req.header.BaseOffset, req.header.LeaderEpoch = p.next, int32(term)
 	p.next = req.header.NextOffset()
 	p.producers.add(req.header)
+	p.known.Store(int64(len(p.producers.byID)))
 	return true
 }
 
@@ -152,6 +155,7 @@ func (p *Partition) Proposed(prop *replication.Proposal, index uint64) {
 	req := prop.Context.(*appendRequest)
 	req.index = index
 	p.pending = append(p.pending, req)
+	p.stats.produced(len(prop.Batch), int(req.header.NumRecords), nil)
 }
 
 // Reject implements replication.Replica.
@@ -255,6 +259,7 @@ func (p *Partition) maintain(now time.Time, producerIdle time.Duration) error {
 			p.logger.Info("retention removed segments", "partition", p.String(), "segments", removed, "logStart", p.log.StartOffset())
 		}
 		p.producers.expire(producerIdle.Milliseconds())
+		p.known.Store(int64(len(p.producers.byID)))
 		return errors.Join(err, p.log.RollIfOld(now))
 	})
 }

@@ -48,6 +48,7 @@ type SetConfig struct {
 type Set struct {
 	cfg SetConfig
 
+	all     TopicStats
 	mu      sync.RWMutex
 	topics  map[string]*hosted
 	changed chan struct{} // closed and replaced when a partition opens or its leader changes
@@ -59,6 +60,7 @@ type hosted struct {
 	partitions []*Partition
 	errors     []error
 	compact    bool // the topic asks for compaction
+	stats      TopicStats
 }
 
 // NewSet makes a set without partitions.
@@ -68,10 +70,14 @@ func NewSet(cfg SetConfig) *Set {
 
 // Open opens or creates one partition that is not a topic's: the metadata log.
 func (s *Set) Open(topic string, id cluster.UUID, number int32, replicas []int32, cfg *config.TopicConfig) (*Partition, error) {
+	return s.open(topic, id, number, replicas, cfg, counted{&TopicStats{}, &TopicStats{}})
+}
+
+func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32, cfg *config.TopicConfig, stats counted) (*Partition, error) {
 	p := &Partition{
 		Topic: topic, ID: replication.GroupID{Topic: id, Partition: number},
 		self: s.cfg.Self, logger: s.cfg.Logger,
-		now: func() int64 { return s.cfg.Now().UnixMilli() },
+		now: func() int64 { return s.cfg.Now().UnixMilli() }, stats: stats,
 	}
 	p.producers = newProducers(p.now)
 	p.leadership.Store(&Leadership{Epoch: -1})
@@ -181,13 +187,16 @@ func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
 }
 
 func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, h *hosted) {
-	p, err := s.Open(t.Name, t.ID, int32(number), t.Partitions[number].Replicas, cfg)
+	open := func() (*Partition, error) {
+		return s.open(t.Name, t.ID, int32(number), t.Partitions[number].Replicas, cfg, counted{&h.stats, &s.all})
+	}
+	p, err := open()
 	var other *log.IdentityError
 	if errors.As(err, &other) {
 		// A topic of the same name was deleted, and the process ended before its folder was out of the way.
 		dir := path.Join(s.cfg.Dir, fmt.Sprintf("%s-%d", t.Name, number))
 		if err = s.cfg.FS.Rename(dir, dir+"."+hex.EncodeToString(other.Found.TopicID[:])+straySuffix); err == nil {
-			p, err = s.Open(t.Name, t.ID, int32(number), t.Partitions[number].Replicas, cfg)
+			p, err = open()
 		}
 	}
 	if err != nil {

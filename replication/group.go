@@ -363,6 +363,7 @@ func (g *Group) propose(proposals []*Proposal) {
 	if len(entries) == 0 {
 		return
 	}
+	g.host.stats.Proposals.Add(len(entries))
 	err := g.rn.Step(&raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(g.host.cfg.Self), Entries: entries})
 	if err != nil {
 		panic(fmt.Sprintf("BUG: raft group %v dropped proposals of its leader: %v", g.id, err))
@@ -543,6 +544,7 @@ func (g *Group) announce() {
 	}
 	if lead != g.announced.lead || lead != 0 && term != g.announced.term {
 		g.announced.lead, g.announced.term = lead, term
+		g.host.stats.LeaderChanges.Add(1)
 		g.replica.LeaderChanged(lead, term)
 	}
 }

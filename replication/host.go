@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/internal/vfs"
 )
 
@@ -39,6 +40,7 @@ type Host struct {
 	journal *Journal
 	syncer  *syncer
 	dead    atomic.Bool
+	stats   Stats
 
 	mu      sync.Mutex
 	ready   *sync.Cond
@@ -101,10 +103,17 @@ func (h *Host) Unsettled() bool { return h.syncer.lazy.Load() }
 // another goroutine.
 func (h *Host) Settle(here bool) { h.syncer.settle(here) }
 
-// SyncTimes gives the number of syncs so far and the time spent in them.
-func (h *Host) SyncTimes() (count uint64, total time.Duration) {
-	return h.syncer.count.Load(), time.Duration(h.syncer.nanos.Load())
+// Stats is what a host counts.
+type Stats struct {
+	SyncTime      stats.Histogram // of group commits, µs
+	SyncBatch     stats.Histogram // appends that one made durable
+	Proposals     stats.Counter   // batches that were proposed
+	LeaderChanges stats.Counter
+	Stalls        stats.Counter // writes that found the disk full
 }
+
+// Stats gives what the host counts.
+func (h *Host) Stats() *Stats { return &h.stats }
 
 func (h *Host) enqueue(g *Group) {
 	h.mu.Lock()
@@ -141,6 +150,7 @@ func (h *Host) fatal(err error) {
 
 // stalled sees that a group tries again later.
 func (h *Host) stalled(g *Group, err error) {
+	h.stats.Stalls.Add(1)
 	h.cfg.Logger.Error("the disk is full: writes are refused until space is freed", "partition", g.id.String(), "error", err)
 	if h.cfg.Stalled != nil {
 		h.cfg.Stalled(err)

@@ -27,10 +27,7 @@ type syncRequest struct {
 
 // syncer is the group commit of a data directory: while one round of syncs runs, requests gather for the next.
 type syncer struct {
-	host  *Host
-	count atomic.Uint64
-	nanos atomic.Int64
-
+	host    *Host
 	lazy    atomic.Bool // requests wait, and nobody was asked to do them
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -192,8 +189,8 @@ func (s *syncer) sync(batch []syncRequest) error {
 	}
 	start := time.Now()
 	defer func() {
-		s.count.Add(1)
-		s.nanos.Add(int64(time.Since(start)))
+		s.host.stats.SyncTime.Since(start)
+		s.host.stats.SyncBatch.Observe(int64(len(batch)))
 	}()
 	if len(votes) > 0 {
 		if err := s.host.journal.Commit(votes); err != nil {

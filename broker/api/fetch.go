@@ -132,6 +132,9 @@ func (f *fetching) answer() {
 	for i := range f.results {
 		got := &f.results[i]
 		out := f.describe(got)
+		if got.part != nil {
+			got.part.Fetched(out.RecordsLen, got.err)
+		}
 		if !f.session.report(got.want, &out) {
 			got.result.Data.Release()
 			continue

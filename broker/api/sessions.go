@@ -70,6 +70,13 @@ func newSessions(most int) *sessions {
 	return &sessions{most: most, byID: map[int32]*session{}, order: list.New()}
 }
 
+// FetchSessions is the number of fetch sessions that are remembered.
+func (b *Broker) FetchSessions() int {
+	b.sessions.mu.Lock()
+	defer b.sessions.mu.Unlock()
+	return len(b.sessions.byID)
+}
+
 // open gives the session of a request, brought up to what the request says. Errors are Kafka's. close must be called when
 // the answer is made.
 func (c *sessions) open(req *kmsg.FetchRequest) (*session, error) {
