@@ -122,7 +122,7 @@ func (p *pendingAppend) add(e Entry, size int64) {
 		}
 		next = h.NextOffset()
 		if p.first < 0 {
-			p.first = h.BaseTimestamp
+			p.first = h.MaxTimestamp
 		}
 		p.newest = max(p.newest, h.MaxTimestamp)
 	}

@@ -420,7 +420,7 @@ func (s *segmentCheck) take(f frame, b []byte, pos int64) {
 			panic("BUG: a checked batch has no header")
 		}
 		if s.firstTime < 0 {
-			s.firstTime = h.BaseTimestamp
+			s.firstTime = h.MaxTimestamp
 		}
 		s.maxTime = max(s.maxTime, h.MaxTimestamp)
 		s.Sum.Records += f.next - f.base

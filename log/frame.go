@@ -89,7 +89,6 @@ type frame struct {
 	kind  Kind
 	next  int64 // the log end offset after it
 	max   int64 // newest timestamp, of a batch
-	first int64 // base timestamp, of a batch
 }
 
 func (f frame) entry() bool { return f.kind != segmentHeader }
@@ -118,7 +117,7 @@ func parseFrame(b []byte) (frame, error) {
 		if err != nil || f.size < record.HeaderSize || h.LastOffsetDelta < 0 {
 			return f, errors.New("not a record batch")
 		}
-		f.kind, f.next, f.max, f.first = Batch, h.NextOffset(), h.MaxTimestamp, h.BaseTimestamp
+		f.kind, f.next, f.max = Batch, h.NextOffset(), h.MaxTimestamp
 	default:
 		return f, fmt.Errorf("unknown magic %d", f.magic)
 	}

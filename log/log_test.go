@@ -301,6 +301,34 @@ func TestOffsetForTime(t *testing.T) {
 	}
 }
 
+// TestRollingByTime wants a segment to end when its first batch is old, and not when the records of that batch only say so:
+// where the broker sets the times, the batch has its own.
+func TestRollingByTime(t *testing.T) {
+	cfg := testConfig
+	cfg.SegmentMs = 1000
+	w, _ := openTest(t, vfs.NewMem(), cfg)
+	put := func(base, stamped int64) {
+		t.Helper()
+		b := batch(w.l.EndOffset(), w.term, base, 1, 20)
+		if stamped > 0 {
+			record.SetLogAppendTime(b, stamped)
+		}
+		if err := w.l.Append([]Entry{{Index: w.l.LastIndex() + 1, Term: w.term, Kind: Batch, Data: b}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range int64(3) {
+		put(5_000, 100_000+i)
+	}
+	if n := len(w.l.segments); n != 1 {
+		t.Errorf("%d segments for batches of the same second", n)
+	}
+	put(101_500, 0)
+	if n := len(w.l.segments); n != 2 {
+		t.Errorf("%d segments after more than a second", n)
+	}
+}
+
 func TestRetention(t *testing.T) {
 	cfg := testConfig
 	cfg.SegmentBytes = 500

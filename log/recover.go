@@ -381,7 +381,7 @@ func (l *Log) take(s *segment, f frame, b []byte) {
 			l.state.Replay(h)
 		}
 		if s.firstTime < 0 {
-			s.firstTime = h.BaseTimestamp
+			s.firstTime = h.MaxTimestamp
 		}
 		s.maxTime = max(s.maxTime, h.MaxTimestamp)
 	} else {

@@ -230,7 +230,7 @@ func (l *Log) measure(s *segment) error {
 	first, newest := int64(-1), int64(-1)
 	err := l.frames(s, func(f frame, h record.Header) {
 		if first < 0 {
-			first = h.BaseTimestamp
+			first = h.MaxTimestamp
 		}
 		newest = max(newest, h.MaxTimestamp)
 	})

@@ -21,7 +21,7 @@ type segment struct {
 	firstIndex uint64
 	prevTerm   uint64 // term of the entry before the first
 	size       int64  // bytes that are part of the log
-	firstTime  int64  // base timestamp of the first batch; -1: none yet
+	firstTime  int64  // newest timestamp of the first batch; -1: none yet
 	maxTime    int64  // newest timestamp; -1: none
 	sealed     bool
 	index      []indexEntry // of the active segment; sealed ones have theirs on disk

@@ -18,7 +18,7 @@ func (p *Partition) admit(batch []byte, req *appendRequest) ([]byte, error) {
 	now := p.now()
 	h, err := record.Validate(batch, record.Limits{
 		MaxBytes: cfg.MaxMessageBytes, Now: now, BeforeMax: cfg.TimestampBeforeMaxMs, AfterMax: cfg.TimestampAfterMaxMs,
-		LogAppendTime: cfg.LogAppendTime, KeyRequired: cfg.CleanupCompact(),
+		LogAppendTime: cfg.LogAppendTime, KeyRequired: cfg.CleanupCompact(), Partition: p,
 	})
 	if err != nil {
 		return nil, err

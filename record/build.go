@@ -22,7 +22,7 @@ func setCRC(b []byte) { binary.BigEndian.PutUint32(b[offsetCRC:], CRC(b)) }
 // SetLogAppendTime gives all records of a batch the broker's time (ms), without touching the records (KIP-32).
 func SetLogAppendTime(b []byte, ts int64) {
 	attributes := binary.BigEndian.Uint16(b[offsetAttributes:])
-	binary.BigEndian.PutUint16(b[offsetAttributes:], attributes|flagLogAppendTime)
+	binary.BigEndian.PutUint16(b[offsetAttributes:], attributes&knownAttributes|flagLogAppendTime)
 	binary.BigEndian.PutUint64(b[offsetMaxTimestamp:], uint64(ts))
 	setCRC(b)
 }
@@ -45,7 +45,7 @@ func Recompress(b []byte, codec Codec, level int) ([]byte, error) {
 	}
 	batch := out.Bytes()
 	binary.BigEndian.PutUint32(batch[offsetLength:], uint32(len(batch)-FrameSize))
-	binary.BigEndian.PutUint16(batch[offsetAttributes:], uint16(h.Attributes&^codecMask|int16(codec)))
+	binary.BigEndian.PutUint16(batch[offsetAttributes:], uint16(h.Attributes&(flagLogAppendTime|flagTransactional|flagControl)|int16(codec)))
 	setCRC(batch)
 	return batch, nil
 }

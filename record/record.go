@@ -36,6 +36,7 @@ const (
 	flagLogAppendTime       = 0x08
 	flagTransactional       = 0x10
 	flagControl             = 0x20
+	knownAttributes         = 0x7f
 	flagDeleteHorizon       = 0x40
 	NoProducerID            = -1
 	NoSequence              = -1
@@ -133,7 +134,7 @@ func (h Header) Transactional() bool { return h.Attributes&flagTransactional != 
 func (h Header) Control() bool { return h.Attributes&flagControl != 0 }
 
 // HasProducer tells whether an idempotent producer wrote the batch.
-func (h Header) HasProducer() bool { return h.ProducerID != NoProducerID }
+func (h Header) HasProducer() bool { return h.ProducerID > NoProducerID }
 
 // Assign writes the two fields that the leader of a partition decides, both outside the CRC.
 func Assign(b []byte, baseOffset int64, leaderEpoch int32) {

@@ -3,6 +3,7 @@ package record
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -25,6 +26,9 @@ func (e *Error) Error() string { return e.Code.Message + ": " + e.Message }
 // Unwrap gives Kafka's error.
 func (e *Error) Unwrap() error { return e.Code }
 
+// smallestLength is the least that any format's record takes behind its frame.
+const smallestLength = 14
+
 // blamedMax bounds how many records one error names.
 const blamedMax = 100
 
@@ -42,6 +46,7 @@ type Limits struct {
 	LogAppendTime       bool
 	// KeyRequired refuses records without a key: the topic is compacted.
 	KeyRequired bool
+	Partition   fmt.Stringer // for messages about them
 }
 
 // Validate checks what a client sent as one batch: that it is exactly one, whole, well-formed down to the records, and
@@ -72,20 +77,31 @@ func validateHeader(b []byte, l Limits) (Header, error) {
 	if len(b) == 0 {
 		return Header{}, refuse(kerr.InvalidRecord, "the record set is empty")
 	}
+	size := len(b) + 1
+	if len(b) >= FrameSize {
+		length := int32(binary.BigEndian.Uint32(b[offsetLength:]))
+		if length < smallestLength {
+			return Header{}, refuse(kerr.CorruptMessage, "the record batch claims %d bytes, fewer than one can have", length)
+		}
+		size = FrameSize + int(length)
+	}
 	if len(b) > offsetMagic && b[offsetMagic] != Magic {
+		if b[offsetMagic] > Magic {
+			return Header{}, refuse(kerr.CorruptMessage, "record format %d is not known", b[offsetMagic])
+		}
 		return Header{}, refuse(kerr.InvalidRecord, "record format %d is no longer written; clients of Kafka 0.11 and newer send format 2", b[offsetMagic])
 	}
-	h, err := ParseHeader(b)
-	if err != nil || h.Length < HeaderSize-FrameSize || h.Size() > len(b) {
-		return h, refuse(kerr.CorruptMessage, "the record batch is cut short")
+	if size > len(b) {
+		return Header{}, refuse(kerr.InvalidRecord, "the record batch is cut short")
 	}
+	h, err := ParseHeader(b)
 	switch {
-	case h.Size() < len(b):
+	case err != nil || size < HeaderSize || !CheckCRC(b[:size]):
+		return h, refuse(kerr.CorruptMessage, "the record batch's checksum does not match: it was damaged on the way")
+	case size < len(b):
 		return h, refuse(kerr.InvalidRecord, "a produce request must have exactly one record batch per partition")
 	case len(b) > l.MaxBytes:
 		return h, refuse(kerr.MessageTooLarge, "the record batch has %d bytes, more than the %d that max.message.bytes allows", len(b), l.MaxBytes)
-	case !CheckCRC(b):
-		return h, refuse(kerr.CorruptMessage, "the record batch's checksum does not match: it was damaged on the way")
 	case h.BaseOffset != 0:
 		return h, refuse(kerr.InvalidRecord, "the base offset of the record batch is %d and must be 0", h.BaseOffset)
 	case h.Control():
@@ -115,7 +131,8 @@ func walk(h Header, records []byte, l Limits) (newest int64, err error) {
 	}
 	c := cursor{b: records}
 	newest = NoTimestamp
-	var wrongTime, wrongKey []RecordError
+	var blamed []RecordError
+	untimely := false
 	var r Record
 	for i := range h.NumRecords {
 		if !c.next(&r) || r.Offset != int64(i) {
@@ -123,20 +140,31 @@ func walk(h Header, records []byte, l Limits) (newest int64, err error) {
 		}
 		ts := h.BaseTimestamp + r.Timestamp
 		newest = max(newest, ts)
-		if (ts < oldest || ts > latest) && ts != NoTimestamp && len(wrongTime) < blamedMax {
-			wrongTime = append(wrongTime, RecordError{i, fmt.Sprintf("Timestamp %d of message with offset %d is out of range. The timestamp should be within [%d, %d]", ts, i, oldest, latest)})
-		}
-		if r.Key == nil && l.KeyRequired && len(wrongKey) < blamedMax {
-			wrongKey = append(wrongKey, RecordError{i, "Compacted topic cannot accept message without key."})
+		switch {
+		case len(blamed) == blamedMax:
+		case r.Key == nil && l.KeyRequired:
+			blamed = append(blamed, RecordError{i, "Compacted topic cannot accept message without key in topic partition " + fmt.Sprint(l.Partition)})
+		case (ts < oldest || ts > latest) && ts != NoTimestamp:
+			untimely = true
+			blamed = append(blamed, RecordError{i, fmt.Sprintf("Timestamp %d of message with offset %d is out of range. The timestamp should be within [%d, %d]", ts, i, oldest, latest)})
 		}
 	}
 	switch {
 	case len(c.b) != 0:
 		return 0, refuse(kerr.InvalidRecord, "%d bytes follow the last record of the batch", len(c.b))
-	case wrongTime != nil:
-		return 0, &Error{kerr.InvalidTimestamp, "One or more records have been rejected due to invalid timestamp", wrongTime}
-	case wrongKey != nil:
-		return 0, &Error{kerr.InvalidRecord, "One or more records have been rejected due to " + fmt.Sprint(len(wrongKey)) + " record errors in total, and only showing the first three errors at most", wrongKey}
+	case untimely:
+		return 0, &Error{kerr.InvalidTimestamp, "One or more records have been rejected due to invalid timestamp", blamed}
+	case blamed != nil:
+		return 0, &Error{kerr.InvalidRecord, summary(blamed), blamed}
 	}
 	return newest, nil
+}
+
+// summary says in Kafka's words which records are to blame.
+func summary(blamed []RecordError) string {
+	var first []string
+	for _, r := range blamed[:min(len(blamed), 3)] {
+		first = append(first, fmt.Sprintf("RecordError(batchIndex=%d, message='%s')", r.Index, r.Message))
+	}
+	return fmt.Sprintf("One or more records have been rejected due to %d record errors in total, and only showing the first three errors at most: [%s]", len(blamed), strings.Join(first, ", "))
 }

@@ -61,6 +61,10 @@ func (b *Broker) producedTopic(r *server.Request, req *kmsg.ProduceRequest, t *k
 	return name, nil
 }
 
+// ownDiskWait is how long a request waits at least. The client's time-out is for replicas elsewhere; this node's own disk
+// is waited for also by clients that want to wait for nobody.
+const ownDiskWait = 5 * time.Second
+
 // producing gathers the results of one request's batches.
 type producing struct {
 	b        *Broker
@@ -106,7 +110,7 @@ func (p *producing) each(find func(t, i int) (*partition.Partition, error)) {
 		return
 	}
 	if p.left.Load() > 1 {
-		p.timer = time.AfterFunc(time.Duration(max(p.req.TimeoutMillis, 0))*time.Millisecond, p.timeout)
+		p.timer = time.AfterFunc(max(time.Duration(p.req.TimeoutMillis)*time.Millisecond, ownDiskWait), p.timeout)
 	}
 	p.settle()
 }

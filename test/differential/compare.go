@@ -194,7 +194,7 @@ func hasID(element reflect.Value) bool {
 }
 
 // keyFields are the fields that name an element of a list, in order of preference.
-var keyFields = []string{"Topic", "TopicID", "Partition", "Name", "Group", "Key", "ApiKey", "NodeID", "ResourceName", "MemberID", "Dir", "ProducerID", "RelativeOffset"}
+var keyFields = []string{"FirstOffset", "Topic", "TopicID", "Partition", "Name", "Group", "Key", "ApiKey", "NodeID", "ResourceName", "MemberID", "Dir", "ProducerID", "RelativeOffset"}
 
 // keys names the elements of a list; Weir's names are turned into Kafka's.
 func (c *comparison) keys(list reflect.Value, side int) []string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -14,6 +15,24 @@ import (
 type scenario struct {
 	name string
 	play func(*world)
+}
+
+// scenarios are played in this order.
+var scenarios = []scenario{
+	{"versions", playVersions},
+	{"create topics", playCreateTopics},
+	{"delete topics", playDeleteTopics},
+	{"create partitions", playCreatePartitions},
+	{"metadata", playMetadata},
+	{"describe topic partitions", playDescribeTopicPartitions},
+	{"cluster", playCluster},
+	{"produce", playProduce},
+	{"producers", playProducers},
+	{"fetch", playFetch},
+	{"fetch sessions", playSessions},
+	{"offsets", playOffsets},
+	{"delete records", playDeleteRecords},
+	{"log dirs", playLogDirs},
 }
 
 // createTopic asks for one topic, with configurations as key=value.
@@ -170,6 +189,8 @@ func edited[R any](req R, change ...func(R)) R {
 	}
 	return req
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func ptr[T any](v T) *T { return &v }
 

@@ -7,17 +7,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// scenarios are played in this order.
-var scenarios = []scenario{
-	{"versions", playVersions},
-	{"create topics", playCreateTopics},
-	{"delete topics", playDeleteTopics},
-	{"create partitions", playCreatePartitions},
-	{"metadata", playMetadata},
-	{"describe topic partitions", playDescribeTopicPartitions},
-	{"cluster", playCluster},
-}
-
 func playVersions(w *world) {
 	for _, v := range w.versions(kmsg.ApiVersions) {
 		for _, software := range [][2]string{{"test", "1.0"}, {"", ""}, {"@@", "1"}, {"test", "@"}, {"a b", "1"}, {"-a", "1"}, {"a-", "1"}, {"a.b-c", "1-2.3"}, {"ä", "1"}} {
@@ -296,7 +285,9 @@ func playCluster(w *world) {
 	for _, v := range w.versions(kmsg.ElectLeaders) {
 		for _, kind := range []int8{0, 1, 2, -1} {
 			for _, timeout := range []int32{10_000, 0, -1} {
-				w.ask(elect(kind, timeout), v)
+				if v > 0 || timeout > 0 { // version 0 cannot say that the time was up
+					w.ask(elect(kind, timeout), v)
+				}
 				w.ask(elect(kind, timeout, of("elected", 0, 1, 2, -1, 0), of("absent", 0), of("elected", 1), of("", 0), of("a b", 3)), v)
 				w.ask(elect(kind, timeout, of("elected")), v)
 				w.ask(elect(kind, timeout, []kmsg.ElectLeadersRequestTopic{}...), v)

@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -21,6 +24,7 @@ type world struct {
 	now       int64              // milliseconds; records' times are near it
 
 	scenario string
+	about    string // what the next request is about; it stands in brackets behind the API
 	seed     uint64
 	step     int
 
@@ -185,11 +189,14 @@ func (w *world) note(x *exchange, both [2]outcome) {
 	if x.req != nil {
 		api = kmsg.NameForKey(x.req.Key())
 	}
+	if w.about != "" {
+		api += "[" + w.about + "]"
+	}
 	c := &comparison{pairs: w.pairs}
 	if both[kafka].fate != both[weir].fate {
 		c.differ(api+".connection", says(both[kafka]), says(both[weir]))
 	} else if what := gaveUp(both); what != "" {
-		c.differ(api+"."+what, brief(both[kafka]), brief(both[weir]))
+		c.differ(api+"."+what, codesOf(both[kafka]), codesOf(both[weir]))
 	} else if both[kafka].resp != nil {
 		c.walk(api, "", reflect.ValueOf(both[kafka].resp).Elem(), reflect.ValueOf(both[weir].resp).Elem())
 	}
@@ -209,17 +216,22 @@ func gaveUp(both [2]outcome) string {
 	if both[kafka].resp == nil {
 		return ""
 	}
-	var codes [2]map[int64]bool
-	for side := range codes {
-		codes[side] = map[int64]bool{}
-		errorCodes(reflect.ValueOf(both[side].resp), codes[side])
-	}
+	k, w := map[int64]bool{}, map[int64]bool{}
+	errorCodes(reflect.ValueOf(both[kafka].resp), k)
+	errorCodes(reflect.ValueOf(both[weir].resp), w)
 	for code, what := range map[int64]string{-1: "failure", 7: "timeout"} {
-		if codes[kafka][code] && !codes[weir][code] {
+		if k[code] && !w[code] {
 			return what
 		}
 	}
 	return ""
+}
+
+// codesOf says which error codes are in an answer.
+func codesOf(o outcome) string {
+	found := map[int64]bool{}
+	errorCodes(reflect.ValueOf(o.resp), found)
+	return strings.Trim(fmt.Sprint(slices.Sorted(maps.Keys(found))), "[]")
 }
 
 // errorCodes gathers the error codes of an answer.
@@ -312,7 +324,7 @@ func (w *world) report(all bool) error {
 	return nil
 }
 
-// ready learns what both speak, and waits until both have their group coordinators.
+// ready learns what both speak, and waits until both are ready for groups and producers.
 func (w *world) ready() error {
 	var spoken [2]map[int16][2]int16
 	for side := range w.addresses {
@@ -333,6 +345,13 @@ func (w *world) ready() error {
 				return fmt.Errorf("%v %v", err, err2)
 			}
 			missing := resp.(*kmsg.ListGroupsResponse).ErrorCode
+			began, err3 := w.alone(side, kmsg.NewPtrInitProducerIDRequest(), 4)
+			if err3 != nil {
+				return err3
+			}
+			if code := began.(*kmsg.InitProducerIDResponse).ErrorCode; code != 0 {
+				missing = code
+			}
 			for _, c := range found.(*kmsg.FindCoordinatorResponse).Coordinators {
 				if c.ErrorCode != 0 {
 					missing = c.ErrorCode
@@ -342,7 +361,7 @@ func (w *world) ready() error {
 				break
 			}
 			if time.Now().After(deadline) {
-				return fmt.Errorf("%s has no group coordinators after 30 s: error %d", names[side], missing)
+				return fmt.Errorf("%s is not ready for groups and producers after 30 s: error %d", names[side], missing)
 			}
 		}
 	}
