@@ -42,8 +42,11 @@ type Partition struct {
 }
 
 // Internal tells whether the platform keeps the topic for itself.
-func (t *Topic) Internal() bool {
-	return t.Name == OffsetsTopic || t.Name == "__transaction_state" || t.Name == "__share_group_state"
+func (t *Topic) Internal() bool { return Internal(t.Name) }
+
+// Internal tells the same by the topic's name.
+func Internal(topic string) bool {
+	return topic == OffsetsTopic || topic == "__transaction_state" || topic == "__share_group_state"
 }
 
 // Broker is a node that serves clients.

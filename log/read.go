@@ -73,7 +73,8 @@ func (l *Log) viewOf(i int) view {
 }
 
 // Read gives the batches from the one with an offset on, up to about maxBytes and not beyond limit. The first batch may
-// begin below the offset; with minOne it is given whole, however large. The last one may be cut off.
+// begin below the offset; with minOne it is given whole, however large, and without it is not given when maxBytes cuts it
+// off. The last one may be cut off.
 func (l *Log) Read(offset int64, maxBytes int, limit int64, minOne bool) (Data, error) {
 	l.mu.RLock()
 	if offset < l.start || offset > l.end {
@@ -134,6 +135,11 @@ func (l *Log) fill(d *Data, v view, file vfs.File, hint mark, offset int64, maxB
 	}
 	ended := mark{}
 	if at.pos+want < stop {
+		if !minOne {
+			if end, err := batchEnd(file, v, at); err != nil || end > at.pos+want {
+				return mark{}, err
+			}
+		}
 		stop = at.pos + want
 	} else if limit < v.next {
 		ended = last

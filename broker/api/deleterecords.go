@@ -30,7 +30,7 @@ func (b *Broker) deleteRecords(r *server.Request, req *kmsg.DeleteRecordsRequest
 }
 
 func (b *Broker) deletePartitionRecords(topic string, number int32, before int64) (low int64, err error) {
-	if topic == cluster.OffsetsTopic {
+	if cluster.Internal(topic) {
 		return -1, kerr.InvalidTopicException
 	}
 	p, err := b.Partitions.Lookup(topic, number)

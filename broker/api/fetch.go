@@ -56,6 +56,9 @@ func (f *fetching) read() {
 	for w := range f.session.each() {
 		got := fetched{want: w}
 		got.part, got.err = f.b.fetchedPartition(f.session, w)
+		if got.err == nil && f.follower() {
+			got.err = kerr.NotLeaderForPartition // not this follower's: no replica of it is elsewhere
+		}
 		if got.err == nil {
 			got.result, got.err = got.part.Read(partition.ReadRequest{
 				Offset:           w.offset,
@@ -73,6 +76,9 @@ func (f *fetching) read() {
 		f.results = append(f.results, got)
 	}
 }
+
+// follower tells whether another broker asks, in order to replicate.
+func (f *fetching) follower() bool { return f.req.ReplicaID >= 0 || f.req.ReplicaState.ID >= 0 }
 
 // fetchedPartition finds a partition by its name or, in newer versions, by its topic's id.
 func (b *Broker) fetchedPartition(s *session, w *wanted) (*partition.Partition, error) {
@@ -155,7 +161,7 @@ func (f *fetching) describe(got *fetched) wire.FetchPartition {
 	}
 	if got.err != nil {
 		out.ErrorCode = code(got.err)
-		if out.ErrorCode == kerr.NotLeaderForPartition.Code && got.part != nil {
+		if out.ErrorCode == kerr.NotLeaderForPartition.Code && got.part != nil && !f.follower() {
 			l := got.part.Leadership()
 			out.CurrentLeader = wire.LeaderIDAndEpoch{LeaderID: leaderID(l), LeaderEpoch: l.Epoch}
 		}

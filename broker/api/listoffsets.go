@@ -25,6 +25,7 @@ func (b *Broker) listOffsets(r *server.Request, req *kmsg.ListOffsetsRequest) {
 		topic     string
 		partition int32
 	}
+	const answered = -1 // in place of how often a partition is asked for
 	count := map[place]int{}
 	for _, t := range req.Topics {
 		for _, p := range t.Partitions {
@@ -39,7 +40,11 @@ func (b *Broker) listOffsets(r *server.Request, req *kmsg.ListOffsetsRequest) {
 			part.Partition = p.Partition
 			part.Offset, part.Timestamp, part.LeaderEpoch = -1, -1, -1
 			found, err := b.findOffset(req, t.Topic, p)
-			if count[place{t.Topic, p.Partition}] > 1 {
+			switch n := count[place{t.Topic, p.Partition}]; {
+			case n == answered:
+				continue
+			case n > 1:
+				count[place{t.Topic, p.Partition}] = answered
 				err = kerr.InvalidRequest
 			}
 			if err != nil {

@@ -55,7 +55,7 @@ func (b *Broker) producedTopic(r *server.Request, req *kmsg.ProduceRequest, t *k
 		}
 		name = topic.Name
 	}
-	if name == cluster.OffsetsTopic && (r.ClientID == nil || *r.ClientID != adminClientID) {
+	if cluster.Internal(name) && (r.ClientID == nil || *r.ClientID != adminClientID) {
 		return "", kerr.InvalidTopicException
 	}
 	return name, nil

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir/weir/broker/server"
+	"github.com/weir/weir/cluster"
 )
 
 // describeProducers answers DescribeProducers 0: the idempotent producers that a partition remembers (KIP-664).
@@ -15,14 +17,14 @@ func (b *Broker) describeProducers(r *server.Request, req *kmsg.DescribeProducer
 		for _, number := range t.Partitions {
 			part := kmsg.NewDescribeProducersResponseTopicPartition()
 			part.Partition = number
-			active, err := b.activeProducers(t.Topic, number)
-			if err != nil {
-				part.ErrorCode = code(err)
-				if ke := kafkaError(err); ke != nil {
-					part.ErrorMessage = described(ke)
-				}
+			if text := cluster.CheckTopicName(t.Topic); text != "" {
+				part.ErrorCode, part.ErrorMessage = kerr.InvalidTopicException.Code, &text
+			} else if b.Controller.Image().Topic(t.Topic) == nil {
+				part.ErrorCode, part.ErrorMessage = kerr.UnknownTopicOrPartition.Code, described(kerr.UnknownTopicOrPartition)
+			} else {
+				active, err := b.activeProducers(t.Topic, number)
+				part.ErrorCode, part.ActiveProducers = code(err), active
 			}
-			part.ActiveProducers = active
 			out.Partitions = append(out.Partitions, part)
 		}
 		resp.Topics = append(resp.Topics, out)

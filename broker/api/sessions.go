@@ -102,10 +102,16 @@ func (c *sessions) open(req *kmsg.FetchRequest) (*session, error) {
 	s.epoch = nextEpoch(s.epoch)
 	s.update(req)
 	c.mu.Lock()
-	if s.used != nil {
+	defer c.mu.Unlock()
+	switch {
+	case s.order.Len() == 0: // nothing is left of it
+		if s.used != nil {
+			c.forget(s)
+		}
+		s.id = 0
+	case s.used != nil:
 		c.order.MoveToFront(s.used)
 	}
-	c.mu.Unlock()
 	return s, nil
 }
 
@@ -129,7 +135,7 @@ func (c *sessions) full(req *kmsg.FetchRequest) *session {
 	if old := c.byID[req.SessionID]; old != nil {
 		c.forget(old)
 	}
-	if req.SessionEpoch == sessionFinal || c.most == 0 || s.order.Len() == 0 {
+	if req.SessionEpoch == sessionFinal || c.most == 0 {
 		return s
 	}
 	if len(c.byID) >= c.most {
@@ -190,13 +196,13 @@ func (s *session) each() iter.Seq[*wanted] {
 }
 
 // report notes what the client is told, and whether there is anything to tell. A partition that had records goes to the
-// end of the line, so that none of them starves.
+// end of the line, so that none of them starves; a session's first answer leaves the order as it is.
 func (s *session) report(w *wanted, p *wire.FetchPartition) bool {
 	news := !w.told || p.RecordsLen > 0 || p.ErrorCode != 0 || p.DivergingEpoch.Epoch >= 0 ||
 		p.HighWatermark != w.toldHigh || p.LastStableOffset != w.toldStable || p.LogStartOffset != w.start
 	w.told = p.ErrorCode == 0
 	w.toldHigh, w.toldStable, w.start = p.HighWatermark, p.LastStableOffset, p.LogStartOffset
-	if s.id != 0 && p.RecordsLen > 0 {
+	if s.incremental && p.RecordsLen > 0 {
 		s.order.MoveToBack(s.index[wantedKey{w.topic, w.id, w.partition}])
 	}
 	return news || !s.incremental

@@ -87,18 +87,22 @@ func packed(codec int) func(*kmsg.RecordBatch) {
 	}
 }
 
-// translateBatch puts Weir's producer id into a batch with Kafka's. A wrong checksum stays wrong.
-func (p *pairs) translateBatch(raw []byte) {
-	if len(raw) < batchRecords || raw[batchMagic] != 2 {
-		return
-	}
-	id := int64(binary.BigEndian.Uint64(raw[batchProducer:]))
-	v := reflect.ValueOf(&id).Elem()
-	p.put("producer", v)
-	right := binary.BigEndian.Uint32(raw[batchChecksum:]) == crc32.Checksum(raw[batchAttributes:], castagnoli)
-	binary.BigEndian.PutUint64(raw[batchProducer:], uint64(id))
-	if right {
-		binary.BigEndian.PutUint32(raw[batchChecksum:], crc32.Checksum(raw[batchAttributes:], castagnoli))
+// translateBatches puts Weir's producer ids into batches with Kafka's. A wrong checksum stays wrong.
+func (p *pairs) translateBatches(raw []byte) {
+	for len(raw) >= batchRecords && raw[batchMagic] == 2 {
+		size := 12 + int(int32(binary.BigEndian.Uint32(raw[batchLength:])))
+		if size < batchRecords || size > len(raw) {
+			return
+		}
+		b := raw[:size]
+		id := int64(binary.BigEndian.Uint64(b[batchProducer:]))
+		right := binary.BigEndian.Uint32(b[batchChecksum:]) == crc32.Checksum(b[batchAttributes:], castagnoli)
+		p.put("producer", reflect.ValueOf(&id).Elem())
+		binary.BigEndian.PutUint64(b[batchProducer:], uint64(id))
+		if right {
+			binary.BigEndian.PutUint32(b[batchChecksum:], crc32.Checksum(b[batchAttributes:], castagnoli))
+		}
+		raw = raw[size:]
 	}
 }
 

@@ -93,7 +93,7 @@ func (c *comparison) walk(path, name string, k, w reflect.Value) {
 	}
 	if kind := kindOf(name, k); kind != "" {
 		if !c.pairs.same(kind, show(k), show(w)) {
-			c.differ(path, fmt.Sprintf("%s (%s)", show(k), kind), fmt.Sprintf("%s (should be %s)", show(w), c.pairs.weirs(kind, show(k))))
+			c.differ(path, c.pairs.label(kind, show(k), kafka), c.pairs.label(kind, show(w), weir))
 		}
 		return
 	}
@@ -160,6 +160,7 @@ func (c *comparison) slices(path, name string, k, w reflect.Value) {
 		}
 		return
 	}
+	k, w = merged(k), merged(w)
 	kk, wk := c.keys(k, kafka), c.keys(w, weir)
 	at := map[string]int{}
 	for i, key := range wk {
@@ -187,6 +188,35 @@ func (c *comparison) slices(path, name string, k, w reflect.Value) {
 	}
 }
 
+// merged brings the partitions of each topic together: an answer may name a topic several times.
+func merged(list reflect.Value) reflect.Value {
+	if _, ok := list.Type().Elem().FieldByName("Partitions"); !ok {
+		return list
+	}
+	at := map[string]int{}
+	out := reflect.MakeSlice(list.Type(), 0, list.Len())
+	for i := range list.Len() {
+		e := list.Index(i)
+		key := ""
+		for _, name := range []string{"Topic", "TopicID"} {
+			if f := e.FieldByName(name); f.IsValid() {
+				key += " " + show(f)
+			}
+		}
+		first, ok := at[key]
+		if !ok {
+			at[key] = out.Len()
+			out = reflect.Append(out, e)
+			continue
+		}
+		into := out.Index(first).FieldByName("Partitions")
+		if into.Kind() == reflect.Slice {
+			into.Set(reflect.AppendSlice(into, e.FieldByName("Partitions")))
+		}
+	}
+	return out
+}
+
 // hasID tells that an element names its topic by an id.
 func hasID(element reflect.Value) bool {
 	f := element.FieldByName("TopicID")
@@ -204,7 +234,11 @@ func (c *comparison) keys(list reflect.Value, side int) []string {
 		key := fmt.Sprint(i)
 		for _, name := range keyFields {
 			f := list.Index(i).FieldByName(name)
-			if !f.IsValid() || name == "TopicID" && f.IsZero() || name == "Topic" && (show(f) == "null" || show(f) == "" && hasID(list.Index(i))) {
+			if name == "TopicID" && f.IsValid() && f.IsZero() {
+				key = "nameless"
+				continue
+			}
+			if !f.IsValid() || name == "Topic" && (show(f) == "null" || show(f) == "" && hasID(list.Index(i))) {
 				continue
 			}
 			key = show(f)

@@ -105,12 +105,14 @@ func (p *pairs) add(kind, k, w string) {
 	}
 }
 
-// weirs gives Weir's value for one of Kafka's; one that is not known stays as it is.
-func (p *pairs) weirs(kind, k string) string {
-	if w, ok := p.weirOf[[2]string{kind, k}]; ok {
-		return w
+// label names a value in messages, so that the same difference looks the same in each run.
+func (p *pairs) label(kind, value string, side int) string {
+	if n, ok := p.number(kind, value, side); ok {
+		return fmt.Sprintf("%s %d", kind, n)
+	} else if special(value) {
+		return value
 	}
-	return k
+	return "a new " + kind
 }
 
 // number tells the how manieth of its kind a value is.
@@ -161,7 +163,7 @@ func (p *pairs) translate(name string, v reflect.Value) {
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {
 			if name == "Records" {
-				p.translateBatch(v.Bytes())
+				p.translateBatches(v.Bytes())
 			}
 			return
 		}

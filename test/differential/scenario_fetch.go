@@ -48,11 +48,13 @@ func playFetch(w *world) {
 		w.ask(fetch("absent", [16]byte{6}, 0, 0), v)
 		w.ask(fetch("absent", [16]byte{}, 0, 0), v)
 		w.ask(fetch("a b", [16]byte{}, 0, 0), v)
-		w.ask(fetch("read", id, 0, 0, 0), v)
 		w.ask(fetch("read", id, 0), v)
+		w.about = "twice"
+		w.ask(fetch("read", id, 0, 0, 0), v)
 		twice := fetch("read", id, 0, 0)
 		twice.Topics = append(twice.Topics, fetch("absent", [16]byte{6}, 0, 1, 0).Topics[0], fetch("read", id, 3, 1).Topics[0], fetch("read", id, 7, 0).Topics[0])
 		w.ask(twice, v)
+		w.about = ""
 		for _, epoch := range []int32{-1, 0, 1, 5, -2} {
 			ask(func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch })
 			ask(func(r *kmsg.FetchRequest) { r.Topics[0].Partitions[0].LastFetchedEpoch = epoch })
@@ -122,7 +124,6 @@ func playSessions(w *world) {
 		next(s, 7, add(fetch("absent", [16]byte{4}, 0, 0)))
 		next(s, 8)
 		next(s, 9, forget("absent", [16]byte{4}, 0), forget("session-too", other, 0), forget("session", id, 0))
-		w.ask(produce("session", id, -1, nil, nil, w.one("new")), 9)
 		w.ask(edited(produce("session", id, -1, w.one("new")), func(r *kmsg.ProduceRequest) { r.Topics[0].Partitions[0].Partition = 2 }), 9)
 		next(s, 10)
 		next(s, 11)
@@ -176,7 +177,7 @@ func playOffsets(w *world) {
 		for _, epoch := range []int32{-1, 0, 1, 9, -3} {
 			req := listOffsets(listOffset("times", 0, -1))
 			req.Topics[0].Partitions[0].CurrentLeaderEpoch = epoch
-			w.ask(req, v)
+			w.askAbout(epoch < -1, "epoch below -1", req, v)
 		}
 		w.ask(listOffsets(listOffset("times", 7, -1), listOffset("times", -1, -1), listOffset("absent", 0, -1), listOffset("a b", 0, -1), listOffset("", 0, -1)), v)
 		twice := listOffset("times", 0, -1)
@@ -204,7 +205,7 @@ func playOffsets(w *world) {
 						}
 						req.Topics = append(req.Topics, t)
 					}
-					w.ask(req, v)
+					w.askAbout(epoch < -1, "epoch below -1", req, v)
 				}
 			}
 		}
@@ -262,7 +263,7 @@ func playDeleteRecords(w *world) {
 		w.ask(several, v)
 		twice := deleteRecords(topic, 0, 13)
 		twice.Topics[0].Partitions = append(twice.Topics[0].Partitions, deleteRecords(topic, 0, 14).Topics[0].Partitions[0])
-		w.ask(twice, v)
+		w.askAbout(true, "twice", twice, v)
 		w.ask(edited(deleteRecords(topic, 0, 15), func(r *kmsg.DeleteRecordsRequest) { r.TimeoutMillis = 0 }), v)
 		w.ask(kmsg.NewPtrDeleteRecordsRequest(), v)
 		look()

@@ -202,6 +202,7 @@ func playProducers(w *world) {
 			}), v)
 		}
 	}
+	w.pairs.same("producer", "123456789", "123456789") // an id that nobody was given
 	id := w.topic("sequences", 2)
 	describe := func() {
 		for _, v := range w.versions(kmsg.DescribeProducers) {
@@ -220,7 +221,11 @@ func playProducers(w *world) {
 			for range records {
 				list = append(list, rec{value: "x", at: w.now})
 			}
+			if epoch < 0 {
+				w.about = "producer without epoch"
+			}
 			w.ask(produce("sequences", id, -1, batch(list, by(pid, epoch, sequence))), v)
+			w.about = ""
 		}
 		put(epoch, 5, 1) // not from 0 on
 		put(epoch, 0, 2)

@@ -40,10 +40,15 @@ type fresh struct {
 }
 
 func newWorld(addresses [2]string, allowed *allowance, verbose bool) *world {
-	return &world{
+	w := &world{
 		addresses: addresses, allowed: allowed, verbose: verbose, pairs: newPairs(), conns: map[string]*[2]net.Conn{},
 		ranges: map[int16][2]int16{}, now: time.Now().UnixMilli(), known: map[string]int{},
 	}
+	for i := range byte(20) { // ids that nobody gave mean the same to both
+		made := show([16]byte{i + 1})
+		w.pairs.same("topic id", made, made)
+	}
+	return w
 }
 
 // begin starts a scenario.
@@ -112,6 +117,15 @@ func (w *world) newest(key kmsg.Key) int16 { return w.ranges[int16(key)][1] }
 // ask asks both brokers and compares the answers. It gives Kafka's; nil: there is none.
 func (w *world) ask(req kmsg.Request, version int16) kmsg.Response {
 	return w.send("main", req, version).compare()
+}
+
+// askAbout is ask; when the condition holds, what is asked about is told with the differences.
+func (w *world) askAbout(condition bool, about string, req kmsg.Request, version int16) kmsg.Response {
+	if condition {
+		w.about = about
+		defer func() { w.about = "" }()
+	}
+	return w.ask(req, version)
 }
 
 // send sends a request to both brokers.
