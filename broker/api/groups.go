@@ -101,7 +101,10 @@ func (b *Broker) offsetCommit(r *server.Request, req *kmsg.OffsetCommitRequest) 
 				continue
 			}
 			part := kmsg.NewOffsetCommitResponseTopicPartition()
-			part.Partition, part.ErrorCode = p.Partition, missing.Code
+			part.Partition, part.ErrorCode = p.Partition, kerr.UnknownTopicOrPartition.Code
+			if topic == nil {
+				part.ErrorCode = missing.Code
+			}
 			out.Partitions = append(out.Partitions, part)
 		}
 		if pass.Partitions != nil {
@@ -265,13 +268,46 @@ func (b *Broker) deleteGroups(r *server.Request, req *kmsg.DeleteGroupsRequest) 
 	}
 }
 
-// offsetDelete answers OffsetDelete 0.
+// offsetDelete answers OffsetDelete 0. Partitions that do not exist are answered here and not passed on, unless the whole
+// request fails.
 func (b *Broker) offsetDelete(r *server.Request, req *kmsg.OffsetDeleteRequest) {
-	submit(b, r, req.Group, req, func(e *kerr.Error) kmsg.Response {
+	img := b.Controller.Image()
+	known := *req
+	known.Topics = nil
+	var unknown []kmsg.OffsetDeleteResponseTopic
+	for _, t := range req.Topics {
+		topic := img.Topic(t.Topic)
+		out := kmsg.NewOffsetDeleteResponseTopic()
+		out.Topic = t.Topic
+		pass := t
+		pass.Partitions = nil
+		for _, p := range t.Partitions {
+			if topic != nil && p.Partition >= 0 && int(p.Partition) < len(topic.Partitions) {
+				pass.Partitions = append(pass.Partitions, p)
+				continue
+			}
+			part := kmsg.NewOffsetDeleteResponseTopicPartition()
+			part.Partition, part.ErrorCode = p.Partition, kerr.UnknownTopicOrPartition.Code
+			out.Partitions = append(out.Partitions, part)
+		}
+		if pass.Partitions != nil {
+			known.Topics = append(known.Topics, pass)
+		}
+		if out.Partitions != nil {
+			unknown = append(unknown, out)
+		}
+	}
+	submit(b, r, req.Group, &known, func(e *kerr.Error) kmsg.Response {
 		resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
 		resp.ErrorCode = e.Code
 		return resp
-	}, r.Reply)
+	}, func(reply kmsg.Response) {
+		resp := reply.(*kmsg.OffsetDeleteResponse)
+		if resp.ErrorCode == 0 {
+			resp.Topics = append(resp.Topics, unknown...)
+		}
+		r.Reply(resp)
+	})
 }
 
 // listGroups answers ListGroups 0–5 with the groups of all coordinators of this node.
@@ -351,16 +387,18 @@ func (b *Broker) coordinators(r *server.Request, req *kmsg.FindCoordinatorReques
 		out := kmsg.NewFindCoordinatorResponseCoordinator()
 		out.Key, out.NodeID, out.Port = key, -1, -1
 		err := failed
-		if key == "" && err == nil {
-			err = kerr.InvalidGroupID
-		}
 		if err == nil {
 			err = b.coordinatorOf(r, key, &out)
 		}
+		out.ErrorMessage = kmsg.StringPtr("")
 		if err != nil {
-			out.ErrorCode, out.ErrorMessage = err.Code, described(err)
+			out.ErrorCode = err.Code
 		}
 		if req.Version < 4 {
+			out.ErrorMessage = kmsg.StringPtr("NONE") // the name of Kafka's error 0
+			if err != nil {
+				out.ErrorMessage = described(err)
+			}
 			resp.ErrorCode, resp.ErrorMessage = out.ErrorCode, out.ErrorMessage
 			resp.NodeID, resp.Host, resp.Port = out.NodeID, out.Host, out.Port
 			return resp

@@ -10,8 +10,12 @@ import (
 
 const groupType = "classic"
 
-// noAuthorizedOperations says that they were not asked for.
-const noAuthorizedOperations = -2147483648
+// What a client may do with a group, as bits of Kafka's AclOperation: everything, since there is no authorizer.
+const (
+	groupOperations = 0b1101_0100_1000 // read, delete, describe, describe and alter configs
+	// noAuthorizedOperations says that they were not asked for.
+	noAuthorizedOperations = -2147483648
+)
 
 // describe handles DescribeGroups 0–6.
 func (t *turn) describe(req *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
@@ -19,12 +23,16 @@ func (t *turn) describe(req *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsRes
 	for _, id := range req.Groups {
 		out := kmsg.NewDescribeGroupsResponseGroup()
 		out.Group, out.AuthorizedOperations = id, noAuthorizedOperations
+		if req.IncludeAuthorizedOperations {
+			out.AuthorizedOperations = groupOperations
+		}
 		g := t.groups[id]
 		if g == nil {
 			out.State = "Dead"
 			if req.Version >= 6 {
 				out.ErrorCode = kerr.GroupIDNotFound.Code
 				out.ErrorMessage = kmsg.StringPtr("Group " + id + " not found.")
+				out.AuthorizedOperations = noAuthorizedOperations
 			}
 			resp.Groups = append(resp.Groups, out)
 			continue

@@ -243,12 +243,11 @@ func (c *comparison) keys(list reflect.Value, side int) []string {
 			}
 			key = show(f)
 			if kind := kindOf(name, f); kind != "" && !f.IsZero() {
-				known, ok := c.pairs.number(kind, key, side)
-				if !ok {
-					key = fmt.Sprint(i)
-					break
+				if known, ok := c.pairs.number(kind, key, side); ok {
+					key = fmt.Sprintf("%s %d", kind, known)
+				} else {
+					key = fmt.Sprintf("a new %s", kind)
 				}
-				key = fmt.Sprintf("%s %d", kind, known)
 			}
 			break
 		}

@@ -33,6 +33,13 @@ var scenarios = []scenario{
 	{"offsets", playOffsets},
 	{"delete records", playDeleteRecords},
 	{"log dirs", playLogDirs},
+	{"groups", playGroups},
+	{"static members", playStaticMembers},
+	{"group sizes", playGroupSizes},
+	{"list groups", playListGroups},
+	{"configs", playConfigs},
+	{"alter topic", playAlterTopic},
+	{"alter broker", playAlterBroker},
 }
 
 // createTopic asks for one topic, with configurations as key=value.

@@ -298,7 +298,7 @@ func (w *world) met(x *exchange, d difference) {
 		return
 	}
 	for _, f := range w.fresh {
-		if f.field() == d.field() && (f.values == d.values || d.oneSided() && lastKey(f.path) == lastKey(d.path)) {
+		if f.field() == d.field() && (f.values == d.values || strings.HasSuffix(d.path, ".order") || d.oneSided() && lastKey(f.path) == lastKey(d.path)) {
 			f.count++
 			return
 		}
