@@ -29,7 +29,6 @@ var sharedOptions = []string{
 	"group.initial.rebalance.delay.ms=0",
 	"group.max.size=4",
 	"log.retention.check.interval.ms=100",
-	"offsets.retention.check.interval.ms=100",
 	"offsets.topic.num.partitions=4",
 }
 
