@@ -108,7 +108,11 @@ func (c *Config) synonyms(o *Option, l Layers, own Source) []Synonym {
 		}
 	}
 	if len(names) > 0 {
-		if b := BrokerOptions().Find(names[0]); b != nil && b.Default != nil {
+		b := BrokerOptions().Find(names[0])
+		if b == nil && names[0] == o.Name {
+			b = o // no option of a broker stands behind it
+		}
+		if b != nil && b.Default != nil {
 			add(names[0], *b.Default, SourceDefault)
 		}
 	}

@@ -32,16 +32,19 @@ func (b *Broker) describeConfigs(r *server.Request, req *kmsg.DescribeConfigsReq
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	for _, res := range req.Resources {
 		out := kmsg.NewDescribeConfigsResponseResource()
-		out.ResourceType, out.ResourceName = res.ResourceType, res.ResourceName
+		out.ResourceType, out.ResourceName, out.ErrorMessage = res.ResourceType, res.ResourceName, kmsg.StringPtr("")
 		entries, err := b.describeResource(cluster.Resource{Kind: cluster.ResourceKind(res.ResourceType), Name: res.ResourceName})
 		if err != nil {
 			out.ErrorCode, out.ErrorMessage = code(err), kmsg.StringPtr(err.Error())
-			if ke := kafkaError(err); ke != nil && err == error(ke) {
+			switch ke := kafkaError(err); {
+			case err == error(kerr.UnknownTopicOrPartition):
+				out.ErrorMessage = kmsg.StringPtr("")
+			case ke != nil && err == error(ke):
 				out.ErrorMessage = described(ke)
 			}
 		}
 		for _, e := range entries {
-			if res.ConfigNames == nil || slices.Contains(res.ConfigNames, e.Name) {
+			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, e.Name) {
 				out.Configs = append(out.Configs, describeEntry(e, req))
 			}
 		}
@@ -69,7 +72,7 @@ func (b *Broker) describeResource(res cluster.Resource) ([]config.Entry, error) 
 		}
 		return b.Config.DescribeGroup(b.layers(img.Config(res))), nil
 	}
-	return nil, fmt.Errorf("Unsupported resource type: %d%w", res.Kind, silent{kerr.InvalidRequest})
+	return nil, kerr.InvalidRequest
 }
 
 // silent is an error of Kafka's that adds nothing to a message that says it all.
@@ -90,7 +93,9 @@ func (b *Broker) describeBroker(img *cluster.Image, name string) ([]config.Entry
 		}
 		return out, nil
 	}
-	if name != strconv.Itoa(int(b.Self)) {
+	if id, err := strconv.ParseInt(name, 10, 32); err != nil {
+		return nil, fmt.Errorf("Broker id must be an integer, but it is: %s%w", name, silent{kerr.InvalidRequest})
+	} else if int32(id) != b.Self {
 		return nil, fmt.Errorf("Unexpected broker id, expected %d or empty string, but received %s%w", b.Self, name, silent{kerr.InvalidRequest})
 	}
 	return b.Config.DescribeBroker(b.layers(nil)), nil

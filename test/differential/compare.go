@@ -242,6 +242,9 @@ func (c *comparison) keys(list reflect.Value, side int) []string {
 				continue
 			}
 			key = show(f)
+			if t := list.Index(i).FieldByName("Type"); name == "Name" && t.IsValid() {
+				key += " " + show(t)
+			}
 			if kind := kindOf(name, f); kind != "" && !f.IsZero() {
 				if known, ok := c.pairs.number(kind, key, side); ok {
 					key = fmt.Sprintf("%s %d", kind, known)
