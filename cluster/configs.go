@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -87,23 +88,18 @@ func (c *Controller) replacing(res Resource, configs []kmsg.AlterConfigsRequestR
 }
 
 func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) ([]configRecord, *problem) {
+	if p := checkChanges(changes); p != nil {
+		return nil, p
+	}
 	if p := c.checkResource(res); p != nil {
 		return nil, p
 	}
 	current := c.image.Config(res)
-	seen := map[string]bool{}
 	var out []configRecord
 	for _, ch := range changes {
-		if seen[ch.Name] {
-			return nil, fail(kerr.InvalidRequest, "Error due to duplicate config keys")
-		}
-		seen[ch.Name] = true
 		var now *string
 		if v, ok := current[ch.Name]; ok {
 			now = &v
-		}
-		if ch.Op != kmsg.IncrementalAlterConfigOpDelete && ch.Value == nil {
-			return nil, fail(kerr.InvalidRequest, "Null value not supported for : %s", ch.Name)
 		}
 		next, err := c.cfg.ApplyConfig(res.Kind, ch.Name, ch.Op, now, ch.Value)
 		if err != nil {
@@ -121,6 +117,25 @@ func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsR
 		}
 	}
 	return out, nil
+}
+
+// checkChanges checks what can be checked of changes without knowing what they are for.
+func checkChanges(changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) *problem {
+	seen := map[string]bool{}
+	var null []string
+	for _, ch := range changes {
+		if seen[ch.Name] {
+			return fail(kerr.InvalidRequest, "Error due to duplicate config keys")
+		}
+		seen[ch.Name] = true
+		if ch.Op != kmsg.IncrementalAlterConfigOpDelete && ch.Value == nil {
+			null = append(null, ch.Name)
+		}
+	}
+	if null != nil {
+		return fail(kerr.InvalidRequest, "Null value not supported for : %s", strings.Join(null, ", "))
+	}
+	return nil
 }
 
 // validate checks a value that is to be set. Removing one only needs the name to be a known one.
@@ -141,6 +156,12 @@ func (c *Controller) validate(res Resource, name string, value *string) error {
 func (c *Controller) checkResource(res Resource) *problem {
 	switch res.Kind {
 	case TopicResource:
+		if res.Name == "" {
+			return fail(kerr.InvalidRequest, "Default topic resources are not allowed.")
+		}
+		if text := CheckTopicName(res.Name); text != "" {
+			return fail(kerr.InvalidTopicException, "%s", text)
+		}
 		if c.image.Topic(res.Name) == nil {
 			return fail(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", res.Name)
 		}
@@ -160,7 +181,7 @@ func (c *Controller) checkResource(res Resource) *problem {
 			return fail(kerr.InvalidRequest, "Default group resources are not allowed.")
 		}
 	default:
-		return fail(kerr.InvalidRequest, "Unsupported resource type %d.", res.Kind)
+		return fail(kerr.InvalidRequest, "Unknown resource type %d", res.Kind)
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func (o *Option) Check(value string) error {
 		seen := map[string]bool{}
 		for _, item := range SplitList(value) {
 			if len(o.Allowed) > 0 && !contains(o.Allowed, item) {
-				return o.invalid(value, "String must be one of: "+strings.Join(o.Allowed, ", "))
+				return o.invalid(item, "String must be one of: "+strings.Join(o.Allowed, ", "))
 			}
 			if seen[item] && len(o.Allowed) > 0 {
 				return o.invalid(value, "Configuration '"+o.Name+"' contains duplicate values")

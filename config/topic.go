@@ -212,7 +212,7 @@ func ValidateBroker(name, value string) error {
 		return nil // brokers take options of plugins that they do not know
 	}
 	if !o.Dynamic {
-		return fmt.Errorf("Cannot update these configs dynamically: Set(%s)", name)
+		return fmt.Errorf("Cannot update these configs dynamically: [%s]", name)
 	}
 	return o.Check(value)
 }
@@ -241,7 +241,7 @@ func (t *Table) Apply(name string, op Op, current, value *string) (*string, erro
 		return nil, fmt.Errorf("unknown operation %d", op)
 	}
 	if o == nil || o.Type != List {
-		return nil, fmt.Errorf("Config value append is not allowed for config key: %s", name)
+		return nil, fmt.Errorf("Can't %s to key %s because its type is not LIST.", map[Op]string{OpAppend: "APPEND", OpSubtract: "SUBTRACT"}[op], name)
 	}
 	if current == nil {
 		current = o.Default
