@@ -11,9 +11,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestKillDuringLoad kills the node ten times while an idempotent producer writes, and then reads everything: no
+// TestBehaviour127KillDuringLoad kills the node ten times while an idempotent producer writes, and then reads everything: no
 // acknowledged record is lost, none is there twice, and no offset was given to two records.
-func TestKillDuringLoad(t *testing.T) {
+func TestBehaviour127KillDuringLoad(t *testing.T) {
 	n := start(t)
 	const partitions = 3
 	n.createTopic("load", partitions)

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -8,15 +9,17 @@ import (
 
 // member is a member of a classic group, driven request by request.
 type member struct {
-	n          *node
-	group, id  string
-	instance   *string
-	topic      string   // what it is subscribed to
-	protocols  []string // that it speaks, what it likes best first; "range" if there are none
-	protocol   string   // of the generation
-	generation int32
-	leader     string
-	others     []kmsg.JoinGroupResponseMember // what the leader is told
+	n         *node
+	group, id string
+	instance  *string
+	topic     string   // what it is subscribed to
+	protocols []string // that it speaks, what it likes best first; "range" if there are none
+	protocol  string   // of the generation
+	// protocolType is "consumer" if it is not given.
+	protocolType string
+	generation   int32
+	leader       string
+	others       []kmsg.JoinGroupResponseMember // what the leader is told
 }
 
 // subscription is a consumer's metadata.
@@ -28,7 +31,7 @@ func subscription(topics ...string) []byte {
 
 func (m *member) joinRequest() *kmsg.JoinGroupRequest {
 	req := kmsg.NewPtrJoinGroupRequest()
-	req.Group, req.MemberID, req.InstanceID, req.ProtocolType = m.group, m.id, m.instance, "consumer"
+	req.Group, req.MemberID, req.InstanceID, req.ProtocolType = m.group, m.id, m.instance, cmp.Or(m.protocolType, "consumer")
 	req.SessionTimeoutMillis, req.RebalanceTimeoutMillis = 30_000, 10_000
 	names := m.protocols
 	if names == nil {
@@ -72,7 +75,7 @@ func (m *member) leads() bool { return m.id == m.leader }
 func (m *member) syncRequest(assignments map[string]string) *kmsg.SyncGroupRequest {
 	req := kmsg.NewPtrSyncGroupRequest()
 	req.Group, req.MemberID, req.InstanceID, req.Generation = m.group, m.id, m.instance, m.generation
-	req.ProtocolType, req.Protocol = kmsg.StringPtr("consumer"), kmsg.StringPtr("range")
+	req.ProtocolType, req.Protocol = kmsg.StringPtr(cmp.Or(m.protocolType, "consumer")), &m.protocol
 	for id, a := range assignments {
 		one := kmsg.NewSyncGroupRequestGroupAssignment()
 		one.MemberID, one.MemberAssignment = id, []byte(a)

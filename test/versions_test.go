@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -199,41 +198,5 @@ log.retention.check.interval.ms=300000
 	}
 	if said := n.out.String(); !strings.Contains(said, "have no effect here") || !strings.Contains(said, "num.io.threads") {
 		t.Fatalf("options without effect are not named:\n%s", said)
-	}
-}
-
-// TestB126RetentionAtWork fills a topic beyond its size; the oldest segments go while it is written and read.
-func TestB126RetentionAtWork(t *testing.T) {
-	n := start(t, "log.retention.check.interval.ms=50")
-	n.createTopic("small", 1, "segment.bytes=1048576", "retention.bytes=2097152")
-	c := n.client(kgo.DefaultProduceTopic("small"), kgo.ProducerBatchMaxBytes(100_000), kgo.ProducerBatchCompression(kgo.NoCompression()))
-	for range 100 {
-		c.Produce(ctx(t), &kgo.Record{Value: bytes.Repeat([]byte{'x'}, 90_000)}, nil)
-	}
-	if err := c.Flush(ctx(t)); err != nil {
-		t.Fatal(err)
-	}
-	admin := kadm.NewClient(c)
-	deadline := time.Now().Add(20 * time.Second)
-	for {
-		offsets, err := admin.ListStartOffsets(ctx(t), "small")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if at := offsets["small"][0].Offset; at > 50 && at < 85 {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the log starts at %d", offsets["small"][0].Offset)
-		}
-		<-time.After(10 * time.Millisecond)
-	}
-	if got := n.consume("small", 10); got[0].Offset < 50 {
-		t.Fatalf("the first record is %d", got[0].Offset)
-	}
-	n.kill()
-	n.start()
-	if got := n.consume("small", 10); got[0].Offset < 50 || got[0].Offset > 85 {
-		t.Fatalf("after a crash the first record is %d", got[0].Offset)
 	}
 }

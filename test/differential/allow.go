@@ -12,10 +12,10 @@ type allowance struct{ rows []*row }
 
 // row is one line of the table. Its cells hold code in backquotes, in which * stands for anything.
 type row struct {
-	text               string
-	where              []*regexp.Regexp // any of them
-	kafka, weir, under *regexp.Regexp   // nil: any value; under: of the request's name and version
-	used               int
+	text        string
+	where       []*regexp.Regexp // any of them
+	kafka, weir *regexp.Regexp   // nil: any value
+	used        int
 }
 
 var code = regexp.MustCompile("`([^`]+)`")

@@ -59,7 +59,7 @@ func playCreateTopics(w *world) {
 				}))
 			}
 		}
-		for _, configs := range [][]string{
+		for i, configs := range [][]string{
 			{"no.such=1"}, {"retention.ms=x"}, {"retention.ms"}, {"retention.ms=-2"}, {"retention.ms=1", "retention.ms=2"}, {"cleanup.policy=nothing"},
 			{"cleanup.policy="}, {"cleanup.policy=compact,delete,compact"}, {"segment.bytes=10"}, {"segment.bytes=99999999999"}, {"min.insync.replicas=0"}, {"compression.type=lzma"},
 			{"max.message.bytes=-1"}, {"preallocate=perhaps"}, {"=1"}, {"message.timestamp.type=Never"}, {"compression.gzip.level=0"}, {"compression.gzip.level=10"},
@@ -68,7 +68,9 @@ func playCreateTopics(w *world) {
 			{"min.cleanable.dirty.ratio=1.1"}, {"min.cleanable.dirty.ratio=nan"}, {"segment.ms=0"}, {"unclean.leader.election.enable=TRUE "}, {"delete.retention.ms=-1"},
 			{"min.compaction.lag.ms=10", "max.compaction.lag.ms=5"}, {"message.format.version=3.0"}, {"flush.messages=0"}, {"index.interval.bytes=-1"}, {"segment.index.bytes=3"},
 		} {
-			ask(func(r *kmsg.CreateTopicsRequest) { *r = *createTopic(fmt.Sprintf("config-%d", v), 1, 1, configs...) })
+			ask(func(r *kmsg.CreateTopicsRequest) {
+				*r = *createTopic(fmt.Sprintf("config-%d-%d", v, i), 1, 1, configs...)
+			})
 		}
 		twice := createTopic("twice", 1, 1)
 		twice.Topics = append(twice.Topics, twice.Topics[0], createTopic("made", 1, 1).Topics[0], createTopic("made", 1, 1).Topics[0], createTopic("a b", 1, 1).Topics[0])

@@ -154,14 +154,6 @@ func (w *world) forWeir(req kmsg.Request) kmsg.Request {
 	return copied
 }
 
-// sendRaw sends bytes that may be anything. req tells how an answer would look; nil: none is expected.
-func (w *world) sendRaw(conn, label string, frames [2][]byte, req kmsg.Request, correlation int32) *exchange {
-	w.step++
-	x := &exchange{w: w, conn: conn, label: label, req: req, correlation: correlation, probed: true}
-	x.write(frames)
-	return x
-}
-
 func (x *exchange) write(frames [2][]byte) {
 	pair := x.w.dial(x.conn)
 	for side, c := range pair {
