@@ -19,7 +19,7 @@ import (
 )
 
 func serveCommand(o *options) *cobra.Command {
-	var file, level string
+	var file, level, format string
 	var set []string
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -30,6 +30,8 @@ metrics on http://127.0.0.1:8080, unless options say otherwise.
 Options have Kafka's names. They come from --set, from environment variables (WEIR_LOG_DIRS is log.dirs),
 from a server.properties and from the defaults, the strongest first. docs/configuration.md lists them.
 
+The node writes its messages to standard error: as text, or with --log-format json as one object a line.
+
 SIGINT and SIGTERM stop the node cleanly. After a crash nothing that was acknowledged is lost.`,
 		Example: `  weir serve
   weir serve --set log.dirs=/var/lib/weir --set num.partitions=6
@@ -37,22 +39,24 @@ SIGINT and SIGTERM stop the node cleanly. After a crash nothing that was acknowl
   WEIR_LISTENERS=PLAINTEXT://0.0.0.0:9092 weir serve`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serve(cmd.Context(), cmd.ErrOrStderr(), file, level, set)
+			if cmd.Flags().Changed("log-level") {
+				set = append(set, "log.level="+level)
+			}
+			if cmd.Flags().Changed("log-format") {
+				set = append(set, "log.format="+format)
+			}
+			return serve(cmd.Context(), cmd.ErrOrStderr(), file, set)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "a `server.properties`")
 	cmd.Flags().StringArrayVar(&set, "set", nil, "an option as `name=value`; may be given several times")
-	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error")
+	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error: the option log.level")
+	cmd.Flags().StringVar(&format, "log-format", "text", "text or json: the option log.format")
 	return cmd
 }
 
 // serve runs a node until ctx ends or the node fails.
-func serve(ctx context.Context, out io.Writer, file, level string, set []string) error {
-	var min slog.Level
-	if err := min.UnmarshalText([]byte(level)); err != nil {
-		return usagef("--log-level %s: use debug, info, warn or error", level)
-	}
-	logger := slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: min}))
+func serve(ctx context.Context, out io.Writer, file string, set []string) error {
 	sources := config.Sources{FileName: file, Env: os.Environ(), Set: set}
 	if file != "" {
 		b, err := os.ReadFile(file)
@@ -65,26 +69,46 @@ func serve(ctx context.Context, out io.Writer, file, level string, set []string)
 	if err != nil {
 		return fmt.Errorf("the configuration is not right: %w", err)
 	}
+	logger := newLogger(out, cfg)
 	if len(notes.NoEffect) > 0 {
 		logger.Info("these options of Kafka have no effect here", "options", strings.Join(notes.NoEffect, ", "))
 	}
 	// The heap is small beside the data that passes through: collecting it less often saves more than it costs.
 	debug.SetGCPercent(400)
-	n, err := node.Start(node.Options{Config: cfg, Logger: logger})
+	n, err := node.Start(node.Options{Config: cfg, Logger: logger, Version: version})
 	if err != nil {
 		return err
 	}
-	greet(out, n, cfg)
+	tell := func(what string) { fmt.Fprintln(out, what) }
+	if cfg.LogFormat == "json" { // whoever reads the messages wants nothing else there
+		tell = func(what string) { logger.Info(what, "node", cfg.NodeID, "cluster", n.ClusterID()) }
+		tell("Weir is ready.")
+	} else {
+		greet(out, n, cfg)
+	}
 	select {
 	case <-ctx.Done():
 		if err := n.Stop(); err != nil {
 			return fmt.Errorf("the node did not stop cleanly, the next start will recover: %w", err)
 		}
-		fmt.Fprintln(out, "Weir has stopped.")
+		tell("Weir has stopped.")
 		return nil
 	case err := <-n.Failed():
 		return fmt.Errorf("the node stops because its data directory cannot be trusted: %w; what was acknowledged is on disk; look after the disk, then start it again", err)
 	}
+}
+
+// newLogger makes what the node writes its own messages with.
+func newLogger(out io.Writer, cfg *config.Config) *slog.Logger {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
+		panic("BUG: a configuration was let through: " + err.Error())
+	}
+	opts := &slog.HandlerOptions{Level: least}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(out, opts))
+	}
+	return slog.New(slog.NewTextHandler(out, opts))
 }
 
 // greet tells where everything is and what to try next.

@@ -25,6 +25,8 @@ type Config struct {
 	HTTPListener                string   `option:"http.listener"`
 	HTTPMetricsPartitions       bool     `option:"http.metrics.partitions"`
 	HTTPPprofEnable             bool     `option:"http.pprof.enable"`
+	LogFormat                   string   `option:"log.format"`
+	LogLevel                    string   `option:"log.level"`
 	AutoCreateTopicsEnable      bool     `option:"auto.create.topics.enable"`
 	DeleteTopicEnable           bool     `option:"delete.topic.enable"`
 	NumPartitions               int32    `option:"num.partitions"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -24,13 +25,15 @@ type httpServer struct {
 func newHTTPServer(n *Node, l net.Listener) *httpServer {
 	h := &httpServer{node: n, listener: l}
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), nodeCollector{n, &lags{}})
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{n, &lags{}})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.index)
 	mux.HandleFunc("GET /health", h.health)
 	mux.HandleFunc("GET /api/cluster", h.cluster)
 	mux.HandleFunc("GET /api/topics", h.topics)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+		ErrorLog: scrapeErrors{n.opts.Logger}, ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: scrapesMax,
+	}))
 	if n.cfg.HTTPPprofEnable {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -46,7 +49,19 @@ func (h *httpServer) serve() { _ = h.server.Serve(h.listener) } // it always end
 func (h *httpServer) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = h.server.Shutdown(ctx)
+	if h.server.Shutdown(ctx) != nil { // a profile takes longer
+		_ = h.server.Close()
+	}
+}
+
+// scrapesMax is how many may ask for metrics at once; others get 503.
+const scrapesMax = 4
+
+// scrapeErrors logs what is wrong with metrics; the others are answered.
+type scrapeErrors struct{ logger *slog.Logger }
+
+func (s scrapeErrors) Println(v ...any) {
+	s.logger.Error("a metric could not be shown; this is a mistake in Weir, please report it", "error", fmt.Sprint(v...))
 }
 
 func (h *httpServer) index(w http.ResponseWriter, _ *http.Request) {

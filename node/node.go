@@ -23,6 +23,7 @@ import (
 	"github.com/weir/weir/coordinator"
 	"github.com/weir/weir/coordinator/group"
 	"github.com/weir/weir/coordinator/machine"
+	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/partition"
 	"github.com/weir/weir/replication"
@@ -37,6 +38,8 @@ type Options struct {
 	Logger *slog.Logger
 	FS     vfs.FS           // nil: the machine's
 	Now    func() time.Time // nil: the machine's clock
+	// Version is the build's, for metrics.
+	Version string
 	// Listen opens a listener, which is given by its name; nil: net.Listen. Its address must be a *net.TCPAddr.
 	Listen func(name, address string) (net.Listener, error)
 }
@@ -59,6 +62,10 @@ type Node struct {
 	serving  atomic.Bool
 	stop     chan struct{}
 	running  sync.WaitGroup
+
+	begun      time.Time
+	steps      []step        // of the start
+	rebalances stats.Counter // that groups completed
 
 	effective atomic.Pointer[config.Config] // cfg with what is set dynamically
 	limits    sync.Mutex                    // held while the server gets its limits
@@ -83,14 +90,12 @@ func Start(opts Options) (*Node, error) {
 	}
 	n := &Node{opts: opts, cfg: opts.Config, failed: make(chan error, 1), stop: make(chan struct{})}
 	n.effective.Store(n.cfg)
-	for _, step := range []func() error{n.openDir, n.listen, n.startReplication, n.startMetadata, n.register, n.awaitLeaders, n.serve} {
-		if err := step(); err != nil {
-			n.abandon()
-			if vfs.IsNoSpace(err) {
-				err = fmt.Errorf("the disk that holds %s is full: free some space, then start again (%w)", n.cfg.LogDirs[0], err)
-			}
-			return nil, err
+	if err := n.run(); err != nil {
+		n.abandon()
+		if vfs.IsNoSpace(err) {
+			err = fmt.Errorf("the disk that holds %s is full: free some space, then start again (%w)", n.cfg.LogDirs[0], err)
 		}
+		return nil, err
 	}
 	return n, nil
 }
@@ -243,6 +248,7 @@ func (n *Node) groupLimits() group.Config {
 		OffsetMetadataMax:         int(n.cfg.OffsetMetadataMaxBytes),
 		OffsetsRetention:          time.Duration(n.cfg.OffsetsRetentionMinutes) * time.Minute,
 		OffsetsRetentionCheckEach: time.Duration(n.cfg.OffsetsRetentionCheckMs) * time.Millisecond,
+		Rebalanced:                func() { n.rebalances.Add(1) },
 		NewMemberID: func(prefix string) string {
 			id := randomID()
 			return fmt.Sprintf("%s-%x-%x-%x-%x-%x", prefix, id[:4], id[4:6], id[6:8], id[8:10], id[10:])

@@ -40,15 +40,24 @@ func (s *said) String() string {
 // start starts a node on a file system, on a free port.
 func start(t testing.TB, fs vfs.FS, set ...string) (*Node, *said, error) {
 	t.Helper()
+	out := &said{}
+	n, err := startWith(t, Options{FS: fs, Logger: slog.New(slog.NewTextHandler(out, nil))}, set...)
+	return n, out, err
+}
+
+func startWith(t testing.TB, opts Options, set ...string) (*Node, error) {
+	t.Helper()
 	cfg, _, err := config.Load(config.Sources{Set: append([]string{
 		"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=127.0.0.1:0", "log.dirs=/data", "group.initial.rebalance.delay.ms=0",
 	}, set...)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &said{}
-	n, err := Start(Options{Config: cfg, FS: fs, Logger: slog.New(slog.NewTextHandler(out, nil))})
-	return n, out, err
+	opts.Config = cfg
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	return Start(opts)
 }
 
 func mustStart(t *testing.T, fs vfs.FS, set ...string) (*Node, *said) {

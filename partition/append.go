@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/record"
 	"github.com/weir/weir/replication"
 )
@@ -27,11 +28,22 @@ type appendRequest struct {
 	done          func(AppendResult)
 	release       func()
 	stats         counted
+	began         int64 // stats.Now of the append
+	bytes         int   // that were proposed; 0: a repeat, or refused
+}
+
+func (p *Partition) newAppend(done func(AppendResult), release func()) *appendRequest {
+	return &appendRequest{done: done, release: release, logAppendTime: -1, stats: p.stats, began: stats.Now()}
 }
 
 func (r *appendRequest) finish(result AppendResult) {
+	records := 0
+	if r.bytes > 0 && result.Err == nil {
+		records = int(r.header.NumRecords)
+		r.stats.all.CommitTime.Observe(stats.Now() - r.began)
+	}
+	r.stats.appended(r.bytes, records, result.Err)
 	if result.Err != nil {
-		r.stats.produced(0, 0, result.Err)
 		result.BaseOffset, result.LastOffset, result.LogStart, result.LogAppendTime = -1, -1, -1, -1
 	} else {
 		result.LogAppendTime = r.logAppendTime
@@ -51,7 +63,7 @@ func (p *Partition) result(first, last int64) AppendResult {
 // called when the bytes of batch are no longer needed; after an append that was lost with the leadership it is not called,
 // and the garbage collector gets them.
 func (p *Partition) Append(batch []byte, done func(AppendResult), release func()) {
-	req := &appendRequest{done: done, release: release, logAppendTime: -1, stats: p.stats}
+	req := p.newAppend(done, release)
 	if _, ok := p.Leads(); !ok {
 		req.finish(AppendResult{Err: kerr.NotLeaderForPartition})
 		return
@@ -71,7 +83,8 @@ func (p *Partition) AppendOwn(batch []byte, done func(AppendResult)) {
 	if err != nil {
 		panic("BUG: own batch without a header")
 	}
-	req := &appendRequest{header: header, done: done, logAppendTime: -1, stats: p.stats}
+	req := p.newAppend(done, nil)
+	req.header = header
 	p.group.Propose(&replication.Proposal{Batch: batch, Context: req})
 }
 

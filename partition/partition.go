@@ -153,9 +153,8 @@ func (p *Partition) answerRepeat(req *appendRequest, first appendedBatch) {
 // Proposed implements replication.Replica.
 func (p *Partition) Proposed(prop *replication.Proposal, index uint64) {
 	req := prop.Context.(*appendRequest)
-	req.index = index
+	req.index, req.bytes = index, len(prop.Batch)
 	p.pending = append(p.pending, req)
-	p.stats.produced(len(prop.Batch), int(req.header.NumRecords), nil)
 }
 
 // Reject implements replication.Replica.
@@ -254,8 +253,11 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 // maintain does the rounds: retention, a checkpoint when one is due, expiry of producers.
 func (p *Partition) maintain(now time.Time, producerIdle time.Duration) error {
 	return p.group.Do(func() error {
+		before := p.log.Size()
 		removed, err := p.log.Retain(now.UnixMilli(), p.high.Load())
 		if removed > 0 {
+			p.stats.all.RetiredSegments.Add(removed)
+			p.stats.all.RetiredBytes.Add(int(max(before-p.log.Size(), 0)))
 			p.logger.Info("retention removed segments", "partition", p.String(), "segments", removed, "logStart", p.log.StartOffset())
 		}
 		p.producers.expire(producerIdle.Milliseconds())

@@ -48,7 +48,7 @@ type SetConfig struct {
 type Set struct {
 	cfg SetConfig
 
-	all     TopicStats
+	all     Stats
 	mu      sync.RWMutex
 	topics  map[string]*hosted
 	changed chan struct{} // closed and replaced when a partition opens or its leader changes
@@ -70,7 +70,7 @@ func NewSet(cfg SetConfig) *Set {
 
 // Open opens or creates one partition that is not a topic's: the metadata log.
 func (s *Set) Open(topic string, id cluster.UUID, number int32, replicas []int32, cfg *config.TopicConfig) (*Partition, error) {
-	return s.open(topic, id, number, replicas, cfg, counted{&TopicStats{}, &TopicStats{}})
+	return s.open(topic, id, number, replicas, cfg, counted{&TopicStats{}, &Stats{}})
 }
 
 func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32, cfg *config.TopicConfig, stats counted) (*Partition, error) {
@@ -86,6 +86,11 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32
 	l, recovery, err := log.Open(s.cfg.FS, dir, log.Identity{TopicID: id, Partition: number}, logConfig(cfg), p.producers)
 	if err != nil {
 		return nil, err
+	}
+	if recovery.Scanned > 0 {
+		stats.all.Recovered.Add(1)
+		stats.all.RecoveredBytes.Add(int(recovery.Scanned))
+		stats.all.CutBytes.Add(int(recovery.Cut))
 	}
 	if text := recovery.String(); text != "" {
 		s.cfg.Logger.Info("recovered a log", "partition", p.String(), "what", text)

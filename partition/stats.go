@@ -2,7 +2,7 @@ package partition
 
 import "github.com/weir/weir/internal/stats"
 
-// TopicStats is what is counted of a topic, or of all topics, on this node since it started.
+// TopicStats is what is counted of a topic on this node since it started.
 type TopicStats struct {
 	BytesIn, MessagesIn   stats.Counter // that were appended
 	BytesOut              stats.Counter // of records that were read
@@ -10,15 +10,30 @@ type TopicStats struct {
 	Fetches, FetchFail    stats.Counter // partitions that were asked for, and that answered with an error
 }
 
+// Stats is what is counted of all topics. It never shrinks, also when topics are deleted.
+type Stats struct {
+	TopicStats
+	CommitTime      stats.Histogram // from append to commit, ns
+	RetiredSegments stats.Counter   // that retention removed
+	RetiredBytes    stats.Counter
+	Recovered       stats.Counter // logs that were opened with more than their checkpoint said
+	RecoveredBytes  stats.Counter // that had to be read for it
+	CutBytes        stats.Counter // that were cut off, as they were not whole
+}
+
 // counted is where a partition counts.
-type counted struct{ topic, all *TopicStats }
+type counted struct {
+	topic *TopicStats
+	all   *Stats
+}
 
 func (c counted) each(f func(*TopicStats)) {
 	f(c.topic)
-	f(c.all)
+	f(&c.all.TopicStats)
 }
 
-func (c counted) produced(bytes, records int, err error) {
+// appended counts a batch that is committed, or was refused. A repeat of one that was there has no bytes and no records.
+func (c counted) appended(bytes, records int, err error) {
 	c.each(func(t *TopicStats) {
 		t.Produces.Add(1)
 		if err != nil {
@@ -41,8 +56,8 @@ func (p *Partition) Fetched(bytes int, err error) {
 	})
 }
 
-// Stats gives what is counted of all topics together. It never shrinks, also when topics are deleted.
-func (s *Set) Stats() *TopicStats { return &s.all }
+// Stats gives what is counted of all topics together.
+func (s *Set) Stats() *Stats { return &s.all }
 
 // TopicView is a topic on this node.
 type TopicView struct {

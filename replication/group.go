@@ -91,6 +91,7 @@ type Group struct {
 	}
 	applied   uint64
 	proposed  []log.Entry       // what raft was told of with empty entries, and is not yet written
+	written   written           // and not yet handed to the syncer
 	syncing   int               // appends handed to the syncer and not back yet
 	stalled   []*raftpb.Message // appends that the full disk refused, to be tried again in order
 	lastVotes HardState
@@ -441,6 +442,12 @@ func (g *Group) write(m *raftpb.Message) error {
 	if err := g.log.Append(entries); err != nil {
 		return err
 	}
+	for i := range entries {
+		if entries[i].Kind == log.Batch {
+			g.written.batches++
+			g.written.bytes += len(entries[i].Data)
+		}
+	}
 	clear(g.proposed)
 	g.proposed = g.proposed[:0]
 	if g.announced.lead != g.host.cfg.Self {
@@ -475,6 +482,7 @@ func (g *Group) finish(m *raftpb.Message) {
 	req := syncRequest{group: g, responses: m.Responses, votes: votes, hard: g.lastVotes}
 	if !g.relaxed.Load() {
 		g.log.TakeDirty(&req.dirty)
+		req.written, g.written = g.written, written{}
 	}
 	g.host.syncer.add(req, g.lent)
 }

@@ -103,11 +103,15 @@ func (h *Host) Unsettled() bool { return h.syncer.lazy.Load() }
 // another goroutine.
 func (h *Host) Settle(here bool) { h.syncer.settle(here) }
 
-// Stats is what a host counts.
+// Stats is what a host counts. A group commit makes durable what all groups have written since the last one.
 type Stats struct {
-	SyncTime      stats.Histogram // of group commits, µs
-	SyncBatch     stats.Histogram // appends that one made durable
-	Proposals     stats.Counter   // batches that were proposed
+	SyncTime    stats.Histogram // of group commits, ns
+	SyncBatches stats.Histogram // batches that one made durable
+	SyncBytes   stats.Histogram // bytes of these batches
+	// What group commits asked the operating system for.
+	FileSyncs, FolderSyncs, SystemSyncs, JournalSyncs stats.Counter
+
+	Proposals     stats.Counter // batches that were proposed
 	LeaderChanges stats.Counter
 	Stalls        stats.Counter // writes that found the disk full
 }

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/log"
 )
@@ -23,7 +23,11 @@ type syncRequest struct {
 	votes     bool
 	hard      HardState
 	responses []*raftpb.Message
+	written   written
 }
+
+// written is how much a group wrote.
+type written struct{ batches, bytes int }
 
 // syncer is the group commit of a data directory: while one round of syncs runs, requests gather for the next.
 type syncer struct {
@@ -177,7 +181,10 @@ func (s *syncer) sync(batch []syncRequest) error {
 	var files []vfs.File
 	var dirs []string
 	var votes []Update
+	var sum written
 	for _, r := range batch {
+		sum.batches += r.written.batches
+		sum.bytes += r.written.bytes
 		files = addNew(files, r.dirty.Files)
 		dirs = addNew(dirs, r.dirty.Dirs)
 		if r.votes {
@@ -187,27 +194,32 @@ func (s *syncer) sync(batch []syncRequest) error {
 	if len(files)+len(dirs) == 0 && len(votes) == 0 {
 		return nil
 	}
-	start := time.Now()
+	counts, start := &s.host.stats, stats.Now()
 	defer func() {
-		s.host.stats.SyncTime.Since(start)
-		s.host.stats.SyncBatch.Observe(int64(len(batch)))
+		counts.SyncTime.Observe(stats.Now() - start)
+		counts.SyncBatches.Observe(int64(sum.batches))
+		counts.SyncBytes.Observe(int64(sum.bytes))
 	}()
 	if len(votes) > 0 {
+		counts.JournalSyncs.Add(1)
 		if err := s.host.journal.Commit(votes); err != nil {
 			return fmt.Errorf("writing the voter journal: %w", err)
 		}
 	}
 	if len(files)+len(dirs) > syncEachMax {
+		counts.SystemSyncs.Add(1)
 		if err := s.host.cfg.FS.SyncAll(s.host.cfg.Dir); err != nil {
 			return fmt.Errorf("syncing the file system of %s: %w", s.host.cfg.Dir, err)
 		}
 		return nil
 	}
+	counts.FileSyncs.Add(len(files))
 	for _, f := range files {
 		if err := f.Sync(); err != nil {
 			return fmt.Errorf("syncing a segment in %s: %w", s.host.cfg.Dir, err)
 		}
 	}
+	counts.FolderSyncs.Add(len(dirs))
 	for _, d := range dirs {
 		if err := s.host.cfg.FS.SyncDir(d); err != nil {
 			return fmt.Errorf("syncing folder %s: %w", d, err)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weir/weir/broker/wire"
+	"github.com/weir/weir/internal/stats"
 )
 
 // Conn is a client's connection.
@@ -110,8 +111,9 @@ func (c *Conn) read() {
 			r.frame.release()
 			return
 		}
+		r.moments.called = stats.Now()
 		c.dispatch(r)
-		r.handled.Store(int64(max(time.Since(r.Received), 1)))
+		r.moments.returned.Store(stats.Now())
 		if c.server.handler.Unsettled() {
 			c.server.handler.Settle(!c.more())
 		}
@@ -135,7 +137,10 @@ func (c *Conn) more() bool {
 }
 
 // errRefused ends a connection whose client sent what this broker does not understand.
-type errRefused struct{ why string }
+type errRefused struct {
+	reason int32 // endedRefused or endedSlow
+	why    string
+}
 
 func (e errRefused) Error() string { return e.why }
 
@@ -144,7 +149,7 @@ func (c *Conn) explain(err error) {
 	var refused errRefused
 	switch {
 	case errors.As(err, &refused):
-		c.because(endedRefused)
+		c.because(refused.reason)
 		c.server.cfg.Logger.Warn("closing a connection", "client", c.RemoteAddr(), "listener", c.Listener, "reason", refused.why)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		select {
@@ -173,13 +178,14 @@ func (c *Conn) readRequest() (*Request, error) {
 	n := int(int32(binary.BigEndian.Uint32(in.buf[:])))
 	in.from = 4
 	if n < 10 || n > c.server.cfg.MaxRequestBytes {
-		return nil, errRefused{fmt.Sprintf("a request claims %d bytes, and %d to %d are accepted (socket.request.max.bytes); is this a Kafka client?", n, 10, c.server.cfg.MaxRequestBytes)}
+		return nil, errRefused{endedRefused, fmt.Sprintf("a request claims %d bytes, and %d to %d are accepted (socket.request.max.bytes); is this a Kafka client?", n, 10, c.server.cfg.MaxRequestBytes)}
 	}
 	f, err := c.readFrame(n)
 	if err != nil {
 		return nil, err
 	}
-	r := &Request{Conn: c, frame: f, Received: time.Now()}
+	r := &Request{Conn: c, frame: f}
+	r.moments.received = stats.Now()
 	if err := c.decode(r); err != nil {
 		f.release()
 		return nil, err
@@ -242,7 +248,7 @@ func (c *Conn) readFrame(n int) (*frame, error) {
 		if at += got; err != nil {
 			f.release()
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				err = errRefused{fmt.Sprintf("a request of %d bytes did not arrive in time: %d bytes came", n, at)}
+				err = errRefused{endedSlow, fmt.Sprintf("a request of %d bytes did not arrive in time: %d bytes came", n, at)}
 			}
 			return nil, err
 		}
@@ -263,17 +269,17 @@ func (c *Conn) readFrame(n int) (*frame, error) {
 func (c *Conn) decode(r *Request) error {
 	h, body, err := wire.ParseHeader(r.frame.b)
 	if err != nil {
-		return errRefused{err.Error()}
+		return errRefused{endedRefused, err.Error()}
 	}
 	r.Header = h
 	if !c.server.handler.Supports(h.Key, h.Version) {
 		if h.Key == int16(kmsg.ApiVersions) {
 			return nil // answered in version 0 by dispatch
 		}
-		return errRefused{fmt.Sprintf("%s (key %d) version %d is not spoken here", kmsg.NameForKey(h.Key), h.Key, h.Version)}
+		return errRefused{endedRefused, fmt.Sprintf("%s (key %d) version %d is not spoken here", kmsg.NameForKey(h.Key), h.Key, h.Version)}
 	}
 	if r.Body, _, err = wire.ParseBody(h, body); err != nil {
-		return errRefused{err.Error()}
+		return errRefused{endedRefused, err.Error()}
 	}
 	return nil
 }

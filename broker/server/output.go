@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weir/weir/internal/stats"
 )
 
 // output is what a connection sends: the answers, in the order of the requests. Whoever answers the oldest request sends it,
@@ -50,7 +52,7 @@ func (c *Conn) finish(r *Request, out response, may bool) {
 	if r.answered {
 		panic("BUG: a request was answered twice")
 	}
-	r.out, r.answered, r.at = out, true, time.Now()
+	r.out, r.answered, r.moments.answered = out, true, stats.Now()
 	if o.sending || o.queue[o.head] != r {
 		o.mu.Unlock()
 		return
@@ -149,6 +151,10 @@ func (s *sender) take() bool {
 	s.failed = o.failed
 	if len(s.run) > 0 {
 		o.mu.Unlock()
+		now := stats.Now()
+		for _, r := range s.run {
+			r.moments.taken = now
+		}
 		s.join(size)
 		return true
 	}
@@ -222,7 +228,7 @@ func (s *sender) tryWrite() error {
 // settle lets go of the run that was sent, or dropped.
 func (s *sender) settle() {
 	o := &s.c.out
-	now := time.Now()
+	now := stats.Now()
 	for _, r := range s.run {
 		r.count(now)
 		r.out.releaseData()

@@ -3,7 +3,6 @@ package server
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -14,15 +13,13 @@ import (
 // Request is a request on its way. It must be ended by exactly one of Reply, ReplyFetch, NoReply and Close.
 type Request struct {
 	wire.Header
-	Body     kmsg.Request
-	Conn     *Conn
-	Received time.Time
+	Body kmsg.Request
+	Conn *Conn
 
 	frame    *frame
 	out      response
-	answered bool         // out is set; under the connection's output lock
-	at       time.Time    // when it was answered; under the connection's output lock
-	handled  atomic.Int64 // ns from Received to the handler's return; 0: it has not returned
+	answered bool // out is set; under the connection's output lock
+	moments  moments
 }
 
 // response is what the writer sends.
@@ -75,7 +72,7 @@ func (r *Request) Reply(resp kmsg.Response) {
 // ReplyFetch answers a fetch. data are the records of its partitions, in order; they are released when they were sent. It may
 // wait until the client has taken them.
 func (r *Request) ReplyFetch(f *wire.FetchResponse, data []log.Data) {
-	r.Conn.server.stats.of(r.Key).fetched(f)
+	r.Conn.server.stats.of(r.Key).answer(f)
 	bytes, cuts := wire.AppendFetch(nil, r.CorrelationID, r.Version, f)
 	r.Conn.finish(r, response{bytes: bytes, cuts: cuts, data: data}, true)
 }
@@ -85,24 +82,6 @@ func (r *Request) NoReply() { r.Conn.finish(r, response{}, false) }
 
 // Close ends a request by closing its connection.
 func (r *Request) Close() { r.Conn.finish(r, response{close: true}, false) }
-
-// count counts a request that is answered, or was dropped, at a time.
-func (r *Request) count(now time.Time) {
-	a := r.Conn.server.stats.of(r.Key)
-	a.Requests[uint16(r.Version)%versionsMax].Add(1)
-	a.Received.Add(int(r.frame.cost))
-	a.Sent.Add(len(r.out.bytes))
-	answered := r.at.Sub(r.Received)
-	local := time.Duration(r.handled.Load())
-	if local == 0 || local > answered { // it was answered while it was handled
-		local = answered
-	}
-	total := now.Sub(r.Received)
-	a.Stages[StageLocal].Observe(local.Microseconds())
-	a.Stages[StageRemote].Observe((answered - local).Microseconds())
-	a.Stages[StageResponse].Observe((total - answered).Microseconds())
-	a.Stages[StageTotal].Observe(total.Microseconds())
-}
 
 func (o *response) releaseData() {
 	for i := range o.data {

@@ -140,6 +140,7 @@ func (s *Server) Serve(l net.Listener, name string) error {
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case err != nil:
+			s.stats.Failed.Add(1)
 			s.cfg.Logger.Warn("a connection could not be accepted", "listener", name, "error", err)
 			time.Sleep(acceptPause)
 			continue

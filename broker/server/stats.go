@@ -1,46 +1,46 @@
 package server
 
 import (
-	"reflect"
 	"sync"
 	"sync/atomic"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/weir/weir/broker/wire"
 	"github.com/weir/weir/internal/stats"
 )
 
-// Stages of a request, by which its time is told.
+// Stages of a request, by which its time is told. They follow each other; the last one is all of them.
 const (
-	StageLocal    = iota // in the handler
-	StageRemote          // waiting for the disk, for data, or for a group
-	StageResponse        // waiting for its turn to be sent, and being sent
+	StageQueue         = iota // from its last byte until the handler has it
+	StageLocal                // in the handler
+	StageRemote               // waiting for the disk, for data, or for a group
+	StageResponseQueue        // answered, waiting for answers before it to be sent
+	StageResponseSend
 	StageTotal
 	stages
 )
 
 // StageNames are the stages' names.
-var StageNames = [stages]string{"local", "remote", "response", "total"}
+var StageNames = [stages]string{"request_queue", "local", "remote", "response_queue", "response_send", "total"}
 
 // Reasons for the end of a connection.
 const (
 	endedByClient = iota
 	endedIdle     // nothing came for too long
-	endedRefused  // what came was not understood, or came too slowly
+	endedSlow     // the rest of a request did not come in time
+	endedRefused  // what came was not understood
 	endedStalled  // the client did not take its answers
 	endedByStop   // the server stops
 	endReasons
 )
 
 // EndNames are the reasons' names.
-var EndNames = [endReasons]string{"client", "idle", "refused", "stalled", "stop"}
+var EndNames = [endReasons]string{"client", "idle", "slow", "refused", "stalled", "stop"}
 
 // Stats is what a server counts.
 type Stats struct {
 	Opened  stats.Counter             // connections
 	Ended   [endReasons]stats.Counter // connections, by reason
 	TooMany stats.Counter             // connections closed because their address had as many as it may
+	Failed  stats.Counter             // connections that the system did not give, as it has no more
 	Waits   stats.Counter             // requests that waited for memory
 	apis    [128]atomic.Pointer[APIStats]
 }
@@ -51,10 +51,11 @@ const versionsMax = 32
 // APIStats is what is counted of one API.
 type APIStats struct {
 	Requests [versionsMax]stats.Counter // by version
-	Stages   [stages]stats.Histogram    // µs
+	Stages   [stages]stats.Histogram    // ns
 	Received stats.Counter              // bytes of requests
-	Sent     stats.Counter              // bytes of answers, without records
+	Sent     stats.Counter              // bytes of answers
 
+	shape  atomic.Pointer[shape] // of the answers
 	mu     sync.Mutex
 	errors map[int16]int64
 }
@@ -62,7 +63,7 @@ type APIStats struct {
 // API gives what is counted of an API; nil: it was never asked for.
 func (s *Stats) API(key int16) *APIStats { return s.apis[key].Load() }
 
-// of gives an API's counters. What is not an API of Kafka is not counted apart.
+// of gives an API's counters.
 func (s *Stats) of(key int16) *APIStats {
 	p := &s.apis[uint16(key)%uint16(len(s.apis))]
 	if a := p.Load(); a != nil {
@@ -72,66 +73,34 @@ func (s *Stats) of(key int16) *APIStats {
 	return p.Load()
 }
 
-// Errors gives how often which error was answered, by Kafka's number.
-func (a *APIStats) Errors() map[int16]int64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	out := make(map[int16]int64, len(a.errors))
-	for code, n := range a.errors {
-		out[code] = n
-	}
-	return out
+// moments are when a request came from one stage to the next; stats.Now gave them.
+type moments struct {
+	received int64
+	called   int64        // of the handler
+	returned atomic.Int64 // of the handler; 0: it has not returned
+	answered int64
+	taken    int64 // to be sent
 }
 
-func (a *APIStats) failed(code int16) {
-	if code == 0 {
-		return
+// count counts a request that was sent, or dropped, now.
+func (r *Request) count(now int64) {
+	a := r.Conn.server.stats.of(r.Key)
+	a.Requests[uint16(r.Version)%versionsMax].Add(1)
+	a.Received.Add(int(r.frame.cost))
+	sent := len(r.out.bytes)
+	for i := range r.out.data {
+		sent += r.out.data[i].Size()
 	}
-	a.mu.Lock()
-	a.errors[code]++
-	a.mu.Unlock()
-}
-
-// answer counts the errors in an answer. Those of the hot APIs are looked for by hand.
-func (a *APIStats) answer(resp kmsg.Response) {
-	switch r := resp.(type) {
-	case *kmsg.ProduceResponse:
-		for t := range r.Topics {
-			for p := range r.Topics[t].Partitions {
-				a.failed(r.Topics[t].Partitions[p].ErrorCode)
-			}
-		}
-	case *kmsg.MetadataResponse:
-		for t := range r.Topics {
-			a.failed(r.Topics[t].ErrorCode)
-		}
-	case *kmsg.HeartbeatResponse:
-		a.failed(r.ErrorCode)
-	default:
-		a.search(reflect.ValueOf(resp).Elem())
+	a.Sent.Add(sent)
+	m := &r.moments
+	returned := m.returned.Load()
+	if returned == 0 || returned > m.answered { // it was answered while it was handled
+		returned = m.answered
 	}
-}
-
-func (a *APIStats) fetched(f *wire.FetchResponse) {
-	a.failed(f.ErrorCode)
-	for t := range f.Topics {
-		for p := range f.Topics[t].Partitions {
-			a.failed(f.Topics[t].Partitions[p].ErrorCode)
-		}
-	}
-}
-
-// search counts all fields with the name of an error code.
-func (a *APIStats) search(v reflect.Value) {
-	t := v.Type()
-	for i := range t.NumField() {
-		switch f := v.Field(i); {
-		case t.Field(i).Name == "ErrorCode" && f.Kind() == reflect.Int16:
-			a.failed(int16(f.Int()))
-		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct:
-			for j := range f.Len() {
-				a.search(f.Index(j))
-			}
-		}
-	}
+	a.Stages[StageQueue].Observe(m.called - m.received)
+	a.Stages[StageLocal].Observe(returned - m.called)
+	a.Stages[StageRemote].Observe(m.answered - returned)
+	a.Stages[StageResponseQueue].Observe(m.taken - m.answered)
+	a.Stages[StageResponseSend].Observe(now - m.taken)
+	a.Stages[StageTotal].Observe(now - m.received)
 }

@@ -22,6 +22,8 @@ type Config struct {
 	OffsetsRetentionCheckEach time.Duration // offsets.retention.check.interval.ms
 	// NewMemberID makes an id for a new member; it must never give one twice.
 	NewMemberID func(prefix string) string
+	// Rebalanced, if set, is called whenever a rebalance is completed.
+	Rebalanced func()
 }
 
 // Request is a client's request for groups of this partition.

@@ -62,6 +62,9 @@ func (t *turn) assign(g *group, req *kmsg.SyncGroupRequest) {
 		}
 	}
 	g.become(Stable, t.now)
+	if t.cfg.Rebalanced != nil {
+		t.cfg.Rebalanced()
+	}
 	t.record(g)
 	for _, m := range g.each() {
 		if m.syncID != 0 {

@@ -18,7 +18,7 @@ const module = "github.com/weir/weir/"
 // beside it.
 var layers = [][]string{
 	{"cmd/weir"},
-	{"cli"},
+	{"cli", "weirtest"},
 	{"node"},
 	{"broker/api"},
 	{"broker/server"},
