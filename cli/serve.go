@@ -69,13 +69,13 @@ func serve(ctx context.Context, out io.Writer, file string, set []string) error 
 	if err != nil {
 		return fmt.Errorf("the configuration is not right: %w", err)
 	}
-	logger := newLogger(out, cfg)
+	logger, level := newLogger(out, cfg)
 	if len(notes.NoEffect) > 0 {
 		logger.Info("these options of Kafka have no effect here", "options", strings.Join(notes.NoEffect, ", "))
 	}
 	// The heap is small beside the data that passes through: collecting it less often saves more than it costs.
 	debug.SetGCPercent(400)
-	n, err := node.Start(node.Options{Config: cfg, Logger: logger, Version: version})
+	n, err := node.Start(node.Options{Config: cfg, Logger: logger, LogLevel: level, Version: version})
 	if err != nil {
 		return err
 	}
@@ -98,17 +98,17 @@ func serve(ctx context.Context, out io.Writer, file string, set []string) error 
 	}
 }
 
-// newLogger makes what the node writes its own messages with.
-func newLogger(out io.Writer, cfg *config.Config) *slog.Logger {
-	var least slog.Level
+// newLogger makes what the node writes its own messages with, and its level, which can be changed.
+func newLogger(out io.Writer, cfg *config.Config) (*slog.Logger, *slog.LevelVar) {
+	least := new(slog.LevelVar)
 	if err := least.UnmarshalText([]byte(cfg.LogLevel)); err != nil {
 		panic("BUG: a configuration was let through: " + err.Error())
 	}
 	opts := &slog.HandlerOptions{Level: least}
 	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(out, opts))
+		return slog.New(slog.NewJSONHandler(out, opts)), least
 	}
-	return slog.New(slog.NewTextHandler(out, opts))
+	return slog.New(slog.NewTextHandler(out, opts)), least
 }
 
 // greet tells where everything is and what to try next.

@@ -88,8 +88,8 @@ func (c *Controller) replacing(res Resource, configs []kmsg.AlterConfigsRequestR
 }
 
 func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) ([]configRecord, *problem) {
-	if p := checkChanges(changes); p != nil {
-		return nil, p
+	if code, message := CheckChanges(changes); code != nil {
+		return nil, &problem{code, message}
 	}
 	if p := c.checkResource(res); p != nil {
 		return nil, p
@@ -119,13 +119,14 @@ func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsR
 	return out, nil
 }
 
-// checkChanges checks what can be checked of changes without knowing what they are for.
-func checkChanges(changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) *problem {
+// CheckChanges checks what can be checked of changes without knowing what they are for. It gives Kafka's error and a message;
+// nil: nothing is wrong.
+func CheckChanges(changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) (*kerr.Error, string) {
 	seen := map[string]bool{}
 	var null []string
 	for _, ch := range changes {
 		if seen[ch.Name] {
-			return fail(kerr.InvalidRequest, "Error due to duplicate config keys")
+			return kerr.InvalidRequest, "Error due to duplicate config keys"
 		}
 		seen[ch.Name] = true
 		if ch.Op != kmsg.IncrementalAlterConfigOpDelete && ch.Value == nil {
@@ -133,9 +134,9 @@ func checkChanges(changes []kmsg.IncrementalAlterConfigsRequestResourceConfig) *
 		}
 	}
 	if null != nil {
-		return fail(kerr.InvalidRequest, "Null value not supported for : %s", strings.Join(null, ", "))
+		return kerr.InvalidRequest, "Null value not supported for : " + strings.Join(null, ", ")
 	}
-	return nil
+	return nil, ""
 }
 
 // validate checks a value that is to be set. Removing one only needs the name to be a known one.

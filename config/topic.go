@@ -43,6 +43,7 @@ const (
 	SourceDefaultBroker Source = 3
 	SourceStatic        Source = 4
 	SourceDefault       Source = 5
+	SourceLogger        Source = 6
 	SourceGroup         Source = 8
 )
 

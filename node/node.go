@@ -36,8 +36,10 @@ const stopTime = 5 * time.Second
 type Options struct {
 	Config *config.Config
 	Logger *slog.Logger
-	FS     vfs.FS           // nil: the machine's
-	Now    func() time.Time // nil: the machine's clock
+	// LogLevel is what Logger goes by, so that clients can change it; nil: they cannot.
+	LogLevel *slog.LevelVar
+	FS       vfs.FS           // nil: the machine's
+	Now      func() time.Time // nil: the machine's clock
 	// Version is the build's, for metrics.
 	Version string
 	// Listen opens a listener, which is given by its name; nil: net.Listen. Its address must be a *net.TCPAddr.
@@ -355,8 +357,8 @@ func hostName() string {
 
 func (n *Node) serve() error {
 	n.broker = &api.Broker{
-		ClusterID: n.dir.clusterID, Self: n.cfg.NodeID, Config: n.cfg, Controller: n.metadata, Partitions: n.set, Groups: n.groups,
-		Logger: n.opts.Logger, Now: n.opts.Now,
+		ClusterID: n.dir.clusterID, Self: n.cfg.NodeID, Config: n.cfg, Controller: n.metadata, MetadataLog: n.log, Partitions: n.set,
+		Groups: n.groups, Logger: n.opts.Logger, LogLevel: n.opts.LogLevel, Now: n.opts.Now,
 	}
 	n.broker.Start()
 	n.limits.Lock()

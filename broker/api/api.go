@@ -58,15 +58,22 @@ func init() {
 		{kmsg.DeleteACLs, 1, 3, 1, on((*Broker).deleteACLs)},
 		{kmsg.DescribeConfigs, 1, 4, 1, on((*Broker).describeConfigs)},
 		{kmsg.AlterConfigs, 0, 2, 0, on((*Broker).alterConfigs)},
+		{kmsg.AlterReplicaLogDirs, 1, 2, 1, on((*Broker).alterReplicaLogDirs)},
 		{kmsg.DescribeLogDirs, 1, 5, 1, on((*Broker).describeLogDirs)},
 		{kmsg.CreatePartitions, 0, 3, 0, on((*Broker).createPartitions)},
 		{kmsg.DeleteGroups, 0, 3, 0, on((*Broker).deleteGroups)},
 		{kmsg.ElectLeaders, 0, 2, 0, on((*Broker).electLeaders)},
 		{kmsg.IncrementalAlterConfigs, 0, 1, 0, on((*Broker).incrementalAlterConfigs)},
+		{kmsg.AlterPartitionAssignments, 0, 1, 0, on((*Broker).alterPartitionAssignments)},
 		{kmsg.ListPartitionReassignments, 0, 0, 0, on((*Broker).listPartitionReassignments)},
 		{kmsg.OffsetDelete, 0, 0, 0, on((*Broker).offsetDelete)},
+		{kmsg.DescribeClientQuotas, 0, 1, 0, on((*Broker).describeClientQuotas)},
+		{kmsg.DescribeUserSCRAMCredentials, 0, 0, 0, on((*Broker).describeUserSCRAMCredentials)},
+		{kmsg.DescribeQuorum, 0, 2, 0, on((*Broker).describeQuorum)},
+		{kmsg.UpdateFeatures, 0, 2, 0, on((*Broker).updateFeatures)},
 		{kmsg.DescribeCluster, 0, 2, 0, on((*Broker).describeCluster)},
 		{kmsg.DescribeProducers, 0, 0, 0, on((*Broker).describeProducers)},
+		{kmsg.ListTransactions, 0, 2, 0, on((*Broker).listTransactions)},
 		{kmsg.ListConfigResources, 0, 1, 0, on((*Broker).listConfigResources)},
 		{kmsg.DescribeTopicPartitions, 0, 0, 0, on((*Broker).describeTopicPartitions)},
 	}
@@ -74,7 +81,7 @@ func init() {
 
 // Controller is how handlers reach the metadata state machine.
 type Controller interface {
-	// Image is the newest picture whose partitions are open on this node.
+	// Image is the newest picture. Partitions that are new in it may still be opening.
 	Image() *cluster.Image
 	// Submit hands a request to the controller.
 	Submit(request any, done func(reply any, err error))
@@ -92,14 +99,16 @@ type Groups interface {
 
 // Broker answers requests.
 type Broker struct {
-	ClusterID  string
-	Self       int32
-	Config     *config.Config
-	Controller Controller
-	Partitions *partition.Set
-	Groups     Groups
-	Logger     *slog.Logger
-	Now        func() time.Time
+	ClusterID   string
+	Self        int32
+	Config      *config.Config
+	Controller  Controller
+	MetadataLog *partition.Partition
+	Partitions  *partition.Set
+	Groups      Groups
+	Logger      *slog.Logger
+	LogLevel    *slog.LevelVar // of Logger; nil: it cannot be changed
+	Now         func() time.Time
 
 	table    map[int16]*api
 	sessions *sessions

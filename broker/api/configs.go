@@ -27,7 +27,7 @@ func (b *Broker) topicEntries(set map[string]string) []config.Entry {
 	return b.Config.DescribeTopic(b.layers(set))
 }
 
-// describeConfigs answers DescribeConfigs 1–4 for topics, brokers and groups.
+// describeConfigs answers DescribeConfigs 1–4 for topics, brokers, their loggers, and groups.
 func (b *Broker) describeConfigs(r *server.Request, req *kmsg.DescribeConfigsRequest) {
 	resp := req.ResponseKind().(*kmsg.DescribeConfigsResponse)
 	for _, res := range req.Resources {
@@ -66,6 +66,8 @@ func (b *Broker) describeResource(res cluster.Resource) ([]config.Entry, error) 
 		return b.topicEntries(img.Config(res)), nil
 	case cluster.BrokerResource:
 		return b.describeBroker(img, res.Name)
+	case loggerResource:
+		return b.describeLoggers(res.Name)
 	case cluster.GroupResource:
 		if res.Name == "" {
 			return nil, fmt.Errorf("Group name must not be empty%w", silent{kerr.InvalidRequest})
@@ -183,15 +185,24 @@ func resourceNames(img *cluster.Image, kind kmsg.ConfigResourceType) (names []st
 	return names
 }
 
-// incrementalAlterConfigs answers IncrementalAlterConfigs 0–1.
+// incrementalAlterConfigs answers IncrementalAlterConfigs 0–1. Loggers are this broker's own matter, all else is the
+// controller's.
 func (b *Broker) incrementalAlterConfigs(r *server.Request, req *kmsg.IncrementalAlterConfigsRequest) {
-	b.Controller.Submit(cluster.Request{Body: req}, func(reply any, err error) {
+	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	resp.Resources = b.alterAllLoggers(req)
+	rest := *req
+	rest.Resources = slices.DeleteFunc(slices.Clone(req.Resources), isLogger)
+	if len(rest.Resources) == 0 {
+		r.Reply(resp)
+		return
+	}
+	b.Controller.Submit(cluster.Request{Body: &rest}, func(reply any, err error) {
 		if err == nil {
-			r.Reply(reply.(*kmsg.IncrementalAlterConfigsResponse))
+			resp.Resources = append(resp.Resources, reply.(*kmsg.IncrementalAlterConfigsResponse).Resources...)
+			r.Reply(resp)
 			return
 		}
-		resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
-		for _, res := range req.Resources {
+		for _, res := range rest.Resources {
 			out := kmsg.NewIncrementalAlterConfigsResponseResource()
 			out.ResourceType, out.ResourceName, out.ErrorCode = res.ResourceType, res.ResourceName, controllerError(err).Code
 			resp.Resources = append(resp.Resources, out)

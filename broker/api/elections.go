@@ -65,8 +65,3 @@ func (b *Broker) election(t *cluster.Topic, name string, number int32, kind int8
 	}
 	return kerr.EligibleLeadersNotAvailable, *described(kerr.EligibleLeadersNotAvailable)
 }
-
-// listPartitionReassignments answers ListPartitionReassignments 0: nothing moves on one node.
-func (b *Broker) listPartitionReassignments(r *server.Request, req *kmsg.ListPartitionReassignmentsRequest) {
-	r.Reply(req.ResponseKind())
-}

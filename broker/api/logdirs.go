@@ -4,20 +4,26 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir/weir/broker/server"
 	"github.com/weir/weir/partition"
 )
 
+// dataDir is the data directory as clients name it.
+func (b *Broker) dataDir() string {
+	if abs, err := filepath.Abs(b.Partitions.Dir()); err == nil {
+		return abs
+	}
+	return b.Partitions.Dir()
+}
+
 // describeLogDirs answers DescribeLogDirs 1–5: the data directory, its file system, and what partitions take in it.
 func (b *Broker) describeLogDirs(r *server.Request, req *kmsg.DescribeLogDirsRequest) {
 	resp := req.ResponseKind().(*kmsg.DescribeLogDirsResponse)
 	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Dir = b.Partitions.Dir()
-	if abs, err := filepath.Abs(dir.Dir); err == nil {
-		dir.Dir = abs
-	}
+	dir.Dir = b.dataDir()
 	if total, free, err := b.Partitions.Space(); err != nil {
 		b.Logger.Warn("the space of the data directory is not known", "dir", dir.Dir, "error", err)
 	} else {
@@ -52,5 +58,34 @@ func (b *Broker) describeLogDirs(r *server.Request, req *kmsg.DescribeLogDirsReq
 		}
 	}
 	resp.Dirs = append(resp.Dirs, dir)
+	r.Reply(resp)
+}
+
+// alterReplicaLogDirs answers AlterReplicaLogDirs 1–2. There is one directory: partitions are in it already, or nowhere.
+func (b *Broker) alterReplicaLogDirs(r *server.Request, req *kmsg.AlterReplicaLogDirsRequest) {
+	resp := req.ResponseKind().(*kmsg.AlterReplicaLogDirsResponse)
+	places := map[string]int{}
+	for _, dir := range req.Dirs {
+		for _, t := range dir.Topics {
+			at, ok := places[t.Topic]
+			if !ok {
+				at = len(resp.Topics)
+				places[t.Topic] = at
+				out := kmsg.NewAlterReplicaLogDirsResponseTopic()
+				out.Topic = t.Topic
+				resp.Topics = append(resp.Topics, out)
+			}
+			for _, number := range t.Partitions {
+				part := kmsg.NewAlterReplicaLogDirsResponseTopicPartition()
+				part.Partition = number
+				if dir.Dir != b.dataDir() {
+					part.ErrorCode = kerr.LogDirNotFound.Code
+				} else if _, err := b.Partitions.Lookup(t.Topic, number); err != nil {
+					part.ErrorCode = code(err)
+				}
+				resp.Topics[at].Partitions = append(resp.Topics[at].Partitions, part)
+			}
+		}
+	}
 	r.Reply(resp)
 }

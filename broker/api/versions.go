@@ -7,13 +7,6 @@ import (
 	"github.com/weir/weir/broker/server"
 )
 
-// The only feature with a level: tools read Kafka's version from it. Transactions, and the newer kinds of groups, are not
-// there, and so their levels are not named.
-const (
-	metadataVersion = "metadata.version"
-	metadataLevel   = 33 // Kafka 4.4
-)
-
 // apiVersions answers ApiVersions 0–5 from the table. A version that is not known never gets here: the server answers it
 // in version 0, so that every client can read it (KIP-511).
 func (b *Broker) apiVersions(r *server.Request, req *kmsg.ApiVersionsRequest) {
