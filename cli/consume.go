@@ -23,6 +23,8 @@ type consume struct {
 	max         int64
 	format      string
 	isolation   string
+	key, value  string
+	headers     []string
 }
 
 func consumeCommand(o *options) *cobra.Command {
@@ -36,6 +38,9 @@ func consumeCommand(o *options) *cobra.Command {
 
 With --group the partitions are shared with the group's other members, --from only counts where the
 group has committed nothing, and what was printed is committed: the next run continues after it.
+
+--key, --value and --header print only records that have all of what they say; a text is the whole key or
+value, and between slashes it is a regular expression, which need only match a part of it.
 
 With --follow, a --timeout that is given ends the command after so long without a record; otherwise
 it is how long to wait for the cluster before giving up.
@@ -53,6 +58,7 @@ headers (a list of key, value or value_base64).`,
   weir consume orders --from -10
   weir consume orders --from -5m --format '%d{strftime[%T]} %p/%o %k: %v\n'
   weir consume orders --from 2026-11-24 --until 2026-11-25 -o json
+  weir consume orders --key anna --value '/candles?/' --header source=web --header 'trace=/^4f/'
   weir consume orders --group billing`,
 		Args:              needs("TOPIC", true),
 		ValidArgsFunction: o.completeTopics(true),
@@ -69,6 +75,9 @@ headers (a list of key, value or value_base64).`,
 	flags.BoolVarP(&c.follow, "follow", "f", false, "at the end, wait for more records, until Ctrl-C")
 	flags.Int64VarP(&c.max, "max", "n", 0, "stop after this `number` of records")
 	flags.StringVar(&c.format, "format", `%v\n`, "the `layout` of a printed record")
+	flags.StringVar(&c.key, "key", "", "only records with this key, a `text` or a /regular expression/")
+	flags.StringVar(&c.value, "value", "", "only records with this value, a `text` or a /regular expression/")
+	flags.StringArrayVar(&c.headers, "header", nil, "only records with this header, `name=text`, name=/regular expression/ or name; may be repeated")
 	flags.StringVar(&c.isolation, "isolation-level", "read_uncommitted", "`level`: with read_committed, only what transactions have committed")
 	flags.Lookup("partition").DefValue = "" // the help need not show that no partitions is the default
 	_ = cmd.RegisterFlagCompletionFunc("group", o.completeGroups(true))
@@ -111,6 +120,10 @@ func (c *consume) run(ctx context.Context, o *options, cmd *cobra.Command, topic
 	if err != nil {
 		return err
 	}
+	filter, err := c.filter(cmd)
+	if err != nil {
+		return err
+	}
 	print, err := newRecordPrinter(o.printer(cmd), c.format)
 	if err != nil {
 		return err
@@ -123,7 +136,7 @@ func (c *consume) run(ctx context.Context, o *options, cmd *cobra.Command, topic
 	if left == 0 {
 		left = math.MaxInt64
 	}
-	r := &reading{print: print, left: left, timeout: o.timeout, follow: c.follow, grouped: c.group != "",
+	r := &reading{print: print, filter: filter, left: left, timeout: o.timeout, follow: c.follow, grouped: c.group != "",
 		committed: c.isolation == "read_committed",
 		warn:      func(text string) { cmd.PrintErrln("weir: " + oneLine(text)) }}
 	if c.follow {
@@ -198,6 +211,7 @@ type reading struct {
 	client    *client
 	progress  *progress
 	print     *recordPrinter
+	filter    recordFilter
 	left      int64         // records still to print
 	timeout   time.Duration // without any progress, it fails after this
 	idle      time.Duration // following, it ends after this without a record
@@ -212,6 +226,8 @@ type reading struct {
 const (
 	// pollPause is how long to wait for records before asking whether there can be any.
 	pollPause = 500 * time.Millisecond
+	// pollRecords is how many records to take at once.
+	pollRecords = 10_000
 	// saveInterval is how often a group's offsets are committed.
 	saveInterval = time.Second
 )
@@ -284,7 +300,11 @@ func (r *reading) poll(ctx context.Context) (kgo.Fetches, error) {
 	}
 	polling, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	fetches := r.client.PollRecords(polling, int(min(r.left, 10_000)))
+	most := int64(pollRecords)
+	if len(r.filter) == 0 {
+		most = min(most, r.left)
+	}
+	fetches := r.client.PollRecords(polling, int(most))
 	var failed error
 	fetches.EachError(func(topic string, partition int32, err error) {
 		var loss *kgo.ErrDataLoss
@@ -322,7 +342,7 @@ func (r *reading) printAll(fetches kgo.Fetches) (moved bool, err error) {
 				continue
 			}
 			moved = true
-			if !record.Attrs.IsControl() && r.progress.wants(record) {
+			if !record.Attrs.IsControl() && r.progress.wants(record) && r.filter.wants(record) {
 				err = r.print.record(&p.FetchPartition, record)
 				r.left--
 			}

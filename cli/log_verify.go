@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -69,7 +68,7 @@ type findingJSON struct {
 type verification struct {
 	fs         vfs.FS
 	check      *log.Checker
-	progress   *progressLine
+	progress   *checkProgress
 	partitions int
 	findings   []findingJSON
 	topics     map[string]topicFolder
@@ -82,10 +81,7 @@ type topicFolder struct {
 }
 
 func newVerification(ctx context.Context, cmd *cobra.Command) *verification {
-	v := &verification{fs: vfs.NewOS(), progress: &progressLine{last: time.Now()}, topics: map[string]topicFolder{}}
-	if w := cmd.ErrOrStderr(); isTerminal(w) {
-		v.progress.w = w
-	}
+	v := &verification{fs: vfs.NewOS(), progress: &checkProgress{progressLine: newProgressLine(cmd)}, topics: map[string]topicFolder{}}
 	v.check = &log.Checker{
 		FS:    v.fs,
 		Found: func(f log.Finding) { v.found(f.File, f.Pos, f.Damage, f.Reason) },
@@ -268,34 +264,19 @@ func (v *verification) verdict() error {
 	return fmt.Errorf("there is damage in %s: restore these files from a backup, and check the disk", plural(int64(damaged), "place"))
 }
 
-// progressEvery is how often progress is shown.
-const progressEvery = 200 * time.Millisecond
-
-// progressLine shows on a terminal how far long work is.
-type progressLine struct {
-	w           io.Writer // nil: there is no terminal
+// checkProgress shows how far the check is.
+type checkProgress struct {
+	*progressLine
 	what        string
 	done, total int64
-	last        time.Time // when it was shown, or the work began
-	visible     bool
 }
 
-// begin says what is worked on now, and how many bytes that is.
-func (l *progressLine) begin(what string, total int64) { l.what, l.done, l.total = what, 0, total }
+// begin says what is checked now, and how many bytes that is.
+func (p *checkProgress) begin(what string, total int64) { p.what, p.done, p.total = what, 0, total }
 
-func (l *progressLine) add(n int64, now time.Time) {
-	l.done += n
-	if l.w == nil || now.Sub(l.last) < progressEvery {
-		return
-	}
-	l.last, l.visible = now, true
-	fmt.Fprintf(l.w, "\r\x1b[KChecking %s: %s of %s", escape(l.what), bytesText(float64(l.done)), bytesText(float64(l.total)))
-}
-
-// clear takes the line away, before something else is written.
-func (l *progressLine) clear() {
-	if l.visible {
-		fmt.Fprint(l.w, "\r\x1b[K")
-		l.visible = false
-	}
+func (p *checkProgress) add(n int64, now time.Time) {
+	p.done += n
+	p.show(now, func() string {
+		return fmt.Sprintf("Checking %s: %s of %s", escape(p.what), bytesText(float64(p.done)), bytesText(float64(p.total)))
+	})
 }

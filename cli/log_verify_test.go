@@ -236,7 +236,7 @@ Checked 1 segment of 1 partition: 383 B, 4 records.
 func TestProgressOfLongWork(t *testing.T) {
 	var shown strings.Builder
 	start := time.UnixMilli(0)
-	l := progressLine{w: &shown, last: start}
+	l := checkProgress{progressLine: &progressLine{w: &shown, last: start}}
 	l.begin("orders-0\x1b", 4096)
 	l.add(1024, start.Add(progressEvery-1))
 	l.clear()

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,10 +32,14 @@ const (
 
 type produce struct {
 	topic        string
-	file         string
+	files        []string
 	keySeparator string
 	format       string
+	json         bool
+	rate         float64
+	byKey        bool // --partition -1 was given: also a record that names a partition goes by its key
 	partition    int32
+	partitions   int // that the topic has; 0: not known
 	headers      []string
 	compression  string
 	acks         string
@@ -50,8 +55,13 @@ func produceCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "produce TOPIC",
 		Short: "Write records to a topic, one per line of input",
-		Long: `Write records to a topic, one per line of standard input or of a file. A summary goes to standard error.
+		Long: `Write records to a topic, one per line of standard input or of files. A summary goes to standard error.
 A topic that does not exist is created if the cluster creates topics automatically.
+
+With --json a line is a JSON object as 'weir consume -o json' prints it, with the fields key and value (null
+or absent: none; what is no string is written as its JSON), key_base64 and value_base64 (instead), headers (a
+list of key, value or value_base64), partition and timestamp (ms). Topic, offset and leader_epoch are passed
+over. --partition -1 leaves the choice to the key also if a line names a partition.
 
 With --format the input need not be lines: it is a layout of franz-go's record reader, such as
 '%k %v\n' (key and value), '%V{big32}%v' (a 4-byte length before each value) or '%v{json}'.
@@ -61,6 +71,9 @@ JSON: one object on standard output with the fields topic, records, bytes (of ke
   weir produce orders --file orders.txt --compression zstd
   weir produce prices --key-separator '\t' < prices.tsv
   weir produce orders --header source=test --partition 0
+  echo '{"key": "anna", "value": {"candles": 2}, "headers": [{"key": "source", "value": "web"}]}' | weir produce orders --json
+  weir consume a -o json | weir produce b --json
+  weir produce orders --file orders.txt --rate 100
   weir consume a --format '%K{big32}%k%V{big32}%v' | weir produce b --format '%K{big32}%k%V{big32}%v'`,
 		Args:              needs("TOPIC", false),
 		ValidArgsFunction: o.completeTopics(false),
@@ -70,7 +83,9 @@ JSON: one object on standard output with the fields topic, records, bytes (of ke
 		}),
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&p.file, "file", "", "read from this `file` instead of standard input")
+	flags.StringArrayVar(&p.files, "file", nil, "read from this `file` instead of standard input; may be repeated")
+	flags.BoolVar(&p.json, "json", false, "a line is a record in JSON")
+	flags.Float64Var(&p.rate, "rate", 0, "write so many `records` a second at most")
 	flags.StringVar(&p.keySeparator, "key-separator", "", "a line is key, `separator`, value; '\\t' is a tab")
 	flags.StringVar(&p.format, "format", "", "the `layout` of the input, instead of lines")
 	flags.Int32VarP(&p.partition, "partition", "p", anyPartition, "write to the partition of this `number`; -1: chosen by key")
@@ -91,22 +106,15 @@ func (p *produce) run(ctx context.Context, o *options, cmd *cobra.Command) error
 	if err != nil {
 		return err
 	}
-	if p.keySeparator != "" && p.format != "" {
-		return usagef("--key-separator and --format exclude each other")
+	if err := p.check(cmd); err != nil {
+		return err
 	}
 	in := cmd.InOrStdin()
-	if p.file != "" {
-		f, err := os.Open(p.file)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
-	}
-	source, err := p.source(in)
+	source, err := p.input(in)
 	if err != nil {
 		return err
 	}
+	defer source.close()
 	bytesMax, err := p.prepare(ctx, o, cmd)
 	if err != nil {
 		return err
@@ -117,12 +125,15 @@ func (p *produce) run(ctx context.Context, o *options, cmd *cobra.Command) error
 		return err
 	}
 	defer c.Close()
-	interactive := isTerminal(in)
+	interactive := len(p.files) == 0 && isTerminal(in)
 	if interactive {
 		cmd.PrintErrf("Every line becomes a record of topic %s. End with Ctrl-D.\n", escape(p.topic))
 	}
 
-	s := &sending{client: c, topic: p.topic, partition: p.partition, headers: headers, started: time.Now()}
+	s := &sending{produce: p, client: c, headers: headers, patience: newPatience(o.timeout), started: time.Now()}
+	if !interactive {
+		s.progress = newProgressLine(cmd)
+	}
 	err = s.all(ctx, source)
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		err = p.noTopic(ctx, o, c)
@@ -133,11 +144,24 @@ func (p *produce) run(ctx context.Context, o *options, cmd *cobra.Command) error
 	return joined(err, s.summary(o.printer(cmd), cmd))
 }
 
+// check makes sure that the flags go together.
+func (p *produce) check(cmd *cobra.Command) error {
+	changed := cmd.Flags().Changed
+	layouts := slices.DeleteFunc([]string{"key-separator", "format", "json"}, func(flag string) bool { return !changed(flag) })
+	switch {
+	case len(layouts) > 1:
+		return usagef("--%s and --%s exclude each other", layouts[0], layouts[1])
+	case changed("rate") && !(p.rate > 0):
+		return usagef("--rate must be more than 0")
+	}
+	p.byKey = p.partition == anyPartition && changed("partition")
+	return nil
+}
+
 func (p *produce) clientOptions(o *options) ([]kgo.Opt, error) {
 	opts := []kgo.Opt{
 		kgo.AllowAutoTopicCreation(),
-		// The first record that cannot be delivered in time ends the run: it is not sent again, and so not written twice.
-		kgo.RecordDeliveryTimeout(max(o.timeout, time.Second)),
+		// When patience ends, records are not sent again, and so not written twice.
 		kgo.AllowIdempotentProduceCancellation(),
 	}
 	codec, ok := codecs[p.compression]
@@ -158,8 +182,8 @@ func (p *produce) clientOptions(o *options) ([]kgo.Opt, error) {
 	if p.partition < anyPartition {
 		return nil, usagef("--partition must be at least 0")
 	}
-	if p.partition != anyPartition {
-		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if p.partition != anyPartition || p.json {
+		opts = append(opts, kgo.RecordPartitioner(namedPartitioner{kgo.StickyKeyPartitioner(nil)}))
 	}
 	return opts, nil
 }
@@ -195,6 +219,7 @@ func (p *produce) prepare(ctx context.Context, o *options, cmd *cobra.Command) (
 		case p.partition != anyPartition && int(p.partition) >= len(detail.Partitions):
 			return noPartition(p.topic, p.partition, len(detail.Partitions))
 		}
+		p.partitions = len(detail.Partitions)
 		if err := reachable(ctx, c, p.topic); err != nil {
 			return err
 		}
@@ -253,11 +278,12 @@ func (p *produce) noTopic(ctx context.Context, o *options, c *client) error {
 
 // sending writes records and counts those that were acknowledged.
 type sending struct {
-	client    *client
-	topic     string
-	partition int32
-	headers   []kgo.RecordHeader
-	started   time.Time
+	*produce
+	client   *client
+	headers  []kgo.RecordHeader
+	patience *patience
+	started  time.Time
+	progress *progressLine // nil: none
 
 	records atomic.Int64 // acknowledged
 	bytes   atomic.Int64
@@ -282,12 +308,55 @@ func (s *sending) all(ctx context.Context, source recordSource) error {
 		case <-reading.Done():
 			return s.flush(ctx, ctx.Err())
 		case n := <-records:
+			if n.err == nil {
+				n.err = s.place(n)
+			}
 			if n.err != nil {
 				return s.flush(ctx, n.err)
 			}
-			s.send(ctx, n, stop)
+			if !s.pace(reading, n.number) {
+				return s.flush(ctx, ctx.Err())
+			}
+			s.send(n, stop)
+			s.showProgress()
 		}
 	}
+}
+
+// place decides about the partition of a record: --partition, or what the record says, or else its key.
+func (s *sending) place(n numbered) error {
+	switch r := n.record; {
+	case s.partition != anyPartition:
+		r.Partition = s.partition
+	case !s.json || s.byKey:
+		r.Partition = anyPartition
+	case s.partitions > 0 && int(r.Partition) >= s.partitions:
+		return fmt.Errorf("record %d: %w (--partition -1 leaves the choice to the key)", n.number, noPartition(s.topic, r.Partition, s.partitions))
+	}
+	return nil
+}
+
+// pace waits until a record may go. It gives false at the end of ctx.
+func (s *sending) pace(ctx context.Context, number int64) bool {
+	if s.rate == 0 {
+		return true
+	}
+	due := s.started.Add(time.Duration(float64(number-1) / s.rate * float64(time.Second)))
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Until(due)):
+		return true
+	}
+}
+
+func (s *sending) showProgress() {
+	if s.progress == nil {
+		return
+	}
+	s.progress.show(time.Now(), func() string {
+		return fmt.Sprintf("Wrote %s (%s)", plural(s.records.Load(), "record"), bytesText(float64(s.bytes.Load())))
+	})
 }
 
 // read reads records into a channel until there are no more, which is an io.EOF.
@@ -306,12 +375,16 @@ func read(ctx context.Context, source recordSource, to chan<- numbered) {
 }
 
 // send hands a record to the client. Should it fail, it is the first failure that counts, and stop is called.
-func (s *sending) send(ctx context.Context, n numbered, stop func()) {
+func (s *sending) send(n numbered, stop func()) {
 	r := n.record
-	r.Topic, r.Partition = s.topic, max(s.partition, 0)
+	r.Topic = s.topic
 	r.Headers = append(r.Headers, s.headers...)
 	size := int64(len(r.Key) + len(r.Value))
-	s.client.Produce(context.WithoutCancel(ctx), r, func(_ *kgo.Record, err error) {
+	s.patience.sent()
+	s.client.Produce(s.patience.ctx, r, func(_ *kgo.Record, err error) {
+		if ended := s.patience.arrived(); ended && err != nil {
+			err = kgo.ErrRecordTimeout
+		}
 		if err != nil {
 			err = fmt.Errorf("record %d: %w", n.number, err)
 			s.failure.CompareAndSwap(nil, &err)
@@ -321,6 +394,44 @@ func (s *sending) send(ctx context.Context, n numbered, stop func()) {
 		s.records.Add(1)
 		s.bytes.Add(size)
 	})
+}
+
+// patience ends when records are on their way and none has arrived for a time. It does not ask how old records are, as the
+// client's own limit does: their timestamps may be of any time.
+type patience struct {
+	ctx  context.Context
+	time time.Duration
+
+	mu    sync.Mutex
+	timer *time.Timer
+	away  int
+}
+
+func newPatience(d time.Duration) *patience {
+	ctx, end := context.WithCancel(context.Background())
+	p := &patience{ctx: ctx, time: d, timer: time.AfterFunc(d, end)}
+	p.timer.Stop()
+	return p
+}
+
+func (p *patience) sent() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.away++; p.away == 1 {
+		p.timer.Reset(p.time)
+	}
+}
+
+// arrived takes note of a record of which is known what became of it. It tells whether patience had ended.
+func (p *patience) arrived() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.away--; p.away == 0 {
+		p.timer.Stop()
+	} else {
+		p.timer.Reset(p.time)
+	}
+	return p.ctx.Err() != nil
 }
 
 // flush waits until the fate of everything sent is known, and gives the failure, or else the reason why reading ended; none if
@@ -347,6 +458,9 @@ type produced struct {
 }
 
 func (s *sending) summary(p *printer, cmd *cobra.Command) error {
+	if s.progress != nil {
+		s.progress.clear()
+	}
 	took := time.Since(s.started).Seconds()
 	done := produced{s.topic, s.records.Load(), s.bytes.Load(), took}
 	if p.json {

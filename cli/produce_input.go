@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -18,10 +19,69 @@ type recordSource interface {
 	limit(bytesMax int)
 }
 
+// input is what is to be written: the records of standard input, or of files one after another.
+type input struct {
+	recordSource            // of the file that is read now
+	files        []*os.File // those that are left, and the one that is read
+	bytesMax     int
+	source       func(io.Reader) (recordSource, error)
+}
+
+// input opens the files, so that one that is missing is told before anything is written.
+func (p *produce) input(stdin io.Reader) (*input, error) {
+	in := &input{source: p.source}
+	for _, name := range p.files {
+		f, err := os.Open(name)
+		if err != nil {
+			in.close()
+			return nil, err
+		}
+		in.files = append(in.files, f)
+	}
+	if len(in.files) > 0 {
+		stdin = in.files[0]
+	}
+	var err error
+	in.recordSource, err = in.source(stdin)
+	return in, err
+}
+
+func (in *input) close() {
+	for _, f := range in.files {
+		f.Close()
+	}
+}
+
+func (in *input) limit(bytesMax int) {
+	in.bytesMax = bytesMax
+	in.recordSource.limit(bytesMax)
+}
+
+func (in *input) next() (*kgo.Record, error) {
+	r, err := in.recordSource.next()
+	for errors.Is(err, io.EOF) && len(in.files) > 1 {
+		in.files[0].Close()
+		in.files = in.files[1:]
+		if in.recordSource, err = in.source(in.files[0]); err != nil {
+			return nil, err
+		}
+		in.recordSource.limit(in.bytesMax)
+		r, err = in.recordSource.next()
+	}
+	if err != nil && !errors.Is(err, io.EOF) && len(in.files) > 0 {
+		err = fmt.Errorf("%s: %w", in.files[0].Name(), err)
+	}
+	return r, err
+}
+
 func (p *produce) source(in io.Reader) (recordSource, error) {
 	if p.format == "" {
 		separator := strings.NewReplacer(`\t`, "\t", `\\`, `\`).Replace(p.keySeparator)
-		return &lines{in: bufio.NewReaderSize(in, 64<<10), separator: []byte(separator)}, nil
+		l := &lines{in: bufio.NewReaderSize(in, 64<<10), separator: []byte(separator)}
+		if p.json {
+			return &jsonLines{l}, nil
+		}
+		return l, nil
 	}
 	reader, err := kgo.NewRecordReader(in, p.format)
 	if err != nil {
@@ -41,7 +101,6 @@ type lines struct {
 func (l *lines) limit(bytesMax int) { l.bytesMax = bytesMax }
 
 func (l *lines) next() (*kgo.Record, error) {
-	l.number++
 	line, err := l.line()
 	if err != nil {
 		return nil, err
@@ -58,6 +117,7 @@ func (l *lines) next() (*kgo.Record, error) {
 
 // line reads a line without its end, \n or \r\n. The last one may lack it.
 func (l *lines) line() ([]byte, error) {
+	l.number++
 	line := []byte{} // an empty line is an empty value, not a null one
 	for {
 		part, err := l.in.ReadSlice('\n')

@@ -36,6 +36,7 @@ func TestProduce(t *testing.T) {
 		{"keys", "k:v:w\n:v\nk:\n", []string{"--key-separator", ":"}, "0 0 1:k 3:v:w\n0 1 0: 1:v\n0 2 1:k 0:\n", "3 records (6 B)"},
 		{"tab", "k\tv\n", []string{"--key-separator", `\t`}, "0 0 1:k 1:v\n", "1 record (2 B)"},
 		{"file", "", []string{"--file", file}, "0 0 0: 4:from\n0 1 0: 4:file\n", "2 records (8 B)"},
+		{"files", "", []string{"--file", file, "--file", file}, "0 0 0: 4:from\n0 1 0: 4:file\n0 2 0: 4:from\n0 3 0: 4:file\n", "4 records (16 B)"},
 		{"headers", "x\n", []string{"--header", "a=b", "--header", "c==d"}, "0 0 0: 1:x a=b c==d\n", "1 record (1 B)"},
 		{"gzip", "x\n", []string{"--compression", "gzip"}, "0 0 0: 1:x\n", "1 record (1 B)"},
 		{"leader only", "x\n", []string{"--acks", "1"}, "0 0 0: 1:x\n", "1 record (1 B)"},
@@ -123,6 +124,12 @@ func TestProduceBadInput(t *testing.T) {
 		"Wrote 1 record (1 B) to topic small in <n> s.\nweir: line 2 is longer than the 1000 bytes that the topic's max.message.bytes allows\n")
 	got := c.weirWith(context.Background(), "", "produce", "orders", "--file", "/nothing/here")
 	expect(t, got, 1, "", "weir: open /nothing/here: no such file or directory\n")
+	file := filepath.Join(t.TempDir(), "records")
+	if err := os.WriteFile(file, []byte("k=v\nkv\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c.weir("produce", "orders", "--key-separator", "=", "--file", file, "--file", file), 1, "",
+		"Wrote 1 record (2 B) to topic orders in <n> s.\nweir: "+file+": line 2 has no key separator \"=\"\n")
 }
 
 func TestProduceStopsAtTheFirstFailure(t *testing.T) {
