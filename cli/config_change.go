@@ -68,14 +68,50 @@ func plainValue(name, value string) string {
 			return strconv.FormatInt(d.Milliseconds(), 10)
 		}
 	case "bytes":
-		if parts := sizeText.FindStringSubmatch(value); parts != nil {
-			shift := 10 * (1 + strings.Index("KMGT", parts[2]))
-			if n, err := strconv.ParseInt(parts[1], 10, 64); err == nil && n<<shift>>shift == n {
-				return strconv.FormatInt(n<<shift, 10)
-			}
+		if n, ok := parseSize(value); ok {
+			return strconv.FormatInt(n, 10)
 		}
 	}
 	return value
+}
+
+// parseSize gives the bytes of a size with a unit, as 64MiB.
+func parseSize(text string) (int64, bool) {
+	parts := sizeText.FindStringSubmatch(text)
+	if parts == nil {
+		return 0, false
+	}
+	shift := 10 * (1 + strings.Index("KMGT", parts[2]))
+	n, err := strconv.ParseInt(parts[1], 10, 64)
+	return n << shift, err == nil && n<<shift>>shift == n
+}
+
+// sizeValue is the value of a flag that is a size: 1000, 512KiB.
+type sizeValue int64
+
+func (v *sizeValue) String() string {
+	n, unit := int64(*v), ""
+	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if n == 0 || n%1024 != 0 {
+			break
+		}
+		n, unit = n/1024, u
+	}
+	return strconv.FormatInt(n, 10) + unit
+}
+
+func (v *sizeValue) Type() string { return "size" }
+
+func (v *sizeValue) Set(text string) error {
+	n, ok := parseSize(text)
+	if !ok {
+		var err error
+		if n, err = strconv.ParseInt(text, 10, 64); err != nil || n < 0 {
+			return errors.New("use a number of bytes, or a size such as 512KiB, 64MiB, 1GiB")
+		}
+	}
+	*v = sizeValue(n)
+	return nil
 }
 
 // change is what became of a setting. Its JSON names are documented in the help.

@@ -92,6 +92,7 @@ Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly.
 		configCommand(o),
 		clusterCommand(o),
 		logCommand(o),
+		benchCommand(o),
 		versionCommand(o),
 	)
 	return root

@@ -90,7 +90,12 @@ func (c *topicCreate) check(cmd *cobra.Command) (map[string]*string, error) {
 	if flags.Changed("replication-factor") && c.replication < 1 && c.replication != -1 {
 		return nil, usagef("--replication-factor must be at least 1")
 	}
-	edits, err := parseEdits("--config", c.configs, nil)
+	return configMap(c.configs)
+}
+
+// configMap gives what --config says of a topic to be made.
+func configMap(flags []string) (map[string]*string, error) {
+	edits, err := parseEdits("--config", flags, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,20 @@ func TestUsageErrors(t *testing.T) {
 		{"partition describe a:b", `"a:b" is not a topic with partitions: write it as orders, orders:3 or orders:0,2,5-7`},
 		{"partition delete-records a", "say what to delete with --before: an offset, a time, or end for all records"},
 		{"partition delete-records a --before later", `"later" is not a position: use start, end, an offset, -10, 2026-11-24T08:30:00Z, 2026-11-24 or -5m`},
+		{"bench produce a b", "weir bench produce takes one TOPIC, but got 2"},
+		{"bench produce --rate 0", "--rate must be more than 0"},
+		{"bench produce --records 1 --duration 1s", "--records and --duration exclude each other"},
+		{"bench produce --in-flight 0", "--in-flight must be at least 1"},
+		{"bench produce --connections 0", "--connections must be at least 1"},
+		{"bench produce --payload xml", "--payload: there is no payload \"xml\": use random or json"},
+		{"bench produce --compression rar", `--compression "rar": use none, gzip, snappy, lz4 or zstd`},
+		{"bench produce --acks 2", `--acks "2": use all, 1 or 0`},
+		{"bench produce --record-bytes 1kb", `invalid argument "1kb" for "--record-bytes" flag: use a number of bytes, or a size such as 512KiB, 64MiB, 1GiB`},
+		{"bench produce --record-bytes 0", "--record-bytes must be 1 to 67108864"},
+		{"bench produce --config x", `--config "x" is not key=value`},
+		{"bench produce a --partitions 3", "--partitions is about a topic that is made: leave it out, or TOPIC"},
+		{"bench consume --pid 1073741824", "--pid: process 1073741824 cannot be measured: open /proc/1073741824/stat: no such file or directory"},
+		{"bench latency --rate -1", "--rate must be more than 0"},
 		{"cluster info a", `weir cluster info takes no arguments, but got "a"`},
 		{"cluster inof", `there is no command "weir cluster inof": did you mean "weir cluster info"?`},
 	} {
@@ -93,7 +107,7 @@ func TestUsageErrors(t *testing.T) {
 }
 
 func TestHelpIsNoError(t *testing.T) {
-	for _, args := range []string{"", "topic", "group", "log", "config", "partition", "cluster", "topic create --help"} {
+	for _, args := range []string{"", "topic", "group", "log", "config", "partition", "cluster", "bench", "topic create --help"} {
 		if got := weir(context.Background(), nil, strings.Fields(args)...); got.code != exitOK || !strings.Contains(got.out, "Usage:") || got.err != "" {
 			t.Errorf("weir %s: %+v", args, got)
 		}
@@ -115,7 +129,7 @@ var commandsThatConnect = []string{
 	"consume a --group g", "group list", "group describe a",
 	"topic alter a --partitions 2", "topic alter a --set x=1", "group reset-offsets a --to 1", "group delete a", "group delete-offsets a --topic b",
 	"config get x --topic a", "config list --broker 1", "config set x=1 --cluster", "config unset x --group a",
-	"cluster info", "partition describe a", "partition delete-records a --before 1",
+	"bench produce", "bench consume a", "bench latency", "cluster info", "partition describe a", "partition delete-records a --before 1",
 }
 
 func TestNoBroker(t *testing.T) {

@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"coordinator/group", "partition", "broker/wire"},
 	{"cluster", "replication"},
 	{"coordinator/machine", "config", "log"},
-	{"record", "internal/vfs", "internal/nearest", "internal/stats"},
+	{"record", "internal/vfs", "internal/load", "internal/nearest", "internal/stats"},
 }
 
 // pure packages hold decisions: no clock of their own, no goroutine, no file, no socket.
