@@ -139,6 +139,10 @@ func (c *consume) run(ctx context.Context, o *options, cmd *cobra.Command, topic
 	r := &reading{print: print, filter: filter, left: left, timeout: o.timeout, follow: c.follow, grouped: c.group != "",
 		committed: c.isolation == "read_committed",
 		warn:      func(text string) { cmd.PrintErrln("weir: " + oneLine(text)) }}
+	if !r.print.escaped && !c.follow { // on a terminal the records themselves show how far it is
+		r.line = newProgressLine(cmd)
+		defer r.line.clear()
+	}
 	if c.follow {
 		r.idle = math.MaxInt64
 		if cmd.Flags().Changed("timeout") {
@@ -219,6 +223,8 @@ type reading struct {
 	committed bool
 	warn      func(string)
 	warned    string
+	line      *progressLine // nil: none
+	count     int64         // records read
 	grouped   bool
 	saved     time.Time // when the group's offsets were last committed
 }
@@ -342,6 +348,7 @@ func (r *reading) printAll(fetches kgo.Fetches) (moved bool, err error) {
 				continue
 			}
 			moved = true
+			r.count++
 			if !record.Attrs.IsControl() && r.progress.wants(record) && r.filter.wants(record) {
 				err = r.print.record(&p.FetchPartition, record)
 				r.left--
@@ -353,6 +360,9 @@ func (r *reading) printAll(fetches kgo.Fetches) (moved bool, err error) {
 	}
 	if err == nil {
 		r.progress.printed()
+	}
+	if r.line != nil {
+		r.line.show(time.Now(), func() string { return "Read " + plural(r.count, "record") })
 	}
 	return moved, err
 }

@@ -55,11 +55,11 @@ func TestEveryCommandTeaches(t *testing.T) {
 	}
 }
 
-// commands gives a command and all below it, in order, without those that cobra adds.
+// commands gives a command and all below it, in order, without the one that cobra adds.
 func commands(cmd *cobra.Command) []*cobra.Command {
 	all := []*cobra.Command{cmd}
 	for _, sub := range cmd.Commands() {
-		if sub.Name() != "help" && sub.Name() != "completion" {
+		if sub.Name() != "help" {
 			all = append(all, commands(sub)...)
 		}
 	}

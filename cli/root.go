@@ -93,6 +93,7 @@ Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly.
 		clusterCommand(o),
 		logCommand(o),
 		benchCommand(o),
+		completionCommand(),
 		versionCommand(o),
 	)
 	return root
