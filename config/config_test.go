@@ -106,6 +106,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		"num.partitions=0":                            "Value must be at least 1",
 		"log.segment.bytes=99":                        "Value must be at least 1048576",
 		"compression.type=rar":                        "String must be one of",
+		"compression.gzip.level=0":                    "Value must be between 1 and 9 or equal to -1",
+		"compression.lz4.level=18":                    "Value must be no more than 17",
 		"zookeeper.connect=a:2181":                    "remove it",
 		"process.roles=broker":                        "both broker and controller",
 		"controller.quorum.voters=1@a:1,2@b:1":        "clusters of several nodes are not there yet",
@@ -150,6 +152,21 @@ func TestTopicLayers(t *testing.T) {
 	}
 	if len(c.DescribeTopic(l)) < 38 {
 		t.Fatalf("only %d options are described", len(c.DescribeTopic(l)))
+	}
+}
+
+// TestDefaultsOfTopicsAreBound: what a topic would be refused cannot be made the default of all topics either.
+func TestDefaultsOfTopicsAreBound(t *testing.T) {
+	for _, o := range TopicOptions().Options {
+		for _, name := range o.Synonyms {
+			b := BrokerOptions().Find(name)
+			if !o.Used || b == nil || scale[name] != 0 {
+				continue
+			}
+			if b.Least != o.Least || b.Most != o.Most || !slices.Equal(b.Allowed, o.Allowed) || !b.Used || !b.Dynamic {
+				t.Errorf("%+v is not as %+v, which it is the default of", *b, *o)
+			}
+		}
 	}
 }
 

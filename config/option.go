@@ -101,6 +101,9 @@ func parseTable(text string) *Table {
 	return t
 }
 
+// gzipLevelName is an option with a gap in its range.
+const gzipLevelName = "compression.gzip.level"
+
 // Check tells what is wrong with a value, in Kafka's words; nil: nothing.
 func (o *Option) Check(value string) error {
 	value = strings.TrimSpace(value)
@@ -113,6 +116,9 @@ func (o *Option) Check(value string) error {
 		n, err := strconv.ParseInt(value, 10, bits(o.Type))
 		if err != nil {
 			return o.invalid(value, "Not a number of type "+strings.ToUpper(o.Type.String()))
+		}
+		if o.Name == gzipLevelName && n != -1 && (n < 1 || n > 9) {
+			return o.invalid(value, "Value must be between 1 and 9 or equal to -1")
 		}
 		if o.Least != "" && float64(n) < number(o.Least) {
 			return o.invalid(value, "Value must be at least "+o.Least)

@@ -17,6 +17,7 @@ type TopicConfig struct {
 	MaxMessageBytes       int
 	CompressionType       string
 	CompressionGzipLevel  int
+	CompressionLZ4Level   int
 	CompressionZstdLevel  int
 	LogAppendTime         bool
 	TimestampBeforeMaxMs  int64
@@ -178,6 +179,7 @@ func (c *Config) Topic(l Layers) *TopicConfig {
 		MaxMessageBytes:      int(number("max.message.bytes")),
 		CompressionType:      text("compression.type"),
 		CompressionGzipLevel: int(number("compression.gzip.level")),
+		CompressionLZ4Level:  int(number("compression.lz4.level")),
 		CompressionZstdLevel: int(number("compression.zstd.level")),
 		LogAppendTime:        text("message.timestamp.type") == "LogAppendTime",
 		TimestampBeforeMaxMs: number("message.timestamp.before.max.ms"),

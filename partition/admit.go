@@ -49,6 +49,8 @@ func recompress(batch []byte, codec record.Codec, cfg *config.TopicConfig) ([]by
 	switch codec {
 	case record.Gzip:
 		level = max(cfg.CompressionGzipLevel, 0)
+	case record.LZ4:
+		level = cfg.CompressionLZ4Level
 	case record.Zstd:
 		level = cfg.CompressionZstdLevel
 	}

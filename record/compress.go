@@ -42,7 +42,7 @@ func compress(dst *bytes.Buffer, codec Codec, level int, src []byte) error {
 		return err
 	case LZ4:
 		w := lz4.NewWriter(dst)
-		if err := w.Apply(lz4.BlockSizeOption(lz4.Block64Kb)); err != nil {
+		if err := w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.CompressionLevelOption(lz4Level(level))); err != nil {
 			return err
 		}
 		return writeAll(w, src)
@@ -57,6 +57,18 @@ func compress(dst *bytes.Buffer, codec Codec, level int, src []byte) error {
 		return writeAll(w, src)
 	}
 	return fmt.Errorf("unknown codec %d", codec)
+}
+
+// lz4Level gives the library's level for Kafka's: its default, 9, is the fastest way, and every other level searches harder,
+// the more the higher it is.
+func lz4Level(level int) lz4.CompressionLevel {
+	levels := [...]lz4.CompressionLevel{
+		lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Fast, lz4.Level9,
+	}
+	if level == 0 {
+		return lz4.Fast
+	}
+	return levels[min(level, len(levels))-1]
 }
 
 func writeAll(w io.WriteCloser, b []byte) error {

@@ -205,7 +205,11 @@ func TestAnyBatch(t *testing.T) {
 		for i := range n {
 			b.Append(times[i], nil, values[i])
 		}
-		packed, err := Recompress(b.Build(), codec, 0)
+		level := rapid.IntRange(1, 17).Draw(t, "level")
+		if codec == Gzip {
+			level = min(level, 9)
+		}
+		packed, err := Recompress(b.Build(), codec, level)
 		if err != nil {
 			t.Fatal(err)
 		}

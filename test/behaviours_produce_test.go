@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -283,6 +284,60 @@ func TestBehaviour022BrokerCompresses(t *testing.T) {
 	raw := to.fetch(0).RecordBatches
 	if stored := raw[len(raw)-len(sent):]; !bytes.Equal(stored[16:], sent[16:]) {
 		t.Error("a batch was changed that should be kept as the producer sent it")
+	}
+}
+
+// TestBehaviour022CompressionLevels: levels count, and can be changed while the topic is written to, also for all topics.
+func TestBehaviour022CompressionLevels(t *testing.T) {
+	n := shared(t)
+	words, err := os.ReadFile("suite_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ codec, low, high string }{
+		{"gzip", "1", "9"}, {"lz4", "9", "17"}, {"zstd", "-5", "19"},
+	} {
+		option := "compression." + c.codec + ".level"
+		to := n.newTopic(1, "compression.type="+c.codec)
+		size := func() int {
+			t.Helper()
+			if got := to.produce(makeBatch([]rec{{value: string(words)}})); got.ErrorCode != 0 {
+				t.Fatal(describe(got.ErrorCode, got.ErrorMessage))
+			}
+			stored := to.readAll()
+			return int(stored[len(stored)-1].Length)
+		}
+		set := func(kind kmsg.ConfigResourceType, name string, op kmsg.IncrementalAlterConfigOp, level string) {
+			t.Helper()
+			if got := n.alter(kind, name, change{option, op, &level}); got.ErrorCode != 0 {
+				t.Fatalf("%s=%s: %s", option, level, describe(got.ErrorCode, got.ErrorMessage))
+			}
+		}
+		set(topicResource, to.name, 0, c.low)
+		var low, high int
+		until(t, c.codec+" "+c.low+" counts", func() bool { low = size(); return size() == low })
+		set(topicResource, to.name, 0, c.high)
+		until(t, c.codec+" "+c.high+" makes smaller batches than "+c.low, func() bool { high = size(); return high < low })
+		set(topicResource, to.name, 1, "")
+		t.Cleanup(func() { n.alter(brokerResource, "", change{option, 1, nil}) })
+		for level, want := range map[string]int{c.low: low, c.high: high} {
+			set(brokerResource, "", 0, level)
+			until(t, c.codec+" "+level+" counts for all topics", func() bool { return size() == want })
+		}
+		for _, r := range n.consume(to.name, 1) {
+			if string(r.Value) != string(words) {
+				t.Errorf("%s: a record is not what was written", c.codec)
+			}
+		}
+	}
+	for _, wrong := range []string{"compression.gzip.level=0", "compression.gzip.level=10", "compression.lz4.level=0", "compression.lz4.level=18", "compression.zstd.level=23"} {
+		option, level, _ := strings.Cut(wrong, "=")
+		if got := n.alter(topicResource, n.newTopic(1).name, change{option, 0, &level}); got.ErrorCode != 40 {
+			t.Errorf("%s for a topic: %s", wrong, describe(got.ErrorCode, got.ErrorMessage))
+		}
+		if got := n.alter(brokerResource, "", change{option, 0, &level}); got.ErrorCode != 42 {
+			t.Errorf("%s for all topics: %s", wrong, describe(got.ErrorCode, got.ErrorMessage))
+		}
 	}
 }
 
