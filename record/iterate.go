@@ -27,81 +27,84 @@ type RecordHeader struct {
 // Headers decodes the record's headers.
 func (r Record) Headers() []RecordHeader {
 	out := make([]RecordHeader, 0, r.count)
-	c := cursor{b: r.headers}
+	at := 0
 	for range r.count {
-		key := c.bytes()
-		value := c.bytes()
+		var key, value []byte
+		key, at = measured(r.headers, at)
+		value, at = measured(r.headers, at)
 		out = append(out, RecordHeader{string(key), value})
 	}
 	return out
 }
 
-// cursor reads varints and what they measure. Once something is wrong it stays bad.
-type cursor struct {
-	b   []byte
-	bad bool
+// varint reads a number of b that begins at a position, and gives the position after it: beyond the end of b if there is no
+// number. Most numbers are of one byte, and nearly all others of two.
+func varint(b []byte, at int) (v int64, next int) {
+	if uint(at) < uint(len(b)) && b[at] < 0x80 {
+		return zigzag(uint64(b[at])), at + 1
+	}
+	return longVarint(b, at)
 }
 
-func (c *cursor) varint() int64 {
-	if len(c.b) > 0 && c.b[0] < 0x80 { // most are one byte
-		v := c.b[0]
-		c.b = c.b[1:]
-		return int64(v>>1) ^ -int64(v&1)
+func zigzag(u uint64) int64 { return int64(u>>1) ^ -int64(u&1) }
+
+func longVarint(b []byte, at int) (v int64, next int) {
+	if uint(at) >= uint(len(b)) {
+		return 0, len(b) + 1
 	}
-	v, n := binary.Varint(c.b)
+	if b = b[at:]; len(b) > 1 && b[1] < 0x80 {
+		return zigzag(uint64(b[0]&0x7f) | uint64(b[1])<<7), at + 2
+	}
+	v, n := binary.Varint(b)
 	if n <= 0 {
-		c.bad = true
-		return 0
+		return 0, at + len(b) + 1
 	}
-	c.b = c.b[n:]
-	return v
+	return v, at + n
 }
 
-// bytes reads a length and so many bytes; nil for length -1.
-func (c *cursor) bytes() []byte {
-	n := c.varint()
-	if n == -1 {
-		return nil
-	}
-	if c.bad || n < 0 || n > int64(len(c.b)) {
-		c.bad = true
-		return nil
-	}
-	out := c.b[:n:n]
-	c.b = c.b[n:]
-	return out
-}
-
-// next reads a record's body. Offset and Timestamp are deltas.
-func (c *cursor) next(r *Record) bool {
-	size := c.varint()
-	if c.bad || size < 1 || size > int64(len(c.b)) {
-		c.bad = true
-		return false
-	}
-	body := cursor{b: c.b[1:size]} // attributes are unused
-	c.b = c.b[size:]
-	r.Timestamp = body.varint()
-	r.Offset = body.varint()
-	r.Key = body.bytes()
-	r.Value = body.bytes()
-	n := body.varint()
-	if body.bad || n < 0 || n > int64(len(body.b)) {
-		c.bad = true
-		return false
-	}
-	r.headers, r.count = body.b, int(n)
-	for range n {
-		if key := body.bytes(); key == nil {
-			body.bad = true
+// measured reads a length and so many bytes; nil for length -1. The position after them is beyond the end of b if they are not
+// there.
+func measured(b []byte, at int) (out []byte, next int) {
+	n, at := varint(b, at)
+	if n < 0 || n > int64(len(b)-at) {
+		if n == -1 {
+			return nil, at
 		}
-		body.bytes()
+		return nil, len(b) + 1
 	}
-	if body.bad || len(body.b) != 0 {
-		c.bad = true
-		return false
+	next = at + int(n)
+	return b[at:next:next], next
+}
+
+// parse reads the record of b that begins at a position, and gives the position after it; -1: it is malformed. Offset and
+// Timestamp are deltas.
+func (r *Record) parse(b []byte, at int) (next int) {
+	size, at := varint(b, at)
+	if size < 1 || size > int64(len(b)-at) {
+		return -1
 	}
-	return true
+	next = at + int(size)
+	b, at = b[:next], at+1 // attributes are unused
+	r.Timestamp, at = varint(b, at)
+	r.Offset, at = varint(b, at)
+	r.Key, at = measured(b, at)
+	r.Value, at = measured(b, at)
+	n, at := varint(b, at)
+	if n < 0 || n > int64(len(b)-at) {
+		return -1
+	}
+	r.headers, r.count = b[at:], int(n)
+	for range n {
+		var key []byte
+		if key, at = measured(b, at); key == nil {
+			return -1
+		}
+		_, at = measured(b, at)
+	}
+	if at != next {
+		return -1
+	}
+	return next
 }
 
 // unpack gives a batch's records unpacked, and what to call when they are no longer needed.
@@ -142,10 +145,10 @@ func Records(b []byte) iter.Seq2[Record, error] {
 			return
 		}
 		defer done()
-		c := cursor{b: records}
+		at := 0
 		for i := range h.NumRecords {
 			var r Record
-			if !c.next(&r) {
+			if at = r.parse(records, at); at < 0 {
 				yield(Record{}, fmt.Errorf("record %d of the batch at offset %d is malformed", i, h.BaseOffset))
 				return
 			}

@@ -129,13 +129,13 @@ func walk(h Header, records []byte, l Limits) (newest int64, err error) {
 			latest = l.Now + l.AfterMax
 		}
 	}
-	c := cursor{b: records}
+	at := 0
 	newest = NoTimestamp
 	var blamed []RecordError
 	untimely := false
 	var r Record
 	for i := range h.NumRecords {
-		if !c.next(&r) || r.Offset != int64(i) {
+		if at = r.parse(records, at); at < 0 || r.Offset != int64(i) {
 			return 0, refuse(kerr.InvalidRecord, "record %d of the batch is malformed", i)
 		}
 		ts := h.BaseTimestamp + r.Timestamp
@@ -150,8 +150,8 @@ func walk(h Header, records []byte, l Limits) (newest int64, err error) {
 		}
 	}
 	switch {
-	case len(c.b) != 0:
-		return 0, refuse(kerr.InvalidRecord, "%d bytes follow the last record of the batch", len(c.b))
+	case at < len(records):
+		return 0, refuse(kerr.InvalidRecord, "%d bytes follow the last record of the batch", len(records)-at)
 	case untimely:
 		return 0, &Error{kerr.InvalidTimestamp, "One or more records have been rejected due to invalid timestamp", blamed}
 	case blamed != nil:
