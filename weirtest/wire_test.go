@@ -1,0 +1,439 @@
+package weirtest
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// rawConn is a client that sends what it is told to.
+type rawConn struct{ net.Conn }
+
+func dial(t *testing.T, n *Node) rawConn {
+	t.Helper()
+	c, err := net.Dial("tcp", n.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	return rawConn{c}
+}
+
+func frameOf(correlation int32, req kmsg.Request) []byte {
+	return kmsg.NewRequestFormatter(kmsg.FormatterClientID("raw")).AppendRequest(nil, req, correlation)
+}
+
+func (c rawConn) send(t *testing.T, correlation int32, req kmsg.Request) {
+	t.Helper()
+	if _, err := c.Write(frameOf(correlation, req)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// answer reads an answer: its correlation id and its body.
+func (c rawConn) answer(t *testing.T) (int32, []byte) {
+	t.Helper()
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(c, head); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, binary.BigEndian.Uint32(head))
+	if _, err := io.ReadFull(c, b); err != nil {
+		t.Fatal(err)
+	}
+	return int32(binary.BigEndian.Uint32(b)), b[4:]
+}
+
+// silent tells whether nothing comes for a moment.
+func (c rawConn) silent(t *testing.T) bool {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.SetReadDeadline(time.Now().Add(30 * time.Second)) }()
+	_, err := c.Read(make([]byte, 1))
+	var timeout net.Error
+	return errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// ends wants the connection to be closed without another byte.
+func (c rawConn) ends(t *testing.T) {
+	t.Helper()
+	n, err := c.Read(make([]byte, 1))
+	var timeout net.Error
+	if n > 0 || err == nil || errors.As(err, &timeout) && timeout.Timeout() {
+		t.Fatalf("%d bytes, %v", n, err)
+	}
+}
+
+// versions is a small request.
+func versions() kmsg.Request {
+	r := kmsg.NewPtrApiVersionsRequest()
+	r.SetVersion(0)
+	return r
+}
+
+func TestRefuse(t *testing.T) {
+	n := Start(t)
+	there := dial(t, n)
+	there.send(t, 1, versions())
+	there.answer(t)
+	n.Refuse()
+	for range 3 {
+		dial(t, n).ends(t)
+	}
+	there.send(t, 2, versions())
+	there.answer(t)
+	if !through(t, n, func() { n.Cut() }, n.Heal) {
+		t.Fatal("a client came through while connections were refused")
+	}
+}
+
+// through lets a client produce during trouble, which lasts for a few of its attempts, and wants it to come through afterwards. It
+// tells whether the client did not before.
+func through(t *testing.T, n *Node, trouble, end func()) bool {
+	t.Helper()
+	var dials atomic.Int64
+	c := client(t, n, kgo.Dialer(func(ctx context.Context, network, host string) (net.Conn, error) {
+		dials.Add(1)
+		return (&net.Dialer{}).DialContext(ctx, network, host)
+	}))
+	trouble()
+	done := make(chan error, 1)
+	go func() { done <- produce(t, c, "through") }()
+	eventually(t, "the client tries again", func() bool { return dials.Load() >= 3 })
+	held := len(done) == 0
+	end()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	return held
+}
+
+func TestCut(t *testing.T) {
+	n := Start(t, Topic("t", 1))
+	c := client(t, n)
+	mustProduce(t, c, "1")
+	conn := dial(t, n)
+	conn.send(t, 1, versions())
+	conn.answer(t)
+	n.Cut()
+	conn.ends(t)
+	mustProduce(t, c, "2")
+	wantValues(t, n, "t", "1", "2")
+}
+
+func TestClientsSurviveAKill(t *testing.T) {
+	n := Start(t, Topic("t", 1))
+	n.Produce("t", "before")
+	if !through(t, n, n.Kill, n.Restart) {
+		t.Fatal("a killed node answers")
+	}
+	wantValues(t, n, "t", "before", "through")
+}
+
+func TestPause(t *testing.T) {
+	n := Start(t)
+	seen := make(chan kmsg.Key, 10)
+	for _, c := range []struct {
+		name       string
+		directions []Direction
+	}{{"all", nil}, {"requests", []Direction{Requests}}, {"answers", []Direction{Answers}}} {
+		t.Run(c.name, func(t *testing.T) {
+			before := dial(t, n)
+			n.Pause(c.directions...)
+			n.Pause(c.directions...)
+			defer n.OnRequest(func(r Request) Action { seen <- r.Key; return Action{} })()
+			for i, conn := range []rawConn{before, dial(t, n)} {
+				conn.send(t, int32(i), versions())
+				<-seen
+				if !conn.silent(t) {
+					t.Fatal("an answer came through")
+				}
+				defer func() {
+					if id, _ := conn.answer(t); id != int32(i) {
+						t.Fatalf("the answer is to request %d", id)
+					}
+				}()
+			}
+			n.Resume()
+		})
+	}
+}
+
+// TestPauseOneWay: what only the answer is held up of is done.
+func TestPauseOneWay(t *testing.T) {
+	n := Start(t, Topic("t", 1))
+	c := client(t, n)
+	mustProduce(t, c, "1")
+	for _, d := range []struct {
+		direction Direction
+		value     string
+		end       int64
+	}{{Answers, "2", 2}, {Requests, "3", 2}} {
+		asked := make(chan struct{}, 10)
+		remove := n.OnRequest(func(r Request) Action {
+			if r.Key == kmsg.Produce {
+				asked <- struct{}{}
+			}
+			return Action{}
+		})
+		n.Pause(d.direction)
+		done := make(chan error, 1)
+		go func() { done <- produce(t, c, d.value) }()
+		<-asked
+		eventually(t, "the record is there, or not", func() bool { return end(t, n) == d.end })
+		if len(done) > 0 {
+			t.Fatal("the client got an answer")
+		}
+		n.Resume()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		remove()
+	}
+	wantValues(t, n, "t", "1", "2", "3")
+}
+
+func TestFail(t *testing.T) {
+	n := Start(t, Topic("t", 1))
+	asked := count(n, kmsg.Produce)
+	left := n.Next(3, kmsg.Produce, Fail(kerr.NotLeaderForPartition))
+	mustProduce(t, client(t, n), "x")
+	if asked() != 4 || left() != 0 {
+		t.Fatalf("%d requests, %d are still to fail", asked(), left())
+	}
+	wantValues(t, n, "t", "x")
+
+	remove := n.Every(kmsg.Produce, Fail(kerr.TopicAuthorizationFailed))
+	if err := produce(t, client(t, n), "y"); !errors.Is(err, kerr.TopicAuthorizationFailed) {
+		t.Fatalf("the client got %v", err)
+	}
+	remove()
+	remove()
+	mustProduce(t, client(t, n), "z")
+	wantValues(t, n, "t", "x", "z")
+
+	n.Next(2, kmsg.Fetch, Fail(kerr.NotLeaderForPartition))
+	n.Next(2, kmsg.Metadata, Fail(kerr.LeaderNotAvailable))
+	n.Next(2, kmsg.ListOffsets, Fail(kerr.NotLeaderForPartition))
+	wantValues(t, n, "t", "x", "z")
+}
+
+// count counts the requests of an API from here on.
+func count(n *Node, key kmsg.Key) func() int64 {
+	var count atomic.Int64
+	n.OnRequest(func(r Request) Action {
+		if r.Key == key {
+			count.Add(1)
+		}
+		return Action{}
+	})
+	return count.Load
+}
+
+// TestCutAnswer: the record is written, the client does not learn of it and sends it again, and it is there once.
+func TestCutAnswer(t *testing.T) {
+	n := Start(t, Topic("t", 1))
+	c := client(t, n)
+	for i, keep := range []int{-1, 0, 1, 4, 10, 30, 1 << 20} {
+		asked := count(n, kmsg.Produce)
+		n.Next(1, kmsg.Produce, CutAnswer(keep))
+		mustProduce(t, c, fmt.Sprint(i))
+		want := int64(2)
+		if keep == 1<<20 { // all of it comes
+			want = 1
+		}
+		if asked() != want {
+			t.Errorf("after %d bytes of the answer: %d requests", keep, asked())
+		}
+	}
+	wantValues(t, n, "t", "0", "1", "2", "3", "4", "5", "6")
+	if end(t, n) != 7 {
+		t.Fatalf("%d records, not 7", end(t, n))
+	}
+	conn := dial(t, n)
+	n.Next(1, kmsg.ApiVersions, CutAnswer(6))
+	conn.send(t, 1, versions())
+	if b, _ := io.ReadAll(conn); len(b) != 6 {
+		t.Fatalf("%d bytes of the answer, not 6", len(b))
+	}
+}
+
+func TestHangup(t *testing.T) {
+	n := Start(t, Topic("t", 1))
+	asked := count(n, kmsg.Produce)
+	n.Next(2, kmsg.Produce, Hangup())
+	mustProduce(t, client(t, n), "x")
+	if asked() != 3 {
+		t.Fatalf("%d requests, not 3", asked())
+	}
+	wantValues(t, n, "t", "x")
+}
+
+// TestDelay: a request that is held up for very long is one that is not answered.
+func TestDelay(t *testing.T) {
+	n := Start(t, Topic("t", 1))
+	n.Next(1, kmsg.Produce, Delay(time.Hour))
+	n.Every(Any, Delay(time.Millisecond))
+	mustProduce(t, client(t, n, kgo.ProduceRequestTimeout(100*time.Millisecond), kgo.RequestTimeoutOverhead(100*time.Millisecond)), "x")
+	wantValues(t, n, "t", "x")
+	conn := dial(t, n)
+	n.Every(Any, Delay(time.Hour))
+	conn.send(t, 1, versions())
+	if !conn.silent(t) {
+		t.Fatal("an answer came before its time")
+	}
+	n.Stop() // waits for nothing
+	conn.ends(t)
+}
+
+func TestAnswer(t *testing.T) {
+	n := Start(t)
+	resp := kmsg.NewPtrMetadataResponse()
+	resp.ClusterID = kmsg.StringPtr("made up")
+	resp.Brokers = append(resp.Brokers, kmsg.MetadataResponseBroker{NodeID: 7, Host: "nowhere", Port: 9})
+	n.Every(kmsg.Metadata, Answer(resp))
+	for version := int16(0); version <= 12; version += 4 {
+		req := kmsg.NewPtrMetadataRequest()
+		req.SetVersion(version)
+		conn := dial(t, n)
+		conn.send(t, 1, req)
+		_, b := conn.answer(t)
+		got := req.ResponseKind().(*kmsg.MetadataResponse)
+		if got.IsFlexible() {
+			b = b[1:]
+		}
+		if err := got.ReadFrom(b); err != nil || len(got.Brokers) != 1 || got.Brokers[0].NodeID != 7 {
+			t.Fatalf("version %d: %+v, %v", version, got, err)
+		}
+	}
+}
+
+// TestOrder sends requests in one go, of which some are not done: the answers are in order.
+func TestOrder(t *testing.T) {
+	n := Start(t)
+	n.OnRequest(func(r Request) Action {
+		if r.Key == kmsg.ListGroups && r.ClientID == "raw" {
+			return Fail(kerr.CoordinatorLoadInProgress)
+		}
+		return Action{}
+	})
+	conn := dial(t, n)
+	var all []byte
+	for i := range int32(50) {
+		req := versions()
+		if i%3 == 1 {
+			req = kmsg.NewPtrListGroupsRequest()
+			req.SetVersion(1)
+		}
+		all = append(all, frameOf(i, req)...)
+	}
+	if _, err := conn.Write(all); err != nil {
+		t.Fatal(err)
+	}
+	for i := range int32(50) {
+		id, b := conn.answer(t)
+		if id != i {
+			t.Fatalf("answer %d is to request %d", i, id)
+		}
+		if i%3 == 1 {
+			resp := kmsg.NewPtrListGroupsResponse()
+			resp.SetVersion(1)
+			if err := resp.ReadFrom(b); err != nil || resp.ErrorCode != kerr.CoordinatorLoadInProgress.Code {
+				t.Fatalf("answer %d: %+v, %v", i, resp, err)
+			}
+		}
+	}
+}
+
+// TestSilentRequests: records that want no answer get none, so that the answers after them are taken for the right requests.
+func TestSilentRequests(t *testing.T) {
+	n := Start(t, Topic("t", 1))
+	c := client(t, n, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
+	mustProduce(t, c, "1")
+	eventually(t, "the record is there", func() bool { return end(t, n) == 1 })
+	n.Next(1, kmsg.Produce, Fail(kerr.NotLeaderForPartition))
+	mustProduce(t, c, "lost")
+	mustProduce(t, c, "2")
+	wantValues(t, n, "t", "1", "2")
+
+	silent := kmsg.NewPtrProduceRequest()
+	silent.SetVersion(7)
+	silent.Acks = 0
+	conn := dial(t, n)
+	n.Every(kmsg.ListGroups, Fail(kerr.CoordinatorLoadInProgress))
+	groups := kmsg.NewPtrListGroupsRequest()
+	groups.SetVersion(0)
+	if _, err := conn.Write(append(frameOf(1, silent), frameOf(2, groups)...)); err != nil {
+		t.Fatal(err)
+	}
+	if id, b := conn.answer(t); id != 2 || int16(binary.BigEndian.Uint16(b)) != kerr.CoordinatorLoadInProgress.Code {
+		t.Fatalf("the answer to %d: %x", id, b)
+	}
+}
+
+// TestSeveralHooks: delays add up, the first of the other actions counts, and Heal removes all.
+func TestSeveralHooks(t *testing.T) {
+	w := newWire()
+	n := &Node{wire: w, disk: newDisk("")}
+	var asked []string
+	add := func(name string, a Action) func() {
+		return n.OnRequest(func(Request) Action { asked = append(asked, name); return a })
+	}
+	add("a", Delay(time.Second))
+	remove := add("b", Fail(kerr.NotLeaderForPartition))
+	add("c", Hangup())
+	add("d", Delay(time.Minute))
+	got := w.ask(Request{})
+	if got.delay != time.Minute+time.Second || got.err != kerr.NotLeaderForPartition || got.hangup {
+		t.Fatalf("%+v", got)
+	}
+	remove()
+	if got := w.ask(Request{}); got.err != nil || !got.hangup {
+		t.Fatalf("%+v", got)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c", "d", "a", "c", "d"}, asked); diff != "" {
+		t.Fatal(diff)
+	}
+	n.Heal()
+	if got := w.ask(Request{}); got.delay != 0 || got.decides() {
+		t.Fatalf("after Heal: %+v", got)
+	}
+}
+
+// TestNoise sends what is no request: the node closes these connections, and serves others.
+func TestNoise(t *testing.T) {
+	n := Start(t)
+	for _, noise := range []string{
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "\xff\xff\xff\xffabcd", "\x00\x00\x00\x02ab", "\x00\x00\x00\x0a\x7f\x7f\x00\x00\x00\x00\x00\x01\xff\xff",
+		"\x00\x00\x00\x0a\x00\x00\x00\x09\x00\x00\x00\x01\xff\xff", "\x7f\xff\xff\xffxxxxxxxxxxxxxxx",
+	} {
+		conn := dial(t, n)
+		if _, err := conn.Write([]byte(noise)); err != nil {
+			t.Fatal(err)
+		}
+		conn.ends(t)
+	}
+	newer := kmsg.NewPtrApiVersionsRequest() // is answered in version 0
+	newer.SetVersion(100)
+	conn := dial(t, n)
+	conn.send(t, 5, newer)
+	if id, b := conn.answer(t); id != 5 || int16(binary.BigEndian.Uint16(b)) != kerr.UnsupportedVersion.Code {
+		t.Fatalf("the answer to %d: %x", id, b)
+	}
+}
