@@ -11,8 +11,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// patience is how long the clients of this package try.
-const patience = 10 * time.Second
+// patience is how long this package waits for what should come at once.
+const patience = 30 * time.Second
+
+// retryPause is how long its clients wait before they try again: no other client suffers from their haste.
+const retryPause = 10 * time.Millisecond
 
 // CreateTopic makes a topic, with configurations as name=value. -1 partitions are as many as num.partitions says. This, Produce
 // and Consume are clients like others: the node must be up, and what happens to requests happens to theirs.
@@ -95,7 +98,8 @@ func (n *Node) Consume(topic string, count int) []string {
 
 // asClient does something with a client of the node.
 func (n *Node) asClient(do func(context.Context, *kgo.Client) error, opts ...kgo.Opt) error {
-	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(n.Addrs()...), kgo.ClientID("weirtest"))...)
+	c, err := kgo.NewClient(append(opts, kgo.SeedBrokers(n.Addrs()...), kgo.ClientID("weirtest"),
+		kgo.RetryBackoffFn(func(int) time.Duration { return retryPause }), kgo.MetadataMinAge(retryPause))...)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,6 @@ import (
 type conn struct {
 	net.Conn  // the client's
 	wire      *wire
-	kafka     bool          // frames go through it; else bytes
 	closed    chan struct{} // closed when the connection is
 	closeOnce sync.Once
 	stop      chan struct{} // closed when the node wants to read no more
@@ -41,8 +40,8 @@ type fate struct {
 	keep    int    // after so many bytes of it
 }
 
-func newConn(w *wire, socket net.Conn, kafka bool) *conn {
-	return &conn{Conn: socket, wire: w, kafka: kafka, closed: make(chan struct{}), stop: make(chan struct{})}
+func newConn(w *wire, socket net.Conn) *conn {
+	return &conn{Conn: socket, wire: w, closed: make(chan struct{}), stop: make(chan struct{})}
 }
 
 // Close implements net.Conn.
@@ -58,15 +57,20 @@ func (c *conn) Close() error {
 
 // reset closes the connection so that the client is told at once, and gets nothing that is on its way.
 func (c *conn) reset() {
-	if socket, ok := c.Conn.(*net.TCPConn); ok {
-		_ = socket.SetLinger(0)
-	}
+	linger(c.Conn)
 	_ = c.Close()
+}
+
+// linger makes closing a socket break it.
+func linger(socket net.Conn) {
+	if tcp, ok := socket.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
 }
 
 // SetReadDeadline implements net.Conn. With a time that is past, the node ends reading, and so all waiting.
 func (c *conn) SetReadDeadline(t time.Time) error {
-	if c.kafka && !t.IsZero() && t.Before(time.Now()) {
+	if !t.IsZero() && t.Before(time.Now()) {
 		c.stopOnce.Do(func() { close(c.stop) })
 	}
 	return c.Conn.SetReadDeadline(t)
@@ -89,7 +93,7 @@ func (c *conn) await(ch <-chan struct{}, stop <-chan struct{}) error {
 
 // Read implements net.Conn.
 func (c *conn) Read(b []byte) (int, error) {
-	if !c.kafka || c.unknown {
+	if c.unknown {
 		n, err := c.Conn.Read(b)
 		if held := c.await(c.wire.gate(Requests), c.stop); held != nil {
 			return 0, held
@@ -177,7 +181,7 @@ func (c *conn) judge(frame []byte) ([]byte, error) {
 	silent := ok && produce.Acks == 0
 	answer := act.answerTo(req)
 	switch {
-	case act.hangup, answer != nil && silent: // Kafka closes the connection, too, if it cannot answer with an error
+	case act.hangUp, answer != nil && silent: // Kafka closes the connection, too, if it cannot answer with an error
 		c.reset()
 		return nil, net.ErrClosed
 	case answer != nil:
@@ -226,12 +230,6 @@ func (c *conn) next() (f fate) {
 
 // Write implements net.Conn.
 func (c *conn) Write(b []byte) (int, error) {
-	if !c.kafka {
-		if err := c.await(c.wire.gate(Answers), nil); err != nil {
-			return 0, err
-		}
-		return c.Conn.Write(b)
-	}
 	c.out = append(c.out, b...)
 	for len(c.out) >= 4 {
 		n := 4 + int(binary.BigEndian.Uint32(c.out))

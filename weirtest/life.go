@@ -1,7 +1,7 @@
 package weirtest
 
-// Stop stops the node as an operator would: faults end, what is under way is answered, everything is on disk. Restart starts
-// it again.
+// Stop stops the node as an operator would: what is under way is answered, everything is on disk. Restart starts it again. So
+// that it can stop, Pause and faults of the disk end.
 func (n *Node) Stop() {
 	n.t.Helper()
 	n.mu.Lock()
@@ -15,7 +15,8 @@ func (n *Node) stop() {
 	if n.running == nil {
 		return
 	}
-	n.heal()
+	n.wire.open()
+	n.disk.faults.Heal()
 	if err := n.take().Stop(); err != nil {
 		n.t.Errorf("the node did not stop cleanly: %v", err)
 	}
@@ -81,21 +82,14 @@ func (n *Node) watch(r *running) {
 			n.t.Errorf("the node failed: %v", err)
 		}
 		n.kill()
-		select {
-		case n.failed <- err:
-		default: // nobody asked about the last time
-		}
+		n.failed <- err // start has made room
 	}
 }
 
-// Heal ends all faults of the wire and of the disk. A node that is down stays down.
+// Heal ends all faults of the wire and of the disk, and removes all hooks. A node that is down stays down.
 func (n *Node) Heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.heal()
-}
-
-func (n *Node) heal() {
 	n.wire.heal()
 	n.disk.faults.Heal()
 }

@@ -16,11 +16,13 @@ type reporter interface {
 }
 
 // program stands in for a test where there is none.
-type program struct{ logger *slog.Logger }
+type program struct{}
 
 func (program) Helper() {}
 
-func (p program) Errorf(format string, args ...any) { p.logger.Error(fmt.Sprintf(format, args...)) }
+func (program) Errorf(format string, args ...any) {
+	slog.Error("weirtest: " + fmt.Sprintf(format, args...))
+}
 
 func (program) Fatalf(format string, args ...any) { panic("weirtest: " + fmt.Sprintf(format, args...)) }
 

@@ -5,7 +5,7 @@ import (
 	"net"
 	"reflect"
 	"slices"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,15 +24,18 @@ type Request struct {
 // Any stands for the requests of all APIs.
 const Any = kmsg.Key(-1)
 
-// Action is what becomes of a request. The zero Action lets it through.
+// Action is what becomes of a request.
 type Action struct {
 	delay  time.Duration
-	hangup bool
+	hangUp bool
 	cut    bool
 	keep   int
 	err    *kerr.Error
 	answer kmsg.Response
 }
+
+// Pass lets a request through. It is the zero Action.
+func Pass() Action { return Action{} }
 
 // Delay lets a request through after a while. Those behind it on its connection wait, too, as they do in Kafka. A really long
 // one is a request that is never answered.
@@ -45,54 +48,105 @@ func Fail(err *kerr.Error) Action { return Action{err: err} }
 // Answer gives a request this answer instead of doing it. It must be of the request's API, and gets its version.
 func Answer(answer kmsg.Response) Action { return Action{answer: answer} }
 
-// Hangup breaks a request's connection instead of doing it.
-func Hangup() Action { return Action{hangup: true} }
+// CutRequest breaks a request's connection instead of doing it.
+func CutRequest() Action { return Action{hangUp: true} }
 
 // CutAnswer does a request and breaks the connection after so many bytes of the answer. With 0 bytes it is done and the client
 // never learns.
 func CutAnswer(bytes int) Action { return Action{cut: true, keep: max(bytes, 0)} }
 
 // decides tells whether an action is more than a delay.
-func (a Action) decides() bool { return a.hangup || a.cut || a.err != nil || a.answer != nil }
+func (a Action) decides() bool { return a.hangUp || a.cut || a.err != nil || a.answer != nil }
 
-// hook is asked about every request.
-type hook struct{ ask func(Request) Action }
+// Hook is something that is done to requests, and counts them.
+type Hook struct {
+	node *Node
+	key  kmsg.Key
+	most int // how many it is for; 0: all
+	ask  func(Request) Action
 
-// OnRequest asks a function about every request that the node would get, until remove or Heal. If there are several, they
-// are asked in the order in which they came, delays add up, and of the other actions the first counts. It may be called
-// from several goroutines at once, and keeps the request's connection waiting.
-func (n *Node) OnRequest(ask func(Request) Action) (remove func()) {
-	h := &hook{ask}
+	mu   sync.Mutex
+	more sync.Cond // signalled when hits grows, or a wait for it ends
+	hits int
+}
+
+// OnRequest asks a function about every request of an API, or of Any, before the node gets it. Hooks are asked in the order in
+// which they came; delays add up, and of the other actions the first counts. The function may be called from several
+// goroutines at once, and keeps the request's connection waiting. A hook lasts until its Remove, or until Heal.
+func (n *Node) OnRequest(key kmsg.Key, ask func(Request) Action) *Hook { return n.hook(0, key, ask) }
+
+// Every does something to all requests of an API, or of Any.
+func (n *Node) Every(key kmsg.Key, action Action) *Hook {
+	return n.hook(0, key, func(Request) Action { return action })
+}
+
+// Next does something to the next few requests of an API, or of Any.
+func (n *Node) Next(count int, key kmsg.Key, action Action) *Hook {
+	if count < 1 {
+		panic(fmt.Sprintf("weirtest: the next %d requests", count))
+	}
+	return n.hook(count, key, func(Request) Action { return action })
+}
+
+func (n *Node) hook(most int, key kmsg.Key, ask func(Request) Action) *Hook {
+	h := &Hook{node: n, key: key, most: most, ask: ask}
+	h.more.L = &h.mu
 	n.wire.mu.Lock()
 	defer n.wire.mu.Unlock()
 	n.wire.hooks = append(n.wire.hooks, h)
-	return func() {
-		n.wire.mu.Lock()
-		defer n.wire.mu.Unlock()
-		n.wire.hooks = slices.DeleteFunc(slices.Clone(n.wire.hooks), func(other *hook) bool { return other == h })
+	return h
+}
+
+// Hits is how many requests the hook has met.
+func (h *Hook) Hits() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hits
+}
+
+// Await waits until the hook has met so many requests, counted from its beginning. The test fails if they do not come.
+func (h *Hook) Await(hits int) {
+	h.node.t.Helper()
+	late := false
+	timer := time.AfterFunc(patience, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		late = true
+		h.more.Broadcast()
+	})
+	defer timer.Stop()
+	h.mu.Lock()
+	for h.hits < hits && !late {
+		h.more.Wait()
+	}
+	got := h.hits
+	h.mu.Unlock()
+	if got < hits {
+		h.node.t.Fatalf("%d requests were to come, %d came", hits, got)
 	}
 }
 
-// Every does something to all requests of an API, or of Any, until remove or Heal.
-func (n *Node) Every(key kmsg.Key, action Action) (remove func()) {
-	return n.OnRequest(func(r Request) Action {
-		if key == Any || key == r.Key {
-			return action
-		}
-		return Action{}
-	})
+// Remove ends the hook. It can be done again.
+func (h *Hook) Remove() {
+	w := h.node.wire
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hooks = slices.DeleteFunc(slices.Clone(w.hooks), func(other *Hook) bool { return other == h })
 }
 
-// Next does something to the next few requests of an API, or of Any. left tells how many of them have not come yet.
-func (n *Node) Next(count int, key kmsg.Key, action Action) (left func() int) {
-	var come atomic.Int64
-	n.OnRequest(func(r Request) Action {
-		if (key == Any || key == r.Key) && come.Add(1) <= int64(count) {
-			return action
-		}
-		return Action{}
-	})
-	return func() int { return max(count-int(come.Load()), 0) }
+// meet counts a request, if the hook is about it.
+func (h *Hook) meet(r Request) bool {
+	if h.key != Any && h.key != r.Key {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.most > 0 && h.hits == h.most {
+		return false
+	}
+	h.hits++
+	h.more.Broadcast()
+	return true
 }
 
 // ask asks all hooks about a request.
@@ -102,6 +156,9 @@ func (w *wire) ask(r Request) Action {
 	w.mu.Unlock()
 	var out Action
 	for _, h := range hooks {
+		if !h.meet(r) {
+			continue
+		}
 		a := h.ask(r)
 		a.delay += out.delay
 		if out.decides() {
@@ -114,7 +171,7 @@ func (w *wire) ask(r Request) Action {
 }
 
 // answerTo gives what a request is answered with instead of being done; nil: it is done. An error without a place in the
-// answer becomes a hangup.
+// answer hangs up.
 func (a *Action) answerTo(req kmsg.Request) kmsg.Response {
 	switch {
 	case a.answer != nil:
@@ -129,7 +186,7 @@ func (a *Action) answerTo(req kmsg.Request) kmsg.Response {
 	case a.err != nil:
 		resp, ok := errorAnswer(req, a.err.Code)
 		if !ok {
-			a.hangup = true
+			a.hangUp = true
 			return nil
 		}
 		return resp

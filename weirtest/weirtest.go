@@ -6,7 +6,6 @@ import (
 	"net"
 	"slices"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/weir/weir/config"
@@ -46,16 +45,26 @@ func Config(configs ...string) Option {
 	return func(s *settings) { s.set = append(s.set, configs...) }
 }
 
-// Clock gives the node a clock of its own, which it asks for the time of records (LogAppendTime), for what is too old
-// (retention, expiry of offsets and producers) and for whether a member of a group or a fetch waits for too long. A clock
-// that stands still lets nobody wait for too long.
+// Clock gives the node a clock of its own, which says what time records get (LogAppendTime) and what is too old: records
+// (retention), committed offsets, producers. Waiting is done in real time.
 func Clock(now func() time.Time) Option { return func(s *settings) { s.now = now } }
 
-// Logger takes what the node logs, instead of the test if it fails.
+// Logger takes what the node logs. Without it, a test shows it if it fails, and Run gives it to slog.Default.
 func Logger(l *slog.Logger) Option { return func(s *settings) { s.logger = l } }
 
+// TB is what a node wants of a test. *testing.T, *testing.B and *testing.F have it, and what other frameworks put in their
+// place, such as ginkgo's GinkgoT().
+type TB interface {
+	Helper()
+	Cleanup(func())
+	Failed() bool
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // Node is a broker, and all that can happen to it. Its methods may be called from any goroutine, except that those which can
-// fail the test must be called as testing wants it for FailNow. Without a test, they panic instead.
+// fail the test (CreateTopic, Produce, Consume, Restart, Hook.Await) belong in the test's own. Without a test they panic.
 type Node struct {
 	t       reporter
 	options settings
@@ -78,7 +87,7 @@ type running struct {
 }
 
 // Start starts a node that stops with the test. When it returns, clients are served.
-func Start(t testing.TB, opts ...Option) *Node {
+func Start(t TB, opts ...Option) *Node {
 	t.Helper()
 	n := newNode(t, opts)
 	t.Cleanup(func() {
@@ -95,8 +104,7 @@ func Start(t testing.TB, opts ...Option) *Node {
 
 // Run starts a node for what is not a test: a program, or TestMain. Close ends it.
 func Run(opts ...Option) (*Node, error) {
-	n := newNode(nil, opts)
-	n.t = program{n.options.logger}
+	n := newNode(program{}, append([]Option{Logger(slog.Default())}, opts...))
 	if err := n.begin(); err != nil {
 		n.Close()
 		return nil, err
@@ -147,18 +155,27 @@ func (n *Node) start() error {
 	if err != nil {
 		return err
 	}
-	n.running = &running{started, quiet, make(chan struct{})}
-	r := n.running
+	r := &running{started, quiet, make(chan struct{})}
+	n.running = r
+	select {
+	case <-n.failed: // nobody asked about the last one
+	default:
+	}
 	n.background.Go(func() { n.watch(r) })
 	return nil
 }
 
-// open gives a node its listener. The socket is opened once, so that the address stays.
+// open gives a node its listener. The socket is opened once, so that the address stays. The wire lies between the node and
+// its clients only: over HTTP a test sees what is going on behind it.
 func (n *Node) open(name, address string) (net.Listener, error) {
 	l := n.listen[name]
 	if l == nil {
+		w := n.wire
+		if name == httpListener {
+			w = nil
+		}
 		var err error
-		if l, err = newListener(n.wire, address, name != httpListener); err != nil {
+		if l, err = newListener(w, address); err != nil {
 			return nil, err
 		}
 		n.listen[name] = l
@@ -194,6 +211,7 @@ func (n *Node) Addrs() []string {
 }
 
 // HTTP is the address of health, metrics and questions about the cluster, as http://host:port; "" if it is configured away.
+// Faults of the wire do not touch it.
 func (n *Node) HTTP() string {
 	l := n.listen[httpListener]
 	if l == nil {

@@ -179,7 +179,6 @@ func TestListeners(t *testing.T) {
 
 // fakeT is a test whose failing can be looked at.
 type fakeT struct {
-	testing.TB
 	failed  bool
 	said    strings.Builder
 	cleanup []func()
@@ -190,7 +189,6 @@ type fatal struct{}
 func (f *fakeT) Helper()          {}
 func (f *fakeT) Cleanup(c func()) { f.cleanup = append(f.cleanup, c) }
 func (f *fakeT) Failed() bool     { return f.failed }
-func (f *fakeT) Log(args ...any)  { fmt.Fprintln(&f.said, args...) }
 func (f *fakeT) Logf(format string, args ...any) {
 	fmt.Fprintf(&f.said, format+"\n", args...)
 }
@@ -244,7 +242,7 @@ func TestWhatTestsSee(t *testing.T) {
 			want: []string{"topic t cannot be written", "MESSAGE_TOO_LARGE"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f := &fakeT{TB: t}
+			f := &fakeT{}
 			said := f.run(func() { c.test(f) })
 			if f.failed != c.fails || !c.fails && said != "" {
 				t.Fatalf("failed: %v; it said:\n%s", f.failed, said)

@@ -14,7 +14,7 @@ type wire struct {
 	refuse bool
 	gates  [2]chan struct{} // by direction; closed when it is opened again; nil: open
 	conns  map[*conn]struct{}
-	hooks  []*hook
+	hooks  []*Hook
 }
 
 func newWire() *wire { return &wire{conns: map[*conn]struct{}{}} }
@@ -116,19 +116,18 @@ func (w *wire) disconnect(c *conn) {
 
 // listener keeps an address, while nodes behind it come and go. With no node behind it, connections are refused.
 type listener struct {
-	wire   *wire
+	wire   *wire // nil: connections go to the node as they are
 	socket net.Listener
-	kafka  bool // clients of Kafka come here
 	behind atomic.Pointer[attached]
 	done   chan struct{}
 }
 
-func newListener(w *wire, address string, kafka bool) (*listener, error) {
+func newListener(w *wire, address string) (*listener, error) {
 	socket, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{wire: w, socket: socket, kafka: kafka, done: make(chan struct{})}
+	l := &listener{wire: w, socket: socket, done: make(chan struct{})}
 	go l.accept()
 	return l, nil
 }
@@ -147,10 +146,25 @@ func (l *listener) accept() {
 			time.Sleep(acceptPause)
 			continue
 		}
-		c := newConn(l.wire, socket, l.kafka)
-		if a := l.behind.Load(); !l.wire.connect(c) || a == nil || !a.give(c) {
-			c.reset()
+		l.take(socket)
+	}
+}
+
+// take hands a connection to the node behind, or breaks it.
+func (l *listener) take(socket net.Conn) {
+	c := socket
+	if l.wire != nil {
+		onWire := newConn(l.wire, socket)
+		if !l.wire.connect(onWire) {
+			linger(socket)
+			_ = socket.Close()
+			return
 		}
+		c = onWire
+	}
+	if a := l.behind.Load(); a == nil || !a.give(c) {
+		linger(socket)
+		_ = c.Close()
 	}
 }
 

@@ -148,7 +148,6 @@ func TestClientsSurviveAKill(t *testing.T) {
 
 func TestPause(t *testing.T) {
 	n := Start(t)
-	seen := make(chan kmsg.Key, 10)
 	for _, c := range []struct {
 		name       string
 		directions []Direction
@@ -157,10 +156,10 @@ func TestPause(t *testing.T) {
 			before := dial(t, n)
 			n.Pause(c.directions...)
 			n.Pause(c.directions...)
-			defer n.OnRequest(func(r Request) Action { seen <- r.Key; return Action{} })()
+			seen := n.Every(Any, Pass())
 			for i, conn := range []rawConn{before, dial(t, n)} {
 				conn.send(t, int32(i), versions())
-				<-seen
+				seen.Await(i + 1)
 				if !conn.silent(t) {
 					t.Fatal("an answer came through")
 				}
@@ -185,17 +184,11 @@ func TestPauseOneWay(t *testing.T) {
 		value     string
 		end       int64
 	}{{Answers, "2", 2}, {Requests, "3", 2}} {
-		asked := make(chan struct{}, 10)
-		remove := n.OnRequest(func(r Request) Action {
-			if r.Key == kmsg.Produce {
-				asked <- struct{}{}
-			}
-			return Action{}
-		})
+		asked := n.Every(kmsg.Produce, Pass())
 		n.Pause(d.direction)
 		done := make(chan error, 1)
 		go func() { done <- produce(t, c, d.value) }()
-		<-asked
+		asked.Await(1)
 		eventually(t, "the record is there, or not", func() bool { return end(t, n) == d.end })
 		if len(done) > 0 {
 			t.Fatal("the client got an answer")
@@ -204,27 +197,26 @@ func TestPauseOneWay(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		remove()
 	}
 	wantValues(t, n, "t", "1", "2", "3")
 }
 
 func TestFail(t *testing.T) {
 	n := Start(t, Topic("t", 1))
-	asked := count(n, kmsg.Produce)
-	left := n.Next(3, kmsg.Produce, Fail(kerr.NotLeaderForPartition))
+	asked := n.Every(kmsg.Produce, Pass())
+	failed := n.Next(3, kmsg.Produce, Fail(kerr.NotLeaderForPartition))
 	mustProduce(t, client(t, n), "x")
-	if asked() != 4 || left() != 0 {
-		t.Fatalf("%d requests, %d are still to fail", asked(), left())
+	if asked.Hits() != 4 || failed.Hits() != 3 {
+		t.Fatalf("%d requests, of which %d failed", asked.Hits(), failed.Hits())
 	}
 	wantValues(t, n, "t", "x")
 
-	remove := n.Every(kmsg.Produce, Fail(kerr.TopicAuthorizationFailed))
+	denied := n.Every(kmsg.Produce, Fail(kerr.TopicAuthorizationFailed))
 	if err := produce(t, client(t, n), "y"); !errors.Is(err, kerr.TopicAuthorizationFailed) {
 		t.Fatalf("the client got %v", err)
 	}
-	remove()
-	remove()
+	denied.Remove()
+	denied.Remove()
 	mustProduce(t, client(t, n), "z")
 	wantValues(t, n, "t", "x", "z")
 
@@ -234,32 +226,20 @@ func TestFail(t *testing.T) {
 	wantValues(t, n, "t", "x", "z")
 }
 
-// count counts the requests of an API from here on.
-func count(n *Node, key kmsg.Key) func() int64 {
-	var count atomic.Int64
-	n.OnRequest(func(r Request) Action {
-		if r.Key == key {
-			count.Add(1)
-		}
-		return Action{}
-	})
-	return count.Load
-}
-
 // TestCutAnswer: the record is written, the client does not learn of it and sends it again, and it is there once.
 func TestCutAnswer(t *testing.T) {
 	n := Start(t, Topic("t", 1))
 	c := client(t, n)
 	for i, keep := range []int{-1, 0, 1, 4, 10, 30, 1 << 20} {
-		asked := count(n, kmsg.Produce)
+		asked := n.Every(kmsg.Produce, Pass())
 		n.Next(1, kmsg.Produce, CutAnswer(keep))
 		mustProduce(t, c, fmt.Sprint(i))
-		want := int64(2)
+		want := 2
 		if keep == 1<<20 { // all of it comes
 			want = 1
 		}
-		if asked() != want {
-			t.Errorf("after %d bytes of the answer: %d requests", keep, asked())
+		if asked.Hits() != want {
+			t.Errorf("after %d bytes of the answer: %d requests", keep, asked.Hits())
 		}
 	}
 	wantValues(t, n, "t", "0", "1", "2", "3", "4", "5", "6")
@@ -274,13 +254,13 @@ func TestCutAnswer(t *testing.T) {
 	}
 }
 
-func TestHangup(t *testing.T) {
+func TestCutRequest(t *testing.T) {
 	n := Start(t, Topic("t", 1))
-	asked := count(n, kmsg.Produce)
-	n.Next(2, kmsg.Produce, Hangup())
+	asked := n.Every(kmsg.Produce, Pass())
+	n.Next(2, kmsg.Produce, CutRequest())
 	mustProduce(t, client(t, n), "x")
-	if asked() != 3 {
-		t.Fatalf("%d requests, not 3", asked())
+	if asked.Hits() != 3 {
+		t.Fatalf("%d requests, not 3", asked.Hits())
 	}
 	wantValues(t, n, "t", "x")
 }
@@ -327,8 +307,8 @@ func TestAnswer(t *testing.T) {
 // TestOrder sends requests in one go, of which some are not done: the answers are in order.
 func TestOrder(t *testing.T) {
 	n := Start(t)
-	n.OnRequest(func(r Request) Action {
-		if r.Key == kmsg.ListGroups && r.ClientID == "raw" {
+	n.OnRequest(kmsg.ListGroups, func(r Request) Action {
+		if r.ClientID == "raw" {
 			return Fail(kerr.CoordinatorLoadInProgress)
 		}
 		return Action{}
@@ -364,12 +344,14 @@ func TestOrder(t *testing.T) {
 // TestSilentRequests: records that want no answer get none, so that the answers after them are taken for the right requests.
 func TestSilentRequests(t *testing.T) {
 	n := Start(t, Topic("t", 1))
-	c := client(t, n, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
+	noAck := []kgo.Opt{kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite()}
+	c := client(t, n, noAck...)
 	mustProduce(t, c, "1")
 	eventually(t, "the record is there", func() bool { return end(t, n) == 1 })
-	n.Next(1, kmsg.Produce, Fail(kerr.NotLeaderForPartition))
+	failed := n.Next(1, kmsg.Produce, Fail(kerr.NotLeaderForPartition))
 	mustProduce(t, c, "lost")
-	mustProduce(t, c, "2")
+	failed.Await(1) // what this client sends before it notes that its connection ended is lost, too
+	mustProduce(t, client(t, n, noAck...), "2")
 	wantValues(t, n, "t", "1", "2")
 
 	silent := kmsg.NewPtrProduceRequest()
@@ -392,19 +374,19 @@ func TestSeveralHooks(t *testing.T) {
 	w := newWire()
 	n := &Node{wire: w, disk: newDisk("")}
 	var asked []string
-	add := func(name string, a Action) func() {
-		return n.OnRequest(func(Request) Action { asked = append(asked, name); return a })
+	add := func(name string, a Action) *Hook {
+		return n.OnRequest(Any, func(Request) Action { asked = append(asked, name); return a })
 	}
 	add("a", Delay(time.Second))
-	remove := add("b", Fail(kerr.NotLeaderForPartition))
-	add("c", Hangup())
+	b := add("b", Fail(kerr.NotLeaderForPartition))
+	add("c", CutRequest())
 	add("d", Delay(time.Minute))
 	got := w.ask(Request{})
-	if got.delay != time.Minute+time.Second || got.err != kerr.NotLeaderForPartition || got.hangup {
+	if got.delay != time.Minute+time.Second || got.err != kerr.NotLeaderForPartition || got.hangUp {
 		t.Fatalf("%+v", got)
 	}
-	remove()
-	if got := w.ask(Request{}); got.err != nil || !got.hangup {
+	b.Remove()
+	if got := w.ask(Request{}); got.err != nil || !got.hangUp {
 		t.Fatalf("%+v", got)
 	}
 	if diff := cmp.Diff([]string{"a", "b", "c", "d", "a", "c", "d"}, asked); diff != "" {
