@@ -2,6 +2,7 @@ package weirtest
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -36,8 +37,9 @@ type conn struct {
 // fate is what becomes of an answer of the node.
 type fate struct {
 	instead []byte // sent in its place; nil: it goes out itself
-	cut     bool   // the connection ends
-	keep    int    // after so many bytes of it
+	edit    func([]byte) []byte
+	cut     bool // the connection ends
+	keep    int  // after so many bytes of it
 }
 
 func newConn(w *wire, socket net.Conn) *conn {
@@ -189,9 +191,27 @@ func (c *conn) judge(frame []byte) ([]byte, error) {
 		c.expect(fate{instead: protocol.AppendResponse(nil, h.CorrelationID, answer)})
 		return harmless(h.CorrelationID), nil
 	case !silent:
-		c.expect(fate{cut: act.cut, keep: act.keep})
+		f := fate{cut: act.cut, keep: act.keep}
+		if act.edit != nil {
+			f.edit = func(answer []byte) []byte { return edited(answer, req.ResponseKind(), act.edit) }
+		}
+		c.expect(f)
 	}
 	return frame, nil
+}
+
+// edited gives an answer with a change.
+func edited(answer []byte, resp kmsg.Response, change func(kmsg.Response)) []byte {
+	const header = 4 + 4 // length and correlation id
+	body := answer[header:]
+	if resp.IsFlexible() && resp.Key() != int16(kmsg.ApiVersions) {
+		body = body[1:] // no tags
+	}
+	if err := resp.ReadFrom(body); err != nil {
+		panic(fmt.Sprintf("BUG: the node's answer to %s cannot be read: %v", kmsg.NameForKey(resp.Key()), err))
+	}
+	change(resp)
+	return protocol.AppendResponse(nil, int32(binary.BigEndian.Uint32(answer[4:])), resp)
 }
 
 // harmless is a request for the node's versions.
@@ -246,8 +266,11 @@ func (c *conn) Write(b []byte) (int, error) {
 
 // send sends an answer as its fate wants it.
 func (c *conn) send(answer []byte, f fate) error {
-	if f.instead != nil {
+	switch {
+	case f.instead != nil:
 		answer = f.instead
+	case f.edit != nil:
+		answer = f.edit(answer)
 	}
 	if f.cut {
 		answer = answer[:min(f.keep, len(answer))]

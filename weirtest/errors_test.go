@@ -137,8 +137,8 @@ func TestErrorAnswersNameWhatTheyAreAbout(t *testing.T) {
 	if fetch.ErrorCode != 0 || fetch.Topics[0].Topic == "" || fetch.Topics[0].Partitions[0].Partition == 0 {
 		t.Errorf("Fetch: %+v", fetch)
 	}
-	if names := errorAnswerTo(t, kmsg.DeleteTopics, 5, code).(*kmsg.DeleteTopicsResponse).Topics; len(names) != 1 || *names[0].Topic != "name 19" {
-		t.Errorf("DeleteTopics by name: %+v", names)
+	if names := errorAnswerTo(t, kmsg.DeleteTopics, 5, code).(*kmsg.DeleteTopicsResponse).Topics; len(names) != 1 || *names[0].Topic != "name 1" {
+		t.Errorf("DeleteTopics by name: %s", *names[0].Topic)
 	}
 	if groups := errorAnswerTo(t, kmsg.DescribeGroups, 5, code).(*kmsg.DescribeGroupsResponse).Groups; len(groups) != 1 || groups[0].Group != "name 1" {
 		t.Errorf("DescribeGroups: %+v", groups)

@@ -30,6 +30,7 @@ type Action struct {
 	hangUp bool
 	cut    bool
 	keep   int
+	edit   func(kmsg.Response)
 	err    *kerr.Error
 	answer kmsg.Response
 }
@@ -48,6 +49,10 @@ func Fail(err *kerr.Error) Action { return Action{err: err} }
 // Answer gives a request this answer instead of doing it. It must be of the request's API, and gets its version.
 func Answer(answer kmsg.Response) Action { return Action{answer: answer} }
 
+// Edit does a request, and changes the answer on its way to the client. The function may be called from several goroutines at
+// once.
+func Edit(change func(kmsg.Response)) Action { return Action{edit: change} }
+
 // CutRequest breaks a request's connection instead of doing it.
 func CutRequest() Action { return Action{hangUp: true} }
 
@@ -56,7 +61,9 @@ func CutRequest() Action { return Action{hangUp: true} }
 func CutAnswer(bytes int) Action { return Action{cut: true, keep: max(bytes, 0)} }
 
 // decides tells whether an action is more than a delay.
-func (a Action) decides() bool { return a.hangUp || a.cut || a.err != nil || a.answer != nil }
+func (a Action) decides() bool {
+	return a.hangUp || a.cut || a.edit != nil || a.err != nil || a.answer != nil
+}
 
 // Hook is something that is done to requests, and counts them.
 type Hook struct {
