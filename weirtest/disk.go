@@ -44,17 +44,12 @@ func (n *Node) FillDisk(room int64) {
 	n.disk.faults.Limit(room)
 }
 
-// FailWrites makes every write to the disk fail. The node goes down at the next one: see Failed.
-func (n *Node) FailWrites() { n.fail("write") }
-
-// FailSyncs makes every sync of the disk fail: what was written may be lost. The node goes down at the next one: see Failed.
-func (n *Node) FailSyncs() { n.fail("sync", "syncall", "syncdir") }
-
-func (n *Node) fail(kinds ...string) {
+// FailDisk makes every write to the disk and every sync fail. The node goes down at the next one: see Failed.
+func (n *Node) FailDisk() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.disk.broken = true
-	for _, kind := range kinds {
+	for _, kind := range []string{"write", "sync", "syncall", "syncdir"} {
 		n.disk.faults.Inject(vfs.Fault{Kind: kind, Err: syscall.EIO})
 	}
 }

@@ -29,10 +29,8 @@ type topic struct {
 	configs    []string
 }
 
-// InMemory keeps the node's data in memory. That is the default.
-func InMemory() Option { return func(s *settings) { s.dir = "" } }
-
-// Dir keeps the node's data in a folder, which is made if it is missing. A folder that a node left can be used again.
+// Dir keeps the node's data in a folder, which is made if it is missing, and not in memory. A folder that a node left can be
+// used again.
 func Dir(path string) Option { return func(s *settings) { s.dir = path } }
 
 // Topic makes a topic, with configurations as name=value. -1 partitions are as many as num.partitions says.

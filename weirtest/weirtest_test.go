@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func wantValues(t *testing.T, n *Node, topic string, want ...string) {
 }
 
 func TestEveryday(t *testing.T) {
-	for name, where := range map[string]Option{"in memory": InMemory(), "in a folder": Dir(t.TempDir())} {
+	for name, where := range map[string]Option{"in memory": Dir(""), "in a folder": Dir(t.TempDir())} {
 		t.Run(name, func(t *testing.T) {
 			n := Start(t, where, Topic("orders", 3), Topic("pinned", 1, "retention.ms=1000"), Config("num.partitions=2"))
 			n.CreateTopic("more", -1)
@@ -236,7 +237,7 @@ func TestWhatTestsSee(t *testing.T) {
 		}},
 		{name: "killed, with a failing disk", test: func(f *fakeT) {
 			n := Start(f)
-			n.FailSyncs()
+			n.FailDisk()
 			n.Kill()
 		}},
 		{name: "bad configuration", fails: true, test: func(f *fakeT) { Start(f, Config("num.partitions=many")) },
@@ -325,7 +326,7 @@ func TestFolderOutlivesTheNode(t *testing.T) {
 
 // TestTornByKills kills a node again and again under load: what was acknowledged is there, once.
 func TestTornByKills(t *testing.T) {
-	for name, where := range map[string]Option{"in memory": InMemory(), "in a folder": Dir(t.TempDir())} {
+	for name, where := range map[string]Option{"in memory": Dir(""), "in a folder": Dir(t.TempDir())} {
 		t.Run(name, func(t *testing.T) {
 			n := Start(t, where, Topic("t", 1))
 			c := client(t, n)
@@ -370,7 +371,7 @@ func TestKillLosesWhatWasNotSynced(t *testing.T) {
 	for _, c := range []struct {
 		where Option
 		want  []string
-	}{{InMemory(), []string{"new"}}, {Dir(t.TempDir()), []string{"old", "new"}}} {
+	}{{Dir(""), []string{"new"}}, {Dir(t.TempDir()), []string{"old", "new"}}} {
 		n := Start(t, c.where, Topic("t", 1, "durability=relaxed"))
 		n.Produce("t", "old")
 		n.Kill()
@@ -401,33 +402,30 @@ func TestFullDisk(t *testing.T) {
 	wantValues(t, n, "t", "before", "waiting", "after")
 }
 
+// TestFailingDisk: the node goes down, and what it did not acknowledge is acknowledged after a restart.
 func TestFailingDisk(t *testing.T) {
-	for name, fail := range map[string]func(*Node){"writes": (*Node).FailWrites, "syncs": (*Node).FailSyncs} {
-		t.Run(name, func(t *testing.T) {
-			n := Start(t, Topic("t", 1))
-			c := client(t, n)
-			mustProduce(t, c, "before")
-			fail(n)
-			done := make(chan error, 1)
-			go func() { done <- produce(t, c, "through") }()
-			select {
-			case err := <-n.Failed():
-				if err == nil || !strings.Contains(err.Error(), "input/output error") {
-					t.Fatalf("the node failed with %v", err)
-				}
-			case <-soon(t).Done():
-				t.Fatal("the node does not fail")
+	n := Start(t, Topic("t", 1))
+	c := client(t, n)
+	mustProduce(t, c, "before")
+	for round := range 2 {
+		n.FailDisk()
+		done := make(chan error, 1)
+		go func() { done <- produce(t, c, fmt.Sprint("through ", round)) }()
+		select {
+		case err := <-n.Failed():
+			if !errors.Is(err, syscall.EIO) {
+				t.Fatalf("the node failed with %v", err)
 			}
-			select {
-			case err := <-done:
-				t.Fatalf("a failed node answers: %v", err)
-			default:
-			}
-			n.Restart()
-			if err := <-done; err != nil {
-				t.Fatal(err)
-			}
-			wantValues(t, n, "t", "before", "through")
-		})
+		case <-soon(t).Done():
+			t.Fatal("the node does not fail")
+		}
+		if len(done) > 0 {
+			t.Fatalf("a failed node answers: %v", <-done)
+		}
+		n.Restart()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
 	}
+	wantValues(t, n, "t", "before", "through 0", "through 1")
 }

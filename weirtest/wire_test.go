@@ -307,6 +307,46 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+// TestEdit changes answers with and without tags in their headers, and one with records.
+func TestEdit(t *testing.T) {
+	n := Start(t, Topic("t", 1))
+	n.Produce("t", "x", "y")
+	rename := n.Every(kmsg.Metadata, Edit(func(r kmsg.Response) { r.(*kmsg.MetadataResponse).ClusterID = kmsg.StringPtr("renamed") }))
+	for _, version := range []int16{2, 12} {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = []kmsg.MetadataRequestTopic{}
+		req.SetVersion(version)
+		conn := dial(t, n)
+		conn.send(t, 9, req)
+		id, b := conn.answer(t)
+		got := req.ResponseKind().(*kmsg.MetadataResponse)
+		if got.IsFlexible() {
+			b = b[1:]
+		}
+		if err := got.ReadFrom(b); err != nil || id != 9 || *got.ClusterID != "renamed" || len(got.Brokers) != 1 {
+			t.Fatalf("version %d: %+v, %v", version, got, err)
+		}
+	}
+	rename.Remove()
+	seen := n.Every(kmsg.Fetch, Edit(func(r kmsg.Response) {
+		for _, topic := range r.(*kmsg.FetchResponse).Topics {
+			topic.Partitions[0].HighWatermark += 1000
+		}
+	}))
+	n.Every(kmsg.ApiVersions, Edit(func(r kmsg.Response) { // without Fetch 13 and later, which have no names
+		keys := r.(*kmsg.ApiVersionsResponse).ApiKeys
+		for i := range keys {
+			if keys[i].ApiKey == int16(kmsg.Fetch) {
+				keys[i].MaxVersion = 12
+			}
+		}
+	}))
+	r := client(t, n, kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())).PollFetches(soon(t))
+	if len(r.Records()) != 2 || r[0].Topics[0].Partitions[0].HighWatermark != 1002 || seen.Hits() < 1 {
+		t.Fatalf("%+v", r)
+	}
+}
+
 // TestOrder sends requests in one go, of which some are not done: the answers are in order.
 func TestOrder(t *testing.T) {
 	n := Start(t)
