@@ -83,6 +83,15 @@ func entries(in reflect.Value, name string) func(func(reflect.Value) bool) {
 		names = []string{name}
 	}
 	return func(yield func(reflect.Value) bool) {
+		if dirs := in.FieldByName("Dirs"); name == "Topics" && dirs.IsValid() { // AlterReplicaLogDirs asks by folder
+			for i := range dirs.Len() {
+				for e := range entries(dirs.Index(i), name) {
+					if !yield(e) {
+						return
+					}
+				}
+			}
+		}
 		for _, name := range names {
 			list := in.FieldByName(name)
 			if !list.IsValid() || list.Kind() != reflect.Slice {

@@ -67,6 +67,7 @@ func errorsIn(v reflect.Value, code int16) (count int) {
 // errorPlaces is in how many places of an answer an error stands, where that is not one.
 var errorPlaces = map[kmsg.Key]int{
 	kmsg.Metadata: 2, kmsg.OffsetFetch: 2, kmsg.LeaveGroup: 2, kmsg.ElectLeaders: 2, kmsg.OffsetDelete: 2,
+	kmsg.AlterPartitionAssignments: 2, kmsg.DescribeQuorum: 2,
 }
 
 // TestErrorAnswers makes an error answer to a request of every API that the node knows, in every version: it can be sent, and
