@@ -39,9 +39,12 @@ type Conn struct {
 	ended    atomic.Int32 // why it ends; the first reason counts
 }
 
+// readAhead is how much is read before it is known how long a frame is. A request with one record of 1 KB should need one read.
+const readAhead = 2 << 10
+
 // input is the reader's: what came and was not used yet, and until when more must come.
 type input struct {
-	buf      [1 << 10]byte
+	buf      [readAhead]byte
 	from, to int
 	until    time.Time
 }
