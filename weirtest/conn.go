@@ -166,7 +166,7 @@ func (c *conn) judge(frame []byte) ([]byte, error) {
 	if err != nil {
 		return frame, nil
 	}
-	req, _, err := protocol.ParseBody(h, body)
+	req, err := protocol.ParseBody(h, body)
 	if err != nil {
 		c.expect(fate{})
 		return frame, nil

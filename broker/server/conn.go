@@ -218,55 +218,47 @@ func (c *Conn) deadline(d time.Duration) error {
 	}
 }
 
-// firstRead is how much memory a frame gets before any of it is there.
-const firstRead = 64 << 10
-
-// readFrame reads a frame of n bytes. Memory for a large one that is not at hand is taken as its bytes arrive: who claims
-// much gets little.
-func (c *Conn) readFrame(n int) (*frame, error) {
-	f := &frame{server: c.server, cost: int64(n)}
-	f.users.Store(1)
-	if !c.server.memory.TryAcquire(f.cost) {
-		c.server.stats.Waits.Add(1)
-		if err := c.server.memory.Acquire(c.ctx, f.cost); err != nil {
-			return nil, err
-		}
-	}
-	c.server.inUse.Add(f.cost)
-	if f.b, f.class = usedBuffer(n); f.b == nil {
-		f.b, f.class = getBuffer(min(n, firstRead))
-	}
-	in := &c.in
-	at := copy(f.b, in.buf[in.from:in.to])
-	in.from += at
-	if at == n {
-		return f, nil
-	}
-	if err := c.deadline(frameTime * time.Duration(1+n/frameTimeBytes)); err != nil {
-		f.release()
+// readFrame reads a frame of n bytes. Memory for a large one is taken as its bytes arrive: who claims much gets little.
+func (c *Conn) readFrame(n int) (f *frame, err error) {
+	if f, err = c.server.newFrame(c.ctx, n); err != nil {
 		return nil, err
 	}
-	for {
-		got, err := io.ReadFull(c.nc, f.b[at:])
-		if at += got; err != nil {
+	defer func() {
+		if err != nil {
 			f.release()
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				err = errRefused{endedSlow, fmt.Sprintf("a request of %d bytes did not arrive in time: %d bytes came", n, at)}
-			}
+		}
+	}()
+	in, first := &c.in, min(n, firstRead)
+	at := copy(f.b[:first], in.buf[in.from:in.to])
+	in.from += at
+	if at, err = c.fill(f, at, first, n); err != nil || at == n {
+		return f, err
+	}
+	if err := f.charge(c.ctx, int64(n)-f.cost); err != nil {
+		return nil, err
+	}
+	for at < n {
+		f.grow(at, n)
+		if at, err = c.fill(f, at, min(len(f.b), at+frameTimeBytes), n); err != nil {
 			return nil, err
 		}
-		if at == n {
-			return f, nil
-		}
-		old, class := f.b, f.class
-		next := n
-		if at < 1<<20 && n > 8<<20 {
-			next = min(n, 8<<20) // a really large frame grows in two more steps
-		}
-		f.b, f.class = getBuffer(next)
-		copy(f.b, old)
-		putBuffer(old, class)
 	}
+	return f, nil
+}
+
+// fill reads a frame of n bytes further, up to a place, and gives how far it is.
+func (c *Conn) fill(f *frame, at, to, n int) (int, error) {
+	if at == to {
+		return at, nil
+	}
+	if err := c.deadline(frameTime); err != nil {
+		return at, err
+	}
+	got, err := io.ReadFull(c.nc, f.b[at:to])
+	if at += got; errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errRefused{endedSlow, fmt.Sprintf("a request of %d bytes did not arrive in time: %d bytes came", n, at)}
+	}
+	return at, err
 }
 
 func (c *Conn) decode(r *Request) error {
@@ -281,7 +273,16 @@ func (c *Conn) decode(r *Request) error {
 		}
 		return errRefused{endedRefused, fmt.Sprintf("%s (key %d) version %d is not spoken here", kmsg.NameForKey(h.Key), h.Key, h.Version)}
 	}
-	if r.Body, _, err = wire.ParseBody(h, body); err != nil {
+	cost, err := wire.Check(h.Key, h.Version, body)
+	if err != nil {
+		return errRefused{endedRefused, err.Error()}
+	}
+	if cost > decodeFree {
+		if err := r.frame.charge(c.ctx, int64(cost)); err != nil {
+			return err
+		}
+	}
+	if r.Body, err = wire.Decode(h, body); err != nil {
 		return errRefused{endedRefused, err.Error()}
 	}
 	return nil

@@ -20,17 +20,21 @@ type output struct {
 	room    sync.Cond  // signalled when the queue gets shorter, or fails
 	queue   []*Request // from head on: in the order of arrival, not yet sent
 	head    int
+	unsent  int  // bytes of answers, without records
 	sending bool // somebody is
 	ended   bool // nothing more will be queued
 	failed  bool // answers are dropped
 }
+
+// unsentMax is how many bytes of answers may wait for a client to take them before it is asked what else it wants.
+const unsentMax = 1 << 20
 
 // enqueue takes a place for a request's answer, and waits while too many are under way. False: the connection is gone.
 func (c *Conn) enqueue(r *Request) bool {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.queue)-o.head >= pipelineMax && !o.failed {
+	for (len(o.queue)-o.head >= pipelineMax || o.unsent > unsentMax) && !o.failed {
 		o.room.Wait()
 	}
 	if o.failed {
@@ -53,6 +57,7 @@ func (c *Conn) finish(r *Request, out response, may bool) {
 		panic("BUG: a request was answered twice")
 	}
 	r.out, r.answered, r.moments.answered = out, true, stats.Now()
+	o.unsent += len(out.bytes)
 	if o.sending || o.queue[o.head] != r {
 		o.mu.Unlock()
 		return
@@ -228,13 +233,15 @@ func (s *sender) tryWrite() error {
 // settle lets go of the run that was sent, or dropped.
 func (s *sender) settle() {
 	o := &s.c.out
-	now := stats.Now()
+	now, sent := stats.Now(), 0
 	for _, r := range s.run {
 		r.count(now)
+		sent += len(r.out.bytes)
 		r.out.releaseData()
 		r.frame.release()
 	}
 	o.mu.Lock()
+	o.unsent -= sent
 	clear(o.queue[o.head : o.head+len(s.run)])
 	if o.head += len(s.run); o.head == len(o.queue) {
 		o.queue, o.head = o.queue[:0], 0

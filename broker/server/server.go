@@ -55,7 +55,7 @@ func (l *Limits) of(ip string) int {
 const (
 	// pipelineMax is how many requests of a connection may be under way.
 	pipelineMax = 64
-	// frameTime is how long the rest of a frame may take once it has begun, for every frameTimeBytes of it.
+	// frameTime is how long the rest of a frame may take once it has begun, anew for every frameTimeBytes of it.
 	frameTime      = 30 * time.Second
 	frameTimeBytes = 1 << 20
 	// writeTime is how long a reader may leave a response lying.
@@ -69,6 +69,8 @@ type Server struct {
 	cfg     Config
 	handler Handler
 	memory  *semaphore.Weighted
+	// overdraft is full while a request goes beyond the budget.
+	overdraft chan struct{}
 
 	mu        sync.Mutex
 	limits    Limits
@@ -89,9 +91,8 @@ func New(cfg Config, h Handler) *Server {
 	if cfg.MemoryBytes <= 0 {
 		cfg.MemoryBytes = 256 << 20
 	}
-	cfg.MemoryBytes = max(cfg.MemoryBytes, int64(cfg.MaxRequestBytes)) // one request can always proceed
 	s := &Server{
-		cfg: cfg, handler: h, memory: semaphore.NewWeighted(cfg.MemoryBytes),
+		cfg: cfg, handler: h, memory: semaphore.NewWeighted(cfg.MemoryBytes), overdraft: make(chan struct{}, 1),
 		conns: map[*Conn]struct{}{}, perIP: map[string]int{}, pace: rate.NewLimiter(rate.Inf, 1),
 	}
 	s.room = sync.NewCond(&s.mu)

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unsafe"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
@@ -386,4 +387,122 @@ func TestRecordsComeFromFiles(t *testing.T) {
 	if !bytes.Equal(parts[0].RecordBatches, want) || !bytes.Equal(parts[1].RecordBatches, content[2:9]) {
 		t.Fatalf("got %d and %d bytes, not what is in the file", len(parts[0].RecordBatches), len(parts[1].RecordBatches))
 	}
+}
+
+// padded is a request of n bytes: what follows its fields is passed over.
+func padded(id, n int) []byte {
+	b := append(request(id), make([]byte, n)...)
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	return b
+}
+
+// TestRequestsBeyondTheBudgetGoOneByOne: of many that together, or each, need more memory than there is, every one is answered.
+func TestRequestsBeyondTheBudgetGoOneByOne(t *testing.T) {
+	for _, budget := range []int64{1 << 10, 3 * firstRead, 1 << 20} {
+		const clients = 20
+		held := make(chan *Request, clients)
+		serve(t, Config{MemoryBytes: budget, MaxRequestBytes: 1 << 20}, func(r *Request) { held <- r }, func(t *testing.T, s *Server, dial func() net.Conn) {
+			answered := make(chan int, clients)
+			for i := range clients {
+				c := dial()
+				go func() {
+					defer c.Close()
+					if _, err := c.Write(padded(i, 500<<10)); err != nil {
+						t.Error(err)
+					}
+					answered <- answer(t, c)
+				}()
+			}
+			for left := clients; left > 0; {
+				synctest.Wait()
+				n := len(held)
+				if n == 0 || int64(n-1)*500<<10 > budget {
+					t.Fatalf("%d requests of 500 KB are under way with a budget of %d, %d more wait", n, budget, left-n)
+				}
+				for range n {
+					echo(<-held)
+					<-answered
+				}
+				left -= n
+			}
+			synctest.Wait()
+			if used, _ := s.Memory(); used != 0 || len(s.overdraft) > 0 {
+				t.Errorf("%d bytes are still in use", used)
+			}
+		})
+	}
+}
+
+// TestDecodingIsCharged: what a small frame becomes in memory counts, too.
+func TestDecodingIsCharged(t *testing.T) {
+	req := kmsg.NewPtrFetchRequest()
+	req.SetVersion(12)
+	req.Topics = make([]kmsg.FetchRequestTopic, 20_000)
+	frame := kmsg.NewRequestFormatter().AppendRequest(nil, req, 1)
+	held := make(chan *Request, 1)
+	serve(t, Config{}, func(r *Request) { held <- r }, func(t *testing.T, s *Server, dial func() net.Conn) {
+		c := dial()
+		defer c.Close()
+		go c.Write(frame)
+		r := <-held
+		if used, _ := s.Memory(); used < 20_000*int64(unsafe.Sizeof(kmsg.FetchRequestTopic{})) {
+			t.Errorf("%d bytes are charged for a frame of %d bytes with 20,000 topics", used, len(frame))
+		}
+		go r.Reply(r.Body.ResponseKind())
+		answer(t, c)
+	})
+}
+
+// TestClaimsDoNotHoldMemory: who claims a large frame and sends little of it takes little of the budget, and not for long.
+func TestClaimsDoNotHoldMemory(t *testing.T) {
+	serve(t, Config{MaxRequestBytes: 100 << 20, MemoryBytes: 4 << 20}, echo, func(t *testing.T, s *Server, dial func() net.Conn) {
+		for range 10 {
+			c := dial()
+			if _, err := c.Write([]byte{6, 0, 0, 0, 0, 18, 0, 0}); err != nil { // 100,663,296 bytes
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		if used, _ := s.Memory(); used != 10*firstRead {
+			t.Errorf("ten claims hold %d bytes", used)
+		}
+		calm := dial()
+		defer calm.Close()
+		go calm.Write(request(7))
+		answer(t, calm)
+		time.Sleep(frameTime + time.Second) // of the test's own time
+		if n := s.Connections(); n != 1 {
+			t.Errorf("%d connections are left after the time for a part of a frame", n)
+		}
+	})
+}
+
+// TestAnswersThatNobodyTakesAreFew: a client that asks and does not read is asked nothing more.
+func TestAnswersThatNobodyTakesAreFew(t *testing.T) {
+	asked := 0
+	serve(t, Config{}, func(r *Request) {
+		asked++
+		resp := kmsg.NewPtrApiVersionsResponse()
+		resp.ApiKeys = make([]kmsg.ApiVersionsResponseApiKey, 50_000) // 300 KB
+		r.Reply(resp)
+	}, func(t *testing.T, _ *Server, dial func() net.Conn) {
+		c := dial()
+		defer c.Close()
+		go func() {
+			for i := range 40 {
+				if _, err := c.Write(request(i)); err != nil {
+					return
+				}
+			}
+		}()
+		synctest.Wait()
+		if asked > 6 {
+			t.Errorf("%d answers of 300 KB wait to be read", asked)
+		}
+		for i := range 40 {
+			if got := answer(t, c); got != i {
+				t.Fatalf("answer %d in place of %d", got, i)
+			}
+		}
+	})
 }

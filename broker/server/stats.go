@@ -86,7 +86,7 @@ type moments struct {
 func (r *Request) count(now int64) {
 	a := r.Conn.server.stats.of(r.Key)
 	a.Requests[uint16(r.Version)%versionsMax].Add(1)
-	a.Received.Add(int(r.frame.cost))
+	a.Received.Add(len(r.frame.b))
 	sent := len(r.out.bytes)
 	for i := range r.out.data {
 		sent += r.out.data[i].Size()

@@ -46,7 +46,30 @@ type field struct {
 	size     int
 	nullable int16 // from which version on it may be null; math.MaxInt16: never
 	of       []field
+	each     int // bytes of memory for an element of an array
 	tag      int // -1: not tagged
+}
+
+// memory gives the bytes that a field takes in a decoded request, without what it refers to.
+func (f *field) memory() int {
+	switch f.kind {
+	case fixed:
+		return f.size
+	case str:
+		return 16
+	case structure:
+		return memoryOf(f.of)
+	}
+	return 24
+}
+
+// memoryOf gives the bytes that a structure takes, with its unknown tags and some filling.
+func memoryOf(fields []field) int {
+	n := 8
+	for i := range fields {
+		n += fields[i].memory()
+	}
+	return (n + 7) &^ 7
 }
 
 // layouts gives the lines of the table by key; a line is parsed when it is first needed.
@@ -158,10 +181,11 @@ func (p *layoutParser) kind(f *field, word string) {
 			p.next()
 			e := field{to: math.MaxInt16, nullable: math.MaxInt16, tag: -1}
 			p.kind(&e, element)
-			f.of, f.size = []field{e}, 1 // an array of plain values
+			f.of, f.size, f.each = []field{e}, 1, e.memory() // an array of plain values
 			return
 		}
 		f.of = p.fields("]")
+		f.each = memoryOf(f.of)
 	default:
 		size, ok := sizes[word]
 		if !ok {
@@ -248,12 +272,8 @@ func (w *walker) length(wide bool) int {
 	return n
 }
 
-// Costs of what a decoded request is made of, in bytes.
-const (
-	fieldCost  = 24
-	stringCost = 16
-	tagCost    = 160
-)
+// tagCost is what a tagged field takes, or a structure that may be null.
+const tagCost = 160
 
 func (w *walker) structure(fields []field) {
 	for i := range fields {
@@ -288,7 +308,7 @@ func (w *walker) value(f *field) {
 			w.fail("a length is negative")
 			return
 		case f.kind == str:
-			w.cost += n + stringCost
+			w.cost += (n + 7) &^ 7
 		}
 		w.skip(n)
 	case array:
@@ -317,12 +337,11 @@ func (w *walker) array(f *field) {
 		w.fail("an array claims more elements than there can be")
 		return
 	}
-	w.cost += n * fieldCost * len(f.of)
+	w.cost += n * f.each
 	for range n {
 		if f.size == 1 {
 			w.value(&f.of[0])
 		} else {
-			w.cost += fieldCost
 			w.structure(f.of)
 		}
 		if w.bad != "" {

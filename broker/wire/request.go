@@ -47,18 +47,23 @@ func ParseHeader(frame []byte) (Header, []byte, error) {
 	return h, w.b, nil
 }
 
-// ParseBody decodes a body that the guard lets through. Byte fields, records above all, are slices of it: the frame must
-// live as long as they are used. cost is about what decoding allocated, in bytes.
-func ParseBody(h Header, body []byte) (req kmsg.Request, cost int, err error) {
-	if cost, err = Check(h.Key, h.Version, body); err != nil {
-		return nil, 0, err
+// ParseBody decodes a body that the guard lets through.
+func ParseBody(h Header, body []byte) (kmsg.Request, error) {
+	if _, err := Check(h.Key, h.Version, body); err != nil {
+		return nil, err
 	}
-	req = kmsg.RequestForKey(h.Key)
+	return Decode(h, body)
+}
+
+// Decode decodes a body that Check let through. Byte fields, records above all, are slices of it: the frame must live as long
+// as they are used.
+func Decode(h Header, body []byte) (kmsg.Request, error) {
+	req := kmsg.RequestForKey(h.Key)
 	req.SetVersion(h.Version)
 	if err := req.ReadFrom(body); err != nil {
-		return nil, 0, fmt.Errorf("malformed %s request of version %d: %w", kmsg.NameForKey(h.Key), h.Version, err)
+		return nil, fmt.Errorf("malformed %s request of version %d: %w", kmsg.NameForKey(h.Key), h.Version, err)
 	}
-	return req, cost, nil
+	return req, nil
 }
 
 // AppendResponse adds a response as a frame.
