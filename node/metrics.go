@@ -116,7 +116,7 @@ var (
 	groupMembers    = define(gauge, "weir_group_members", "Members of a group.", "", "group")
 	groupGeneration = define(gauge, "weir_group_generation", "Generation of a group: it grows with every rebalance.", "", "group")
 	groupRebalances = define(counter, "weir_group_rebalances_total", "Rebalances that groups completed.", groupM+"group-completed-rebalance-count")
-	groupLag        = define(gauge, "weir_group_lag_records", "Records between a group's committed offsets and the ends of a topic's partitions, in all.", "", "group", "topic")
+	groupLag        = define(gauge, "weir_group_lag_records", "Records between a group's committed offsets and the ends of a topic's partitions, in all. Partitions that it has committed nothing of do not count.", "", "group", "topic")
 	groupLagSeconds = define(gauge, "weir_group_lag_seconds", "Age of the oldest record of a topic that a group has not committed; 0: there is none.", "", "group", "topic")
 	eachLag         = defineEach("weir_group_partition_lag_records", "Records between a group's committed offset and the partition's end.", "kafka.consumer:type=consumer-fetch-manager-metrics records-lag", "group")
 	eachLagSeconds  = defineEach("weir_group_partition_lag_seconds", "Age of the first record that a group has not committed; 0: there is none.", "", "group")
