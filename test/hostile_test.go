@@ -186,7 +186,7 @@ func reset(c net.Conn) {
 // and do not wait for the answer.
 func TestConnectionsComeAndGoBesideAClient(t *testing.T) {
 	n := start(t)
-	each := amount(t, "WEIR_TEST_CONNECTIONS", 10_000) / 4
+	each := amount(t, "TEST_CONNECTIONS", 10_000) / 4
 	n.calmly(func(stop <-chan struct{}) {
 		var all sync.WaitGroup
 		for range 4 {
