@@ -95,6 +95,10 @@ func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsR
 		return nil, p
 	}
 	current := c.image.Config(res)
+	after := maps.Clone(current)
+	if after == nil {
+		after = map[string]string{}
+	}
 	var out []configRecord
 	for _, ch := range changes {
 		var now *string
@@ -114,6 +118,14 @@ func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsR
 		}
 		if (next == nil) != (now == nil) || next != nil && *next != *now {
 			out = append(out, configRecord{Kind: res.Kind, Name: res.Name, Key: ch.Name, Value: next})
+		}
+		if delete(after, ch.Name); next != nil {
+			after[ch.Name] = *next
+		}
+	}
+	if res.Kind == TopicResource {
+		if err := c.cfg.ValidateTopicSet(after); err != nil {
+			return nil, fail(kerr.InvalidConfig, "%s", err)
 		}
 	}
 	return out, nil

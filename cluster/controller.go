@@ -25,7 +25,9 @@ type Config struct {
 	ReplicationFactor int16
 	DeleteTopics      bool // delete.topic.enable
 	// ValidateTopicConfig and ValidateBrokerConfig check one option's new value; the error's text goes to the client.
-	ValidateTopicConfig  func(name, value string) error
+	ValidateTopicConfig func(name, value string) error
+	// ValidateTopicSet checks whether all options that are set for a topic go together.
+	ValidateTopicSet     func(map[string]string) error
 	ValidateBrokerConfig func(name, value string, perBroker bool) error
 	ValidateGroupConfig  func(name, value string) error
 	// ApplyConfig does an incremental operation on a value: nil is unset, current is what is in effect.

@@ -42,6 +42,7 @@ func (d *driver) config() Config {
 			}
 			return nil
 		},
+		ValidateTopicSet:     func(map[string]string) error { return nil },
 		ValidateBrokerConfig: func(string, string, bool) error { return nil },
 		ValidateGroupConfig:  func(string, string) error { return nil },
 		ApplyConfig: func(_ ResourceKind, _ string, op kmsg.IncrementalAlterConfigOp, _, value *string) (*string, error) {

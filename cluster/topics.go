@@ -116,6 +116,7 @@ func (c *Controller) planTopic(t *kmsg.CreateTopicsRequestTopic, own bool) (UUID
 	if other := c.collision(t.Topic); other != "" {
 		return UUID{}, nil, fail(kerr.InvalidTopicException, "Topic '%s' collides with existing topic: %s", t.Topic, other)
 	}
+	set := map[string]string{}
 	for _, cfg := range t.Configs {
 		if cfg.Value == nil {
 			return UUID{}, nil, fail(kerr.InvalidConfig, "Null value not supported for topic configs: %s", cfg.Name)
@@ -123,6 +124,10 @@ func (c *Controller) planTopic(t *kmsg.CreateTopicsRequestTopic, own bool) (UUID
 		if err := c.cfg.ValidateTopicConfig(cfg.Name, *cfg.Value); err != nil {
 			return UUID{}, nil, fail(kerr.InvalidConfig, "%s", err)
 		}
+		set[cfg.Name] = *cfg.Value
+	}
+	if err := c.cfg.ValidateTopicSet(set); err != nil {
+		return UUID{}, nil, fail(kerr.InvalidConfig, "%s", err)
 	}
 	replicas, p := c.plan(t)
 	if p != nil {

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"fmt"
 	"math"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -104,6 +106,13 @@ func parseTable(text string) *Table {
 // gzipLevelName is an option with a gap in its range.
 const gzipLevelName = "compression.gzip.level"
 
+// throttledSuffix ends the names of options that list replicas.
+const throttledSuffix = ".replication.throttled.replicas"
+
+var replica = regexp.MustCompile(`^[0-9]+:[0-9]+$`)
+
+func isNoReplica(item string) bool { return !replica.MatchString(item) }
+
 // Check tells what is wrong with a value, in Kafka's words; nil: nothing.
 func (o *Option) Check(value string) error {
 	value = strings.TrimSpace(value)
@@ -138,15 +147,14 @@ func (o *Option) Check(value string) error {
 			return o.invalid(value, "Value must be no more than "+o.Most)
 		}
 	case List:
-		seen := map[string]bool{}
-		for _, item := range SplitList(value) {
+		items := SplitList(value)
+		for _, item := range items {
 			if len(o.Allowed) > 0 && !contains(o.Allowed, item) {
 				return o.invalid(item, "String must be one of: "+strings.Join(o.Allowed, ", "))
 			}
-			if seen[item] && len(o.Allowed) > 0 {
-				return o.invalid(value, "Configuration '"+o.Name+"' contains duplicate values")
-			}
-			seen[item] = true
+		}
+		if strings.HasSuffix(o.Name, throttledSuffix) && value != "*" && slices.ContainsFunc(items, isNoReplica) {
+			return o.invalid("["+strings.Join(items, ", ")+"]", o.Name+" must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...")
 		}
 	case String:
 		if o.Name == perAddressName {

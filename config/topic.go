@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -197,6 +198,25 @@ func ValidateTopic(name, value string) error {
 		return fmt.Errorf("Unknown topic config name: %s", name)
 	}
 	return o.Check(value)
+}
+
+// ValidateTopicSet checks whether what is set for a topic goes together. Every value was let through by ValidateTopic.
+func ValidateTopicSet(set map[string]string) error {
+	if strings.EqualFold(set["remote.storage.enable"], "true") {
+		return errors.New("Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.")
+	}
+	lag := func(name string) int64 {
+		text, ok := set[name]
+		if !ok {
+			text = *TopicOptions().Find(name).Default
+		}
+		n, _ := strconv.ParseInt(text, 10, 64)
+		return n
+	}
+	if least, most := lag("min.compaction.lag.ms"), lag("max.compaction.lag.ms"); least > most {
+		return fmt.Errorf("conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)", least, most)
+	}
+	return nil
 }
 
 // ValidateGroup checks a group option's new value.

@@ -266,6 +266,7 @@ func (n *Node) controllerConfig() cluster.Config {
 		ReplicationFactor:    n.cfg.DefaultReplicationFactor,
 		DeleteTopics:         n.cfg.DeleteTopicEnable,
 		ValidateTopicConfig:  config.ValidateTopic,
+		ValidateTopicSet:     config.ValidateTopicSet,
 		ValidateBrokerConfig: func(name, value string, _ bool) error { return config.ValidateBroker(name, value) },
 		ValidateGroupConfig:  config.ValidateGroup,
 		ApplyConfig: func(kind cluster.ResourceKind, name string, op kmsg.IncrementalAlterConfigOp, current, value *string) (*string, error) {

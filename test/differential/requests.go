@@ -70,17 +70,18 @@ func (w *world) topic(name string, partitions int32, configs ...string) [16]byte
 	return resp.Topics[0].TopicID
 }
 
-// settle waits until both have the same topics and lead all their partitions.
+// settle waits until both have the same topics and lead all their partitions. Topics that differ are waited for once.
 func (w *world) settle() {
 	var last [2]string
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
 		for side := range last {
 			last[side] = w.topics(side)
 		}
-		if last[kafka] == last[weir] && !strings.HasPrefix(last[kafka], "not led") {
+		if last[kafka] == last[weir] && !strings.HasPrefix(last[kafka], "not led") || last == w.unsettled {
 			return
 		}
 	}
+	w.unsettled = last
 	w.met(&exchange{label: "the topics, after a while"}, difference{"Topics", last})
 }
 

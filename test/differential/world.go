@@ -28,6 +28,8 @@ type world struct {
 	seed     uint64
 	step     int
 
+	unsettled [2]string // topics of both that were told to differ
+
 	known map[string]int // differences that are listed, by field
 	fresh []*fresh       // those that are not
 }
