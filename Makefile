@@ -6,7 +6,7 @@ SHELL := /bin/bash
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build run test lint race fuzz shop clients bench generate clean
+.PHONY: help build run test lint race fuzz shop clients differential bench generate clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -42,6 +42,9 @@ shop: build ## run the shop example on a fresh node
 
 clients: build ## other people's clients: Python, JavaScript, Java
 	test/clients/run.sh
+
+differential: build ## ask Weir and Apache Kafka the same and compare the answers (needs a JDK and Maven)
+	$(GO) run ./test/differential
 
 bench: ## benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./record ./log ./broker/wire ./node

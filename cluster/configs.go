@@ -128,6 +128,9 @@ func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsR
 			return nil, fail(kerr.InvalidConfig, "%s", err)
 		}
 	}
+	if p := c.checkExists(res); p != nil {
+		return nil, p
+	}
 	return out, nil
 }
 
@@ -166,6 +169,15 @@ func (c *Controller) validate(res Resource, name string, value *string) error {
 	}
 }
 
+// checkExists is the last of the checks, as in Kafka.
+func (c *Controller) checkExists(res Resource) *problem {
+	if res.Kind == TopicResource && c.image.Topic(res.Name) == nil {
+		return fail(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", res.Name)
+	}
+	return nil
+}
+
+// checkResource checks what a resource is called.
 func (c *Controller) checkResource(res Resource) *problem {
 	switch res.Kind {
 	case TopicResource:
@@ -174,9 +186,6 @@ func (c *Controller) checkResource(res Resource) *problem {
 		}
 		if text := CheckTopicName(res.Name); text != "" {
 			return fail(kerr.InvalidTopicException, "%s", text)
-		}
-		if c.image.Topic(res.Name) == nil {
-			return fail(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", res.Name)
 		}
 	case BrokerResource:
 		if res.Name == "" {

@@ -264,6 +264,9 @@ func (t *Table) Apply(name string, op Op, current, value *string) (*string, erro
 		return nil, fmt.Errorf("unknown operation %d", op)
 	}
 	if o == nil || o.Type != List {
+		if t == BrokerOptions() {
+			return nil, fmt.Errorf("Config value append is not allowed for config key: %s", name)
+		}
 		return nil, fmt.Errorf("Can't %s to key %s because its type is not LIST.", map[Op]string{OpAppend: "APPEND", OpSubtract: "SUBTRACT"}[op], name)
 	}
 	if current == nil {

@@ -73,6 +73,10 @@ func Validate(b []byte, l Limits) (Header, error) {
 	return h, nil
 }
 
+func damaged() error {
+	return refuse(kerr.CorruptMessage, "the record batch's checksum does not match: it was damaged on the way")
+}
+
 func validateHeader(b []byte, l Limits) (Header, error) {
 	if len(b) == 0 {
 		return Header{}, refuse(kerr.InvalidRecord, "the record set is empty")
@@ -96,14 +100,16 @@ func validateHeader(b []byte, l Limits) (Header, error) {
 	}
 	h, err := ParseHeader(b)
 	switch {
-	case err != nil || size < HeaderSize || !CheckCRC(b[:size]):
-		return h, refuse(kerr.CorruptMessage, "the record batch's checksum does not match: it was damaged on the way")
+	case err != nil || size < HeaderSize || size < len(b) && !CheckCRC(b[:size]):
+		return h, damaged()
 	case size < len(b):
 		return h, refuse(kerr.InvalidRecord, "a produce request must have exactly one record batch per partition")
-	case len(b) > l.MaxBytes:
-		return h, refuse(kerr.MessageTooLarge, "the record batch has %d bytes, more than the %d that max.message.bytes allows", len(b), l.MaxBytes)
 	case h.BaseOffset != 0:
 		return h, refuse(kerr.InvalidRecord, "the base offset of the record batch is %d and must be 0", h.BaseOffset)
+	case len(b) > l.MaxBytes:
+		return h, refuse(kerr.MessageTooLarge, "the record batch has %d bytes, more than the %d that max.message.bytes allows", len(b), l.MaxBytes)
+	case !CheckCRC(b):
+		return h, damaged()
 	case h.Control():
 		return h, refuse(kerr.InvalidRecord, "clients are not allowed to write control records")
 	case h.Codec() > Zstd:

@@ -15,7 +15,7 @@ import (
 func (b *Broker) electLeaders(r *server.Request, req *kmsg.ElectLeadersRequest) {
 	resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
 	known := req.ElectionType == 0 || req.ElectionType == 1
-	if !known {
+	if !known && (req.Topics == nil || len(req.Topics) > 0) { // Kafka does not look at the type when it is asked for nothing
 		resp.ErrorCode = kerr.InvalidRequest.Code
 	}
 	img := b.Controller.Image()

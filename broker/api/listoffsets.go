@@ -61,6 +61,9 @@ func (b *Broker) listOffsets(r *server.Request, req *kmsg.ListOffsetsRequest) {
 
 func (b *Broker) findOffset(req *kmsg.ListOffsetsRequest, topic string, want kmsg.ListOffsetsRequestTopicPartition) (partition.TimedOffset, error) {
 	none := partition.TimedOffset{Offset: -1, Timestamp: -1, Epoch: -1}
+	if !speaksOf(want.Timestamp, req.Version) {
+		return none, kerr.UnsupportedVersion
+	}
 	p, err := b.Partitions.Lookup(topic, want.Partition)
 	if err != nil {
 		return none, err
@@ -77,15 +80,28 @@ func (b *Broker) findOffset(req *kmsg.ListOffsetsRequest, topic string, want kms
 		}
 		epoch, _ := p.Leads()
 		return partition.TimedOffset{Offset: end, Timestamp: -1, Epoch: epoch}, nil
-	case ts == earliestOffset, ts == earliestLocalOffset && req.Version >= 8:
+	case ts == earliestOffset, ts == earliestLocalOffset:
 		start := p.LogStart()
 		return partition.TimedOffset{Offset: start, Timestamp: -1, Epoch: p.EpochAt(start)}, nil
-	case ts == maxTimestampOffset && req.Version >= 7:
+	case ts == maxTimestampOffset:
 		return p.MaxTimestamp(committed)
-	case ts == latestTieredOffset && req.Version >= 9, ts == earliestPendingUpload && req.Version >= 11:
+	case ts == latestTieredOffset, ts == earliestPendingUpload:
 		return none, nil // nothing is tiered
-	case ts < 0:
-		return none, kerr.UnsupportedVersion
 	}
 	return p.OffsetForTime(want.Timestamp, committed)
+}
+
+// speaksOf tells whether a version of ListOffsets has a time, or special place.
+func speaksOf(ts int64, version int16) bool {
+	switch ts {
+	case maxTimestampOffset:
+		return version >= 7
+	case earliestLocalOffset:
+		return version >= 8
+	case latestTieredOffset:
+		return version >= 9
+	case earliestPendingUpload:
+		return version >= 11
+	}
+	return ts >= earliestOffset
 }

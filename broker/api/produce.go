@@ -22,20 +22,22 @@ const adminClientID = "__admin_client"
 // after checking (acks 0: no answer; an error closes the connection so that the client looks for the leader again).
 func (b *Broker) produce(r *server.Request, req *kmsg.ProduceRequest) {
 	p := newProducing(b, r, req)
-	if req.Acks < -1 || req.Acks > 1 {
-		p.each(func(int, int) (*partition.Partition, error) { return nil, kerr.InvalidRequiredAcks })
-		return
-	}
 	p.each(func(t, i int) (*partition.Partition, error) {
 		name, err := b.producedTopic(r, req, &req.Topics[t])
 		if err != nil {
 			return nil, err
 		}
 		in := &req.Topics[t].Partitions[i]
-		if req.Version < 7 && zstd(in.Records) {
+		part, err := b.Partitions.Lookup(name, in.Partition)
+		switch {
+		case err != nil:
+			return nil, err
+		case req.Version < 7 && zstd(in.Records):
 			return nil, kerr.UnsupportedCompressionType
+		case req.Acks < -1 || req.Acks > 1:
+			return nil, kerr.InvalidRequiredAcks
 		}
-		return b.Partitions.Lookup(name, in.Partition)
+		return part, nil
 	})
 }
 

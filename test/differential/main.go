@@ -61,6 +61,7 @@ func run(seeds string, steps int, only string, verbose bool, binary string, addr
 		began := time.Now()
 		w.begin("random", seed)
 		playRandom(w, seed, steps)
+		playSpoilt(w, seed, steps)
 		fmt.Printf("%-28s %5d requests %6.1f s\n", fmt.Sprintf("random, seed %d", seed), w.step, time.Since(began).Seconds())
 	}
 	return w.report(only == "" && seeds != "")

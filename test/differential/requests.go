@@ -40,6 +40,7 @@ var scenarios = []scenario{
 	{"configs", playConfigs},
 	{"alter topic", playAlterTopic},
 	{"alter broker", playAlterBroker},
+	{"malformed", playMalformed},
 }
 
 // createTopic asks for one topic, with configurations as key=value.

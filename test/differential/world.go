@@ -28,7 +28,8 @@ type world struct {
 	seed     uint64
 	step     int
 
-	unsettled [2]string // topics of both that were told to differ
+	unsettled [2]string          // topics of both that were told to differ
+	disagreed map[[2]string]bool // configurations on which they will not agree
 
 	known map[string]int // differences that are listed, by field
 	fresh []*fresh       // those that are not
@@ -44,7 +45,7 @@ type fresh struct {
 func newWorld(addresses [2]string, allowed *allowance, verbose bool) *world {
 	w := &world{
 		addresses: addresses, allowed: allowed, verbose: verbose, pairs: newPairs(), conns: map[string]*[2]net.Conn{},
-		ranges: map[int16][2]int16{}, now: time.Now().UnixMilli(), known: map[string]int{},
+		ranges: map[int16][2]int16{}, now: time.Now().UnixMilli(), known: map[string]int{}, disagreed: map[[2]string]bool{},
 	}
 	for i := range byte(20) { // ids that nobody gave mean the same to both
 		made := show([16]byte{i + 1})
