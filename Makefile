@@ -6,11 +6,11 @@ SHELL := /bin/bash
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build run test lint race fuzz shop clients differential bench generate clean
+.PHONY: help build run test lint race fuzz shop clients differential bench bench-kafka generate clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## build the static binary bin/weir
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o bin/weir ./cmd/weir
@@ -48,6 +48,10 @@ differential: build ## ask Weir and Apache Kafka the same and compare the answer
 
 bench: ## benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./record ./log ./broker/wire ./node
+
+bench-kafka: build ## measure beside Apache Kafka; BENCH="-only produce" and others: docs/benchmarks.md
+	$(GO) build -o bin/bench ./test/bench
+	bin/bench $(BENCH)
 
 generate: ## write the generated pages of docs/ anew
 	$(GO) generate ./...

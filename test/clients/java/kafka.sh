@@ -4,6 +4,7 @@
 #   kafka.sh start DIR PORT [k=v...]  starts it on 127.0.0.1:PORT (and PORT+1 for its controller) with these options,
 #                              returns when it answers
 #   kafka.sh stop DIR
+# KAFKA_JVM may be set to other options of the Java machine. A directory with data is used as it is.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 libs=${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}/kafka-4.3.1
@@ -28,11 +29,11 @@ offsets.topic.replication.factor=1
 group.initial.rebalance.delay.ms=0
 P
   printf '%s\n' "${@:4}" >>"$2/server.properties"
-  java=(java -Xmx512M -XX:TieredStopAtLevel=1 -cp "$libs/*")
-  "${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$2/server.properties" >"$2/log"
+  java=(java ${KAFKA_JVM:--Xmx512M -XX:TieredStopAtLevel=1} -cp "$libs/*")
+  [ -e "$2/data/meta.properties" ] || "${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$2/server.properties" >"$2/log"
   "${java[@]}" kafka.Kafka "$2/server.properties" >>"$2/log" 2>&1 </dev/null &
   echo $! >"$2/pid"
-  for _ in $(seq 600); do
+  for _ in $(seq 1800); do
     (exec 3<>"/dev/tcp/127.0.0.1/$3") 2>/dev/null && exit 0
     kill -0 "$(cat "$2/pid")" 2>/dev/null || break
     sleep 0.1
@@ -41,5 +42,5 @@ P
 stop)
   kill -9 "$(cat "$2/pid")" 2>/dev/null || true
   rm "$2/pid" ;;
-*) sed -n 2,6p "$0"; exit 2 ;;
+*) sed -n 2,7p "$0"; exit 2 ;;
 esac

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+func main() {
+	o := options{}
+	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(names(), ", "))
+	flag.BoolVar(&o.quick, "quick", false, "small sizes: shows that everything works, the figures mean nothing")
+	flag.Float64Var(&o.crashGB, "crash-gb", 10, "how many `GB` to restart with after kill -9")
+	flag.StringVar(&o.json, "json", "", "write the figures as JSON to this `file` too; - for standard output")
+	flag.StringVar(&o.page, "write", "", "write the table into this `page` too: docs/benchmarks.md")
+	flag.StringVar(&o.binary, "bin", "bin/weir", "the weir to measure")
+	flag.StringVar(&o.dir, "dir", os.TempDir(), "where to put data, on the disk to measure; all of it is deleted")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "Measures Weir beside Apache Kafka, and prints a table. Run it in the repository's root, on a quiet machine.")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	err := o.run(ctx)
+	if ctx.Err() != nil {
+		err = errors.New("interrupted")
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	only, json, page, binary, dir string
+	quick                         bool
+	crashGB                       float64
+}
+
+// names gives those of the figures.
+func names() (all []string) {
+	for _, f := range figures {
+		all = append(all, f.name)
+	}
+	return slices.Compact(all)
+}
+
+func (o *options) figures() ([]figure, error) {
+	if o.only == "" {
+		return figures, nil
+	}
+	only := strings.Split(o.only, ",")
+	for _, name := range only {
+		if !slices.Contains(names(), name) {
+			return nil, fmt.Errorf("no figure %q: there are %s", name, strings.Join(names(), ", "))
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(figures), func(f figure) bool { return !slices.Contains(only, f.name) }), nil
+}
+
+func (o *options) run(ctx context.Context) (err error) {
+	chosen, err := o.figures()
+	if err != nil {
+		return err
+	}
+	s, most := full, int64(math.MaxInt64)
+	s.crashGB = o.crashGB
+	if o.quick {
+		s, most = small, 256<<20
+	}
+	free, err := freeDisk(o.dir)
+	if err != nil {
+		return err
+	}
+	if need := int64(max(s.crashGB, s.loadGB)+2) * 1e9; free < need {
+		return fmt.Errorf("%s has %d GB free: %d are needed", o.dir, free/1e9, need/1e9)
+	}
+	dir, err := os.MkdirTemp(o.dir, "weir-bench-")
+	if err != nil {
+		return err
+	}
+	m := &memory{dir: dir, most: most}
+	defer func() {
+		m.release()
+		err = errors.Join(err, os.RemoveAll(dir))
+	}()
+	f, err := factsOf(ctx, o.binary, dir)
+	if err != nil {
+		return err
+	}
+	r := &run{binary: o.binary, dir: dir, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
+	if err := r.all(ctx, chosen); err != nil {
+		return err
+	}
+	rows := r.rows(chosen)
+	var table strings.Builder
+	writeTable(&table, f, o.quick, rows)
+	fmt.Print(table.String())
+	if o.json != "" {
+		if err := writeJSON(o.json, f, o.quick, rows); err != nil {
+			return err
+		}
+	}
+	if o.page != "" {
+		return writePage(o.page, table.String())
+	}
+	return nil
+}
