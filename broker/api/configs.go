@@ -90,6 +90,7 @@ func (b *Broker) describeBroker(img *cluster.Image, name string) ([]config.Entry
 		var out []config.Entry
 		for _, e := range b.Config.DescribeBroker(config.Layers{Default: set}) {
 			if _, ok := set[e.Name]; ok {
+				e.Synonyms = slices.DeleteFunc(e.Synonyms, func(s config.Synonym) bool { return s.Source != config.SourceDefaultBroker })
 				out = append(out, e)
 			}
 		}

@@ -1,12 +1,28 @@
 #!/usr/bin/env bash
-# Other people's clients against a fresh node. What this machine has no language for is left out, and said so; with
-# CLIENTS_REQUIRED=1 that is a failure.
+# Other people's clients: each tells its everyday story to a fresh node and to a fresh Apache Kafka, and prints what it
+# saw. Both accounts must be the same, but for what differences.txt lists.
+#   run.sh [CLIENT...]     all of them, or those named (README.md has the names)
+# What this machine has no language for is left out, and said so; with CLIENTS_REQUIRED=1 that is a failure.
+# ACCOUNTS=DIR keeps what each client printed: DIR/CLIENT.weir and DIR/CLIENT.kafka.
 set -euo pipefail
 cd "$(dirname "$0")"
-root=../..
-[ -x $root/bin/weir ] || { echo "bin/weir is missing: run make build"; exit 1; }
+root=$PWD/../..
+[ -x "$root/bin/weir" ] || { echo "bin/weir is missing: run make build"; exit 1; }
 work=$(mktemp -d)
-address=127.0.0.1:$((30000 + RANDOM % 10000))
+accounts=${ACCOUNTS:-$work}
+mkdir -p "$accounts"
+export WEIR_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/weir
+port=$((20000 + RANDOM % 10000))
+weir=127.0.0.1:$port
+kafka=127.0.0.1:$((port + 1))
+cleanup() {
+  [ ! -e "$work/pid" ] || kill "$(cat "$work/pid")" 2>/dev/null || true
+  [ ! -e "$work/kafka/pid" ] || java/kafka.sh stop "$work/kafka"
+  wait
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
 cat >"$work/start" <<S
 #!/usr/bin/env bash
 # Starts the node; one that runs is killed before, as a crash does.
@@ -15,33 +31,68 @@ if [ -e "$work/pid" ]; then
   kill -9 "\$old"
   while kill -0 "\$old" 2>/dev/null; do sleep 0.02; done
 fi
-"$PWD/$root/bin/weir" serve --set "log.dirs=$work/data" --set "listeners=PLAINTEXT://$address" --set http.listener= >>"$work/log" 2>&1 </dev/null &
+"$root/bin/weir" serve --set "log.dirs=$work/data" --set "listeners=PLAINTEXT://$weir" --set http.listener= \
+  --set group.initial.rebalance.delay.ms=0 >>"$work/log" 2>&1 </dev/null &
 echo \$! >"$work/pid"
-for _ in \$(seq 500); do (exec 3<>"/dev/tcp/${address/://}") 2>/dev/null && exit 0; sleep 0.02; done
+for _ in \$(seq 500); do (exec 3<>"/dev/tcp/${weir/://}") 2>/dev/null && exit 0; sleep 0.02; done
 cat "$work/log"; exit 1
 S
 chmod +x "$work/start"
-trap 'kill "$(cat "$work/pid")" 2>/dev/null; sleep 0.3; rm -rf "$work"' EXIT
-"$work/start"
 
-left_out=0
+left_out=0 failed=0
+: >"$work/differences"
 skip() { echo "left out: $1 ($2 is not on this machine)"; left_out=$((left_out + 1)); }
+wanted=" $* "
+selected() { [[ $wanted == "  " || $wanted == *" $1 "* ]]; }
 
-if command -v python3 >/dev/null; then
-  venv=${XDG_CACHE_HOME:-$HOME/.cache}/weir/python
-  [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-  "$venv/bin/python" -c 'import confluent_kafka' 2>/dev/null || "$venv/bin/pip" install --quiet --disable-pip-version-check confluent-kafka
-  "$venv/bin/python" python/confluent.py "$address"
-  "$venv/bin/python" python/resume.py "$address" "$work/start"
-else skip confluent-kafka python3; fi
+# tell CLIENT COMMAND...: runs the command with the address of each broker at its end, and compares what they print.
+tell() {
+  local client=$1 seconds=$SECONDS broker pids=()
+  shift
+  for broker in $brokers; do
+    "$@" "${!broker}" >"$accounts/$client.$broker" 2>"$accounts/$client.$broker.err" &
+    pids+=($!)
+  done
+  for broker in $brokers; do
+    if ! wait "${pids[0]}"; then
+      echo "FAIL $client against $broker; the end of what it printed:"
+      tail -n 30 "$accounts/$client.$broker" "$accounts/$client.$broker.err"
+      failed=$((failed + 1))
+    fi
+    sed -i -E -f normalise.sed "$accounts/$client.$broker"
+    pids=("${pids[@]:1}")
+  done
+  if [ "$brokers" = weir ]; then echo "$client: told to weir"; return; fi
+  diff "$accounts/$client.kafka" "$accounts/$client.weir" | grep '^[<>]' | sed "s/^/$client /" >"$work/new" || true
+  cat "$work/new" >>"$work/differences"
+  if grep -vxE -f <(grep -vE '^(#|$)' differences.txt) "$work/new" >"$work/unexpected"; then
+    echo "FAIL $client: Apache Kafka says '-', weir says '+'"
+    diff -U2 -F '^\$' "$accounts/$client.kafka" "$accounts/$client.weir" | tail -n +3 || true
+    echo "of these are not listed in differences.txt:"
+    cat "$work/unexpected"
+    failed=$((failed + 1))
+  else
+    echo "$client: $(wc -l <"$accounts/$client.kafka") lines, $(wc -l <"$work/new") known differences, $((SECONDS - seconds)) s"
+  fi
+}
 
-if command -v npm >/dev/null; then
-  (cd js && npm install --no-audit --no-fund --no-package-lock --silent >/dev/null && node everyday.js "$address")
-else skip kafkajs npm; fi
+"$work/start"
+brokers=weir
+if command -v mvn >/dev/null && command -v javac >/dev/null; then
+  java/kafka.sh start "$work/kafka" "${kafka#*:}"
+  brokers="weir kafka"
+else skip "the comparison with Apache Kafka" "mvn or javac"; fi
 
-if command -v mvn >/dev/null && command -v java >/dev/null; then
-  bash java/everyday.sh "$address"
-else skip "Apache Kafka's tools" "mvn or java"; fi
+for client in tools java; do
+  if ! selected $client; then continue
+  elif [ "$brokers" = weir ]; then skip "Apache Kafka's $client" "mvn or javac"
+  else tell $client java/run.sh $client; fi
+done
 
-if grep -E 'level=(ERROR|WARN)|panic' "$work/log"; then echo "FAIL: the node complained, see above"; exit 1; fi
-if [ "${CLIENTS_REQUIRED:-}" = 1 ] && [ $left_out -gt 0 ]; then exit 1; fi
+if [ "$wanted" = "  " ] && [ $left_out = 0 ]; then
+  while read -r pattern; do
+    grep -qxE -e "$pattern" "$work/differences" || { echo "FAIL differences.txt lists what is no difference any more: $pattern"; failed=$((failed + 1)); }
+  done < <(grep -vE '^(#|$)' differences.txt)
+fi
+if grep -E 'level=(ERROR|WARN)|panic' "$work/log"; then echo "FAIL: the node complained, see above"; failed=$((failed + 1)); fi
+[ $failed = 0 ] && { [ "${CLIENTS_REQUIRED:-}" != 1 ] || [ $left_out = 0 ]; }

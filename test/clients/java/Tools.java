@@ -1,15 +1,18 @@
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.apache.kafka.common.utils.Exit;
 
 /**
@@ -18,12 +21,15 @@ import org.apache.kafka.common.utils.Exit;
  *
  * <p>A line of the script is a command, named as Kafka's scripts are; lines after it that begin with "< " are its input;
  * "#" begins a comment. "member start GROUP TOPIC" and "member stop" keep a consumer in a group meanwhile. WORK is
- * replaced by a directory of this run, and "write FILE" puts its input there.
+ * replaced by a directory of this run, and "write FILE" puts its input there. "sorted" before a command sorts what it prints,
+ * where that is in no particular order.
  */
 public class Tools {
     /** Where the main method of each of Kafka's scripts is. */
     private static final Map<String, String> MAIN = Map.ofEntries(
+        Map.entry("kafka-acls", "org.apache.kafka.tools.AclCommand"),
         Map.entry("kafka-broker-api-versions", "org.apache.kafka.tools.BrokerApiVersionsCommand"),
+        Map.entry("kafka-client-metrics", "org.apache.kafka.tools.ClientMetricsCommand"),
         Map.entry("kafka-cluster", "org.apache.kafka.tools.ClusterTool"),
         Map.entry("kafka-configs", "kafka.admin.ConfigCommand"),
         Map.entry("kafka-console-consumer", "org.apache.kafka.tools.consumer.ConsoleConsumer"),
@@ -39,10 +45,8 @@ public class Tools {
         Map.entry("kafka-log-dirs", "org.apache.kafka.tools.LogDirsCommand"),
         Map.entry("kafka-producer-perf-test", "org.apache.kafka.tools.ProducerPerformance"),
         Map.entry("kafka-reassign-partitions", "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"),
-        Map.entry("kafka-replica-verification", "org.apache.kafka.tools.ReplicaVerificationTool"),
         Map.entry("kafka-streams-application-reset", "org.apache.kafka.tools.StreamsResetter"),
         Map.entry("kafka-topics", "org.apache.kafka.tools.TopicCommand"),
-        Map.entry("kafka-transactions", "org.apache.kafka.tools.TransactionsCommand"),
         Map.entry("kafka-verifiable-consumer", "org.apache.kafka.tools.VerifiableConsumer"),
         Map.entry("kafka-verifiable-producer", "org.apache.kafka.tools.VerifiableProducer"));
 
@@ -51,16 +55,15 @@ public class Tools {
 
     /** What a tool's call of exit becomes, since the JVM must go on. */
     private static class Exited extends Error {
-        final int code;
-
-        Exited(int code) {
+        Exited() {
             super(null, null, false, false);
-            this.code = code;
         }
     }
 
     private final String server;
     private final Path work;
+    private ByteArrayOutputStream printed;
+    private Integer code; // with which the tool exited first; some catch what that throws, complain and exit again
     private Member member;
 
     private Tools(String server, Path work) {
@@ -69,12 +72,11 @@ public class Tools {
     }
 
     public static void main(String[] arguments) throws Exception {
-        Exit.Procedure exit = (code, message) -> { throw new Exited(code); };
-        Exit.setExitProcedure(exit);
-        Exit.setHaltProcedure(exit);
-        Exit.setShutdownHookAdder((name, hook) -> { });
         Path work = Files.createTempDirectory("tools");
         Tools tools = new Tools(arguments[0], work);
+        Exit.setExitProcedure((code, message) -> tools.exit(code));
+        Exit.setHaltProcedure((code, message) -> tools.exit(code));
+        Exit.setShutdownHookAdder((name, hook) -> { });
         List<String> lines = Files.readAllLines(Path.of(arguments[1]));
         for (int at = 0; at < lines.size(); ) {
             String command = lines.get(at++);
@@ -95,6 +97,9 @@ public class Tools {
         while (matcher.find())
             words.add(matcher.group(1) != null ? matcher.group(1) : matcher.group(2));
         String tool = words.remove(0);
+        boolean sorted = tool.equals("sorted");
+        if (sorted)
+            tool = words.remove(0);
         if (tool.equals("write"))
             Files.writeString(Path.of(words.get(0)), input);
         else if (tool.equals("member") && words.get(0).equals("start"))
@@ -102,34 +107,42 @@ public class Tools {
         else if (tool.equals("member"))
             member.close();
         else
-            call(tool, words, input);
+            call(tool, words, input, sorted);
     }
 
-    private void call(String tool, List<String> words, String input) throws Exception {
-        if (tool.equals("kafka-producer-perf-test"))
+    private void call(String tool, List<String> words, String input, boolean sorted) throws Exception {
+        if (tool.equals("kafka-producer-perf-test") || tool.equals("kafka-cluster"))
             words.addAll(List.of("--bootstrap-server", server));
         else
             words.addAll(0, List.of("--bootstrap-server", server));
-        ByteArrayOutputStream printed = new ByteArrayOutputStream();
+        code = null;
+        printed = new ByteArrayOutputStream();
         PrintStream stream = new PrintStream(printed, true, StandardCharsets.UTF_8);
         System.setIn(new ByteArrayInputStream(input.getBytes(StandardCharsets.UTF_8)));
         System.setOut(stream);
         System.setErr(stream);
-        int code = 0;
         try {
             Class.forName(MAIN.get(tool)).getMethod("main", String[].class).invoke(null, (Object) words.toArray(new String[0]));
         } catch (InvocationTargetException e) {
-            code = 1;
-            if (e.getCause() instanceof Exited exited)
-                code = exited.code;
-            else
+            if (code == null)
                 stream.println(e.getCause());
         }
-        stream.flush();
-        for (String line : printed.toString(StandardCharsets.UTF_8).split("\n"))
-            if (!line.startsWith("\tat ") && !line.startsWith("\t... ") && !line.isEmpty())
-                OUT.println(line);
-        if (code != 0)
+        List<String> lines = printed.toString(StandardCharsets.UTF_8).lines()
+            .filter(line -> !line.isBlank() && !line.startsWith("\tat ") && !line.startsWith("\t... ")).collect(Collectors.toList());
+        if (sorted)
+            Collections.sort(lines);
+        lines.forEach(OUT::println);
+        if (code != null && code != 0)
             OUT.println("exit " + code);
+    }
+
+    private void exit(int with) {
+        if (code == null) {
+            code = with;
+            System.out.flush();
+            System.setOut(new PrintStream(OutputStream.nullOutputStream()));
+            System.setErr(System.out);
+        }
+        throw new Exited();
     }
 }

@@ -2,9 +2,10 @@
 # A real Apache Kafka on one node, from its jars.
 #   kafka.sh libs              fetches the jars once and prints where they are
 #   kafka.sh start DIR PORT [k=v...]  starts it on 127.0.0.1:PORT (and PORT+1 for its controller) with these options,
-#                              returns when it answers
+#                              returns when it answers; started again, it goes on with the data that is there, and one
+#                              that runs is killed before, as a crash does
 #   kafka.sh stop DIR
-# KAFKA_JVM may be set to other options of the Java machine. A directory with data is used as it is.
+# KAFKA_JVM may be set to other options of the Java machine.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 libs=${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}/kafka-4.3.1
@@ -18,6 +19,10 @@ case ${1:-} in
 libs) echo "$libs" ;;
 start)
   mkdir -p "$2"
+  if [ -e "$2/pid" ]; then
+    kill -9 "$(cat "$2/pid")" 2>/dev/null || true
+    while kill -0 "$(cat "$2/pid")" 2>/dev/null; do sleep 0.02; done
+  fi
   cat >"$2/server.properties" <<P
 process.roles=broker,controller
 node.id=1
@@ -42,5 +47,5 @@ P
 stop)
   kill -9 "$(cat "$2/pid")" 2>/dev/null || true
   rm "$2/pid" ;;
-*) sed -n 2,7p "$0"; exit 2 ;;
+*) sed -n 2,8p "$0"; exit 2 ;;
 esac

@@ -12,5 +12,5 @@ fi
 java="java -Xmx256M -XX:TieredStopAtLevel=1 -Xshare:auto -Duser.timezone=UTC -cp $classes:$libs/*"
 case $1 in
 tools) exec $java Tools "$2" tools.txt ;;
-java) exec $java Everyday "$2" ;;
+
 esac
