@@ -24,6 +24,7 @@ type metadata struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	queue   []update
+	answers []func() // to be given when the queue has been worked through
 	stopped bool
 	done    chan struct{}
 	ready   chan struct{} // closed when the first image is in effect
@@ -63,14 +64,22 @@ func (m *metadata) publish(u any) {
 // follow brings the node to each image, in order.
 func (m *metadata) follow() {
 	defer close(m.done)
-	for first := true; ; first = false {
+	first := true
+	for {
 		m.mu.Lock()
-		for len(m.queue) == 0 && !m.stopped {
+		for len(m.queue) == 0 && len(m.answers) == 0 && !m.stopped {
 			m.changed.Wait()
 		}
-		if m.stopped {
+		answers := m.answers
+		m.answers = nil
+		if m.stopped || len(m.queue) == 0 {
+			stopped := m.stopped
 			m.mu.Unlock()
-			return
+			giveAll(answers)
+			if stopped {
+				return
+			}
+			continue
 		}
 		// Several images are as good as the last one with all their changes.
 		u := m.queue[len(m.queue)-1]
@@ -98,7 +107,9 @@ func (m *metadata) follow() {
 		}
 		if first {
 			close(m.ready)
+			first = false
 		}
+		giveAll(answers)
 	}
 }
 
@@ -124,8 +135,27 @@ func (m *metadata) stop() {
 // Image is the newest picture.
 func (m *metadata) Image() *cluster.Image { return m.image.Load() }
 
-// Submit hands a request to the controller.
-func (m *metadata) Submit(request any, done func(any, error)) { m.runtime.Submit(request, done) }
+// Submit hands a request to the controller. Its answer is given when what it changed is in effect on this node, so that
+// whoever has it sees the change.
+func (m *metadata) Submit(request any, done func(any, error)) {
+	m.runtime.Submit(request, func(reply any, err error) {
+		m.mu.Lock()
+		if m.stopped {
+			m.mu.Unlock()
+			done(reply, err)
+			return
+		}
+		m.answers = append(m.answers, func() { done(reply, err) })
+		m.mu.Unlock()
+		m.changed.Signal()
+	})
+}
+
+func giveAll(answers []func()) {
+	for _, answer := range answers {
+		answer()
+	}
+}
 
 // ProducerID gives an id from this node's block, and gets a new block when it is used up.
 func (m *metadata) ProducerID(done func(int64, error)) {
