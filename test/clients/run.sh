@@ -11,7 +11,7 @@ root=$PWD/../..
 work=$(mktemp -d)
 accounts=${ACCOUNTS:-$work}
 mkdir -p "$accounts"
-export WEIR_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/weir
+export CLIENTS_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/weir
 port=$((20000 + RANDOM % 10000))
 weir=127.0.0.1:$port
 kafka=127.0.0.1:$((port + 1))
@@ -23,7 +23,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-cat >"$work/start" <<S
+cat >"$work/restart-weir" <<S
 #!/usr/bin/env bash
 # Starts the node; one that runs is killed before, as a crash does.
 if [ -e "$work/pid" ]; then
@@ -31,30 +31,32 @@ if [ -e "$work/pid" ]; then
   kill -9 "\$old"
   while kill -0 "\$old" 2>/dev/null; do sleep 0.02; done
 fi
-"$root/bin/weir" serve --set "log.dirs=$work/data" --set "listeners=PLAINTEXT://$weir" --set http.listener= \
+setsid "$root/bin/weir" serve --set "log.dirs=$work/data" --set "listeners=PLAINTEXT://$weir" --set http.listener= \
   --set group.initial.rebalance.delay.ms=0 >>"$work/log" 2>&1 </dev/null &
 echo \$! >"$work/pid"
 for _ in \$(seq 500); do (exec 3<>"/dev/tcp/${weir/://}") 2>/dev/null && exit 0; sleep 0.02; done
 cat "$work/log"; exit 1
 S
-chmod +x "$work/start"
+chmod +x "$work/restart-weir"
 
-left_out=0 failed=0
+left_out=0 passed=0 failed=0
 : >"$work/differences"
 skip() { echo "left out: $1 ($2 is not on this machine)"; left_out=$((left_out + 1)); }
 wanted=" $* "
 selected() { [[ $wanted == "  " || $wanted == *" $1 "* ]]; }
 
-# tell CLIENT COMMAND...: runs the command with the address of each broker at its end, and compares what they print.
+# tell CLIENT COMMAND...: runs the command, with the address of a broker and what kills and restarts it at its end, for each
+# broker, and compares what they print.
 tell() {
-  local client=$1 seconds=$SECONDS broker pids=()
+  local client=$1 seconds=$SECONDS broker pids=() ended=
   shift
   for broker in $brokers; do
-    "$@" "${!broker}" >"$accounts/$client.$broker" 2>"$accounts/$client.$broker.err" &
+    timeout 300 "$@" "${!broker}" "$work/restart-$broker" >"$accounts/$client.$broker" 2>"$accounts/$client.$broker.err" &
     pids+=($!)
   done
   for broker in $brokers; do
     if ! wait "${pids[0]}"; then
+      ended=1
       echo "FAIL $client against $broker; the end of what it printed:"
       tail -n 30 "$accounts/$client.$broker" "$accounts/$client.$broker.err"
       failed=$((failed + 1))
@@ -62,7 +64,8 @@ tell() {
     sed -i -E -f normalise.sed "$accounts/$client.$broker"
     pids=("${pids[@]:1}")
   done
-  if [ "$brokers" = weir ]; then echo "$client: told to weir"; return; fi
+  [ -z "$ended" ] || return 0
+  if [ "$brokers" = weir ]; then echo "$client: told to weir"; passed=$((passed + 1)); return; fi
   diff "$accounts/$client.kafka" "$accounts/$client.weir" | grep '^[<>]' | sed "s/^/$client /" >"$work/new" || true
   cat "$work/new" >>"$work/differences"
   if grep -vxE -f <(grep -vE '^(#|$)' differences.txt) "$work/new" >"$work/unexpected"; then
@@ -73,21 +76,60 @@ tell() {
     failed=$((failed + 1))
   else
     echo "$client: $(wc -l <"$accounts/$client.kafka") lines, $(wc -l <"$work/new") known differences, $((SECONDS - seconds)) s"
+    passed=$((passed + 1))
   fi
 }
 
-"$work/start"
+cat >"$work/restart-kafka" <<S
+#!/usr/bin/env bash
+exec setsid -w "$PWD/java/kafka.sh" start "$work/kafka" "${kafka#*:}"
+S
+chmod +x "$work/restart-kafka"
+
+"$work/restart-weir"
 brokers=weir
 if command -v mvn >/dev/null && command -v javac >/dev/null; then
   java/kafka.sh start "$work/kafka" "${kafka#*:}"
   brokers="weir kafka"
 else skip "the comparison with Apache Kafka" "mvn or javac"; fi
 
-for client in tools java; do
+if selected tools; then
+  if [ "$brokers" = weir ]; then skip "Apache Kafka's tools" "mvn or javac"; else tell tools java/run.sh; fi
+fi
+
+for client in franz sarama segmentio; do
   if ! selected $client; then continue
-  elif [ "$brokers" = weir ]; then skip "Apache Kafka's $client" "mvn or javac"
-  else tell $client java/run.sh $client; fi
+  elif ! command -v go >/dev/null; then skip $client go
+  else
+    (cd go && go build -o "$work/$client" "./$client")
+    tell $client "$work/$client"
+  fi
 done
+
+python=${XDG_CACHE_HOME:-$HOME/.cache}/weir/python-$(sha256sum <python/requirements.txt | cut -c1-16)
+for client in confluent aiokafka; do
+  if ! selected $client; then continue
+  elif ! command -v python3 >/dev/null; then skip $client python3
+  else
+    if [ ! -e "$python/.done" ]; then
+      python3 -m venv "$python"
+      "$python/bin/pip" install --quiet --disable-pip-version-check -r python/requirements.txt
+      touch "$python/.done"
+    fi
+    tell $client "$python/bin/python" python/$client.py
+  fi
+done
+
+if selected kafkajs; then
+  if command -v npm >/dev/null; then
+    (cd js && npm install --no-audit --no-fund --no-package-lock --silent >/dev/null)
+    tell kafkajs node js/everyday.js
+  else skip kafkajs npm; fi
+fi
+
+if selected kcat; then
+  if command -v kcat >/dev/null; then tell kcat ./kcat.sh; else skip kcat kcat; fi
+fi
 
 if [ "$wanted" = "  " ] && [ $left_out = 0 ]; then
   while read -r pattern; do
@@ -95,4 +137,5 @@ if [ "$wanted" = "  " ] && [ $left_out = 0 ]; then
   done < <(grep -vE '^(#|$)' differences.txt)
 fi
 if grep -E 'level=(ERROR|WARN)|panic' "$work/log"; then echo "FAIL: the node complained, see above"; failed=$((failed + 1)); fi
+echo "$passed passed, $failed failed, $left_out skipped"
 [ $failed = 0 ] && { [ "${CLIENTS_REQUIRED:-}" != 1 ] || [ $left_out = 0 ]; }

@@ -8,7 +8,7 @@
 # KAFKA_JVM may be set to other options of the Java machine.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-libs=${WEIR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}/kafka-4.3.1
+libs=${CLIENTS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/weir}/kafka-4.3.1
 if [ ! -e "$libs/.done" ]; then
   mkdir -p "$libs"
   mvn -q -B -f "$here/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the Java programs here once for each of their states, and runs one: run.sh tools|java HOST:PORT
+# Compiles the Java programs here once for each of their states, and has Kafka's own tools do tools.txt: run.sh HOST:PORT
 set -euo pipefail
 cd "$(dirname "$0")"
 libs=$(./kafka.sh libs)
@@ -9,8 +9,4 @@ if [ ! -e "$classes/.done" ]; then
   javac -nowarn -d "$classes" -cp "$libs/*" ./*.java
   touch "$classes/.done"
 fi
-java="java -Xmx256M -XX:TieredStopAtLevel=1 -Xshare:auto -Duser.timezone=UTC -cp $classes:$libs/*"
-case $1 in
-tools) exec $java Tools "$2" tools.txt ;;
-
-esac
+exec java -Xmx256M -XX:TieredStopAtLevel=1 -Xshare:auto -Duser.timezone=UTC -cp "$classes:$libs/*" Tools "$1" tools.txt
