@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// TestBehaviour127KillDuringLoad kills the node ten times while an idempotent producer writes, and then reads everything: no
+// TestBehaviour127KillDuringLoad kills the node ten times, or TEST_KILLS, while an idempotent producer writes, and then reads everything: no
 // acknowledged record is lost, none is there twice, and no offset was given to two records.
 func TestBehaviour127KillDuringLoad(t *testing.T) {
 	n := start(t)
@@ -57,7 +57,8 @@ func TestBehaviour127KillDuringLoad(t *testing.T) {
 		defer mu.Unlock()
 		return len(acked)
 	}
-	for round := range 10 {
+	kills := amount(t, "TEST_KILLS", 10)
+	for round := range kills {
 		before, deadline := count(), time.Now().Add(20*time.Second)
 		for count() < before+2000 {
 			if time.Now().After(deadline) {
@@ -92,7 +93,7 @@ func TestBehaviour127KillDuringLoad(t *testing.T) {
 			t.Errorf("offset %v holds %.20q, acknowledged was %.20q", p, at[p], v)
 		}
 	}
-	t.Logf("%d records acknowledged, ten crashes", len(acked))
+	t.Logf("%d records acknowledged, %d crashes", len(acked), kills)
 }
 
 // TestDeleteUnderLoad deletes and makes topics again while they, and another, are written to without pause.
