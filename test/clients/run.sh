@@ -120,11 +120,25 @@ for client in confluent aiokafka; do
   fi
 done
 
+js=${XDG_CACHE_HOME:-$HOME/.cache}/weir/js-$(sha256sum <js/package.json | cut -c1-16)
 if selected kafkajs; then
   if command -v npm >/dev/null; then
-    (cd js && npm install --no-audit --no-fund --no-package-lock --silent >/dev/null)
-    tell kafkajs node js/everyday.js
+    if [ ! -e "$js/.done" ]; then
+      mkdir -p "$js"
+      cp js/package.json "$js"
+      npm install --prefix "$js" --no-audit --no-fund --no-package-lock --silent >/dev/null
+      touch "$js/.done"
+    fi
+    NODE_PATH=$js/node_modules tell kafkajs node js/everyday.js
   else skip kafkajs npm; fi
+fi
+
+if selected krafka; then
+  if command -v cargo >/dev/null; then
+    rust=${XDG_CACHE_HOME:-$HOME/.cache}/weir/rust
+    CARGO_TARGET_DIR=$rust cargo build --quiet --locked --manifest-path rust/Cargo.toml
+    tell krafka "$rust/debug/everyday"
+  else skip krafka cargo; fi
 fi
 
 if selected kcat; then
