@@ -40,7 +40,7 @@ fuzz: ## each fuzz target with 30,000 inputs
 shop: build ## run the shop example on a fresh node
 	examples/shop/run.sh
 
-clients: build ## other people's clients: Python, JavaScript, Java
+clients: build ## other people's clients and Kafka's own tools, against Weir and Apache Kafka
 	test/clients/run.sh
 
 differential: build ## ask Weir and Apache Kafka the same and compare the answers (needs a JDK and Maven)
