@@ -28,8 +28,8 @@ test: build lint ## the whole default suite
 	$(GO) test $$($(GO) list ./... | grep -v '/test$$')
 	$(GO) test -count=1 ./test
 
-race: ## all tests under the race detector
-	$(GO) test -race $$($(GO) list ./... | grep -v '/test$$')
+race: ## all tests under the race detector, one package after the other, since it slows them much
+	$(GO) test -race -p 1 $$($(GO) list ./... | grep -v '/test$$')
 	$(GO) test -race -count=1 ./test
 
 fuzz: ## each fuzz target with 30,000 inputs
