@@ -112,26 +112,27 @@ second.commit(asynchronous=False)
 print("committed", [p.offset for p in second.committed(places, timeout=10)])
 second.close()
 for strategy in "range", "cooperative-sticky":
-    members = [consumer(group=strategy, partition_assignment_strategy=strategy) for _ in range(2)]
+    group = f"{TOPIC}-{strategy}"
+    members = [consumer(group=group, partition_assignment_strategy=strategy) for _ in range(2)]
     members[0].subscribe([TOPIC])
     share(members[:1], [3])
     members[1].subscribe([TOPIC])
     share(members, [1, 2])
     members.pop(0).close()
     share(members, [3])
-    described = admin.describe_consumer_groups([strategy])[strategy].result()
+    described = admin.describe_consumer_groups([group])[group].result()
     print(described.group_id, described.state, described.partition_assignor, [len(m.assignment.topic_partitions) for m in described.members])
     members[0].close()
 for life in range(2):
-    static = consumer(group="static", group_instance_id="one")
+    static = consumer(group="confluent-static", group_instance_id="one")
     static.subscribe([TOPIC])
     share([static], [3])
     static.close()
-    print([m.group_instance_id for m in admin.describe_consumer_groups(["static"])["static"].result().members])
+    print([m.group_instance_id for m in admin.describe_consumer_groups(["confluent-static"])["confluent-static"].result().members])
 
 print("# a crash of the broker")
 producer = Producer(BASE | {"enable.idempotence": True})
-survivor = consumer(group="survivor", session_timeout_ms=20000)
+survivor = consumer(group="confluent-survivor", session_timeout_ms=20000)
 survivor.subscribe([TOPIC])
 come = [(m.partition(), m.offset()) for m in take(survivor, total)]
 survivor.commit(asynchronous=False)
@@ -149,21 +150,22 @@ print("committed", sum(p.offset for p in survivor.committed(places, timeout=10))
 survivor.close()
 
 print("# administration")
+admin = AdminClient(BASE)  # the old one waits for a minute where it remembers a coordinator from before
 topic = ConfigResource(ConfigResource.Type.TOPIC, TOPIC)
 for operation, value in (AlterConfigOpType.SET, "7200000"), (AlterConfigOpType.SET, "x"), (AlterConfigOpType.DELETE, None):
     topic.incremental_configs = [ConfigEntry("retention.ms", value, incremental_operation=operation)]
     attempt("configure", admin.incremental_alter_configs([topic]))
     entry = admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, TOPIC)])[topic].result()["retention.ms"]
     print(entry.name, entry.value, "default" if entry.is_default else "set")
-print("groups", sorted(g.group_id for g in admin.list_consumer_groups().result().valid if g.group_id in (TOPIC, "range", "static", "survivor")))
-offsets = admin.list_consumer_group_offsets([GroupOffsets("survivor")])["survivor"].result()
+print("groups", sorted(g.group_id for g in admin.list_consumer_groups().result().valid if g.group_id in (TOPIC, "confluent-range", "confluent-static", "confluent-survivor")))
+offsets = admin.list_consumer_group_offsets([GroupOffsets("confluent-survivor")])["confluent-survivor"].result()
 print("offsets", sum(p.offset for p in offsets.topic_partitions))
-admin.alter_consumer_group_offsets([GroupOffsets("survivor", [TopicPartition(TOPIC, 0, 1)])])["survivor"].result()
-print("altered", admin.list_consumer_group_offsets([GroupOffsets("survivor", places[:1])])["survivor"].result().topic_partitions[0].offset)
+admin.alter_consumer_group_offsets([GroupOffsets("confluent-survivor", [TopicPartition(TOPIC, 0, 1)])])["confluent-survivor"].result()
+print("altered", admin.list_consumer_group_offsets([GroupOffsets("confluent-survivor", places[:1])])["confluent-survivor"].result().topic_partitions[0].offset)
 for name, spec in ("earliest", OffsetSpec.earliest()), ("latest", OffsetSpec.latest()):
     print(name, [f.result().offset for f in admin.list_offsets({p: spec for p in places}).values()])
 for p, future in admin.delete_records([TopicPartition(TOPIC, 0, 2)]).items():
     print("deleted before", future.result().low_watermark)
-for group in TOPIC, "range", "cooperative-sticky", "survivor", "absent":
+for group in TOPIC, "confluent-range", "confluent-cooperative-sticky", "confluent-survivor", "absent":
     attempt("delete group", admin.delete_consumer_groups([group]))
 attempt("delete", admin.delete_topics([TOPIC, "absent"]))
