@@ -69,6 +69,8 @@ attempt("create", admin.create_topics([NewTopic(TOPIC, 2, 1, config={"retention.
 attempt("create again", admin.create_topics([NewTopic(TOPIC, 2, 1)]))
 attempt("create badly", admin.create_topics([NewTopic("no spaces", 1, 1), NewTopic("placed", 1, 3), NewTopic("odd", 1, 1, config={"no": "1"})]))
 attempt("partitions", admin.create_partitions([NewPartitions(TOPIC, 3)]))
+while len(admin.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions) < 3:
+    pass  # Apache Kafka takes a moment to show it
 for p in admin.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions.values():
     print("partition", p.id, "leader", p.leader, "replicas", p.replicas, "in sync", p.isrs)
 

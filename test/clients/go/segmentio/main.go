@@ -33,13 +33,9 @@ func main() {
 func topics() {
 	fmt.Println("# topics")
 	for _, name := range []string{topic, topic, "no spaces"} {
-		made := story.Must(client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: name, NumPartitions: 2, ReplicationFactor: 1,
+		made := story.Must(client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: name, NumPartitions: 3, ReplicationFactor: 1,
 			ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "3600000"}}}}}))
 		fmt.Println("create", name, story.Outcome(made.Errors[name]))
-	}
-	for range 2 {
-		grown := story.Must(client.CreatePartitions(ctx, &kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: topic, Count: 3}}}))
-		fmt.Println("partitions", story.Outcome(grown.Errors[topic]))
 	}
 	metadata := story.Must(client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic, "absent"}}))
 	for _, t := range metadata.Topics {
@@ -54,22 +50,22 @@ func producing() {
 	fmt.Println("# producing")
 	for codec := kafka.Compression(0); codec <= kafka.Zstd; codec++ {
 		for n := range 3 {
-			produce(&kafka.Writer{Compression: codec}, kafka.Message{Key: fmt.Appendf(nil, "%v-%d", codec, n), Value: []byte(strings.Repeat("value ", 50)),
+			produce(&kafka.Writer{RequiredAcks: kafka.RequireAll, Compression: codec}, kafka.Message{Key: fmt.Appendf(nil, "%v-%d", codec, n), Value: []byte(strings.Repeat("value ", 50)),
 				Headers: []kafka.Header{{Key: "codec", Value: []byte(codec.String())}}})
 		}
 	}
-	for _, acks := range []kafka.RequiredAcks{kafka.RequireNone, kafka.RequireOne, kafka.RequireAll} {
+	for _, acks := range []kafka.RequiredAcks{kafka.RequireNone, kafka.RequireOne} {
 		produce(&kafka.Writer{RequiredAcks: acks}, kafka.Message{Key: []byte("acks"), Value: []byte("v")})
 	}
-	produce(&kafka.Writer{}, kafka.Message{Key: []byte("null")})
-	produce(&kafka.Writer{}, kafka.Message{Key: []byte("old"), Value: []byte("of 2001"), Time: time.UnixMilli(1e12)})
-	produce(&kafka.Writer{BatchBytes: 3_000_000}, kafka.Message{Key: []byte("too large"), Value: make([]byte, 2_000_000)})
-	produce(&kafka.Writer{}, kafka.Message{Key: []byte("large"), Value: make([]byte, 900_000)})
-	produce(&kafka.Writer{}, kafka.Message{Topic: "no spaces", Value: []byte("lost")})
+	produce(&kafka.Writer{RequiredAcks: kafka.RequireAll}, kafka.Message{Key: []byte("null")})
+	produce(&kafka.Writer{RequiredAcks: kafka.RequireAll}, kafka.Message{Key: []byte("old"), Value: []byte("of 2001"), Time: time.UnixMilli(1e12)})
+	produce(&kafka.Writer{RequiredAcks: kafka.RequireAll, BatchBytes: 3_000_000}, kafka.Message{Key: []byte("too large"), Value: make([]byte, 2_000_000)})
+	produce(&kafka.Writer{RequiredAcks: kafka.RequireAll}, kafka.Message{Key: []byte("large"), Value: make([]byte, 900_000)})
+	produce(&kafka.Writer{RequiredAcks: kafka.RequireAll}, kafka.Message{Topic: "no spaces", Value: []byte("lost")})
 }
 
 func produce(w *kafka.Writer, m kafka.Message) {
-	w.Addr, w.Balancer, w.BatchTimeout, w.MaxAttempts = kafka.TCP(story.Server()), kafka.Murmur2Balancer{}, time.Millisecond, 1
+	w.Addr, w.Balancer, w.BatchTimeout, w.MaxAttempts = kafka.TCP(story.Server()), kafka.Murmur2Balancer{}, time.Millisecond, 20
 	if m.Topic == "" {
 		m.Topic = topic
 	}
@@ -110,9 +106,6 @@ func reading() {
 		}
 	}
 	for _, end := range offsets(kafka.LastOffsetOf) {
-		if end.LastOffset == 0 { // the keys happen to leave a partition empty
-			continue
-		}
 		for _, from := range []int64{kafka.FirstOffset, end.LastOffset - 1} {
 			r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{story.Server()}, Topic: topic, Partition: end.Partition, MaxWait: 100 * time.Millisecond})
 			story.Check(r.SetOffset(from))
@@ -200,7 +193,7 @@ func crash() {
 		for _, m := range came {
 			places[fmt.Sprint(m.Partition, m.Offset)] = true
 		}
-		story.Check(survivor.CommitMessages(ctx, came...))
+		story.Until("a commit", func() bool { return survivor.CommitMessages(ctx, came...) == nil }) // one fails for every connection that was cut
 		fmt.Println("came", len(came), "different", len(places))
 	}
 	story.Check(w.Close())
@@ -224,6 +217,10 @@ func administration() {
 		if g.GroupID == topic {
 			fmt.Println("listed", g.GroupID, g.Coordinator)
 		}
+	}
+	for range 2 {
+		grown := story.Must(client.CreatePartitions(ctx, &kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: topic, Count: 3}}}))
+		fmt.Println("partitions", story.Outcome(grown.Errors[topic]))
 	}
 	forgotten := story.Must(client.OffsetDelete(ctx, &kafka.OffsetDeleteRequest{GroupID: topic, Topics: map[string][]int{topic: {0}}}))
 	fmt.Println("forgotten", story.Outcome(forgotten.Error), story.Outcome(forgotten.Topics[topic][0].Error))
