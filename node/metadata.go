@@ -64,52 +64,66 @@ func (m *metadata) publish(u any) {
 // follow brings the node to each image, in order.
 func (m *metadata) follow() {
 	defer close(m.done)
-	first := true
 	for {
-		m.mu.Lock()
-		for len(m.queue) == 0 && len(m.answers) == 0 && !m.stopped {
-			m.changed.Wait()
+		updates, answers, more := m.take()
+		if len(updates) > 0 {
+			m.apply(joined(updates))
 		}
-		answers := m.answers
-		m.answers = nil
-		if m.stopped || len(m.queue) == 0 {
-			stopped := m.stopped
-			m.mu.Unlock()
-			giveAll(answers)
-			if stopped {
-				return
-			}
-			continue
+		for _, answer := range answers {
+			answer()
 		}
-		// Several images are as good as the last one with all their changes.
-		u := m.queue[len(m.queue)-1]
-		for _, before := range m.queue[:len(m.queue)-1] {
-			u.changes.Topics = append(u.changes.Topics, before.changes.Topics...)
-			u.changes.Brokers = u.changes.Brokers || before.changes.Brokers
+		if !more {
+			return
 		}
-		m.queue = m.queue[:0]
-		m.mu.Unlock()
+	}
+}
 
-		gone := replaced(m.image.Load(), u)
-		m.image.Store(u.image)
-		switch {
-		case first:
-			m.set.Apply(u.image, nil)
-		case len(u.changes.Topics) > 0:
-			m.set.Apply(u.image, u.changes.Topics)
-		}
-		if u.changes.Brokers || first {
-			m.brokersChanged(u.image)
-		}
-		m.groups.Follow(u.image, m.set)
-		if len(gone) > 0 {
-			m.groups.TopicsDeleted(gone)
-		}
-		if first {
-			close(m.ready)
-			first = false
-		}
-		giveAll(answers)
+// take waits for updates, or answers that wait for none. False: these are the last answers.
+func (m *metadata) take() (updates []update, answers []func(), more bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.queue) == 0 && len(m.answers) == 0 && !m.stopped {
+		m.changed.Wait()
+	}
+	updates, answers = m.queue, m.answers
+	m.queue, m.answers = nil, nil
+	if m.stopped {
+		return nil, answers, false
+	}
+	return updates, answers, true
+}
+
+// joined makes one of several updates: the last image with all their changes.
+func joined(updates []update) update {
+	u := updates[len(updates)-1]
+	for _, before := range updates[:len(updates)-1] {
+		u.changes.Topics = append(u.changes.Topics, before.changes.Topics...)
+		u.changes.Brokers = u.changes.Brokers || before.changes.Brokers
+	}
+	return u
+}
+
+// apply brings the node to an image.
+func (m *metadata) apply(u update) {
+	before := m.image.Load()
+	gone := replaced(before, u)
+	m.image.Store(u.image)
+	first := before == nil
+	switch {
+	case first:
+		m.set.Apply(u.image, nil)
+	case len(u.changes.Topics) > 0:
+		m.set.Apply(u.image, u.changes.Topics)
+	}
+	if u.changes.Brokers || first {
+		m.brokersChanged(u.image)
+	}
+	m.groups.Follow(u.image, m.set)
+	if len(gone) > 0 {
+		m.groups.TopicsDeleted(gone)
+	}
+	if first {
+		close(m.ready)
 	}
 }
 
@@ -149,12 +163,6 @@ func (m *metadata) Submit(request any, done func(any, error)) {
 		m.mu.Unlock()
 		m.changed.Signal()
 	})
-}
-
-func giveAll(answers []func()) {
-	for _, answer := range answers {
-		answer()
-	}
 }
 
 // ProducerID gives an id from this node's block, and gets a new block when it is used up.

@@ -1,4 +1,4 @@
-// Program bench measures Weir beside Apache Kafka, in one run on one machine, and prints both figures and how they compare.
+// Command bench measures Weir beside Apache Kafka, in one run on one machine, and prints both figures and how they compare.
 //
 // Both are started afresh, on disk, and loaded with `weir bench`, one record batch like the other. The figures under load are
 // taken in the order Kafka, Weir, Kafka, so that it shows when the machine was not quiet. The others, about starting and

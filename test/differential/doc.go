@@ -1,4 +1,4 @@
-// Program differential asks Weir and Apache Kafka the same things and compares what they answer.
+// Command differential asks Weir and Apache Kafka the same things and compares what they answer.
 //
 // Both are started afresh. Every request goes to both as a frame of its own, in every version that both advertise, and the
 // answers are compared field by field; so is what becomes of the connection. Scenarios ask about one thing each; after them
