@@ -95,10 +95,8 @@ func (c *Controller) alter(res Resource, changes []kmsg.IncrementalAlterConfigsR
 		return nil, p
 	}
 	current := c.image.Config(res)
-	after := maps.Clone(current)
-	if after == nil {
-		after = map[string]string{}
-	}
+	after := map[string]string{}
+	maps.Copy(after, current)
 	var out []configRecord
 	for _, ch := range changes {
 		var now *string
