@@ -85,6 +85,13 @@ func (g *Groups) Summaries() []group.Summary {
 	return out
 }
 
+// Running tells whether the coordinators' topic is there and those of this node are started.
+func (g *Groups) Running() bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return len(g.runtimes) > 0
+}
+
 // For finds a group's coordinator. Errors are Kafka's.
 func (g *Groups) For(id string) (*Runtime, error) {
 	g.mu.RLock()

@@ -93,6 +93,8 @@ type Controller interface {
 type Groups interface {
 	// For gives the coordinator of a group. Errors are Kafka's.
 	For(group string) (*coordinator.Runtime, error)
+	// Running tells whether the coordinators' topic is there and those of this node are started.
+	Running() bool
 	// All gives the coordinators that this node runs, by their partition's number.
 	All() []*coordinator.Runtime
 }

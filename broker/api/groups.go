@@ -358,13 +358,14 @@ func (g *gather) done() {
 // The types of coordinators in FindCoordinator.
 const groupCoordinator = 0
 
-// findCoordinator answers FindCoordinator 0–6. The topic of the group coordinators is made when it is first asked for.
+// findCoordinator answers FindCoordinator 0–6. The topic of the group coordinators is made when it is first asked for; who asks
+// while it is being made waits for it.
 func (b *Broker) findCoordinator(r *server.Request, req *kmsg.FindCoordinatorRequest) {
 	if req.CoordinatorType != groupCoordinator {
 		r.Reply(b.coordinators(r, req, kerr.InvalidRequest))
 		return
 	}
-	if b.Controller.Image().Topic(cluster.OffsetsTopic) != nil {
+	if b.Groups.Running() {
 		r.Reply(b.coordinators(r, req, nil))
 		return
 	}
