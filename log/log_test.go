@@ -25,7 +25,7 @@ func batch(base int64, term uint64, ts int64, count int, size int) []byte {
 
 // writer appends to a log as a leader would.
 type writer struct {
-	t    *testing.T
+	t    testing.TB
 	l    *Log
 	term uint64
 	now  int64
@@ -70,7 +70,7 @@ func (w *writer) sync() error {
 	return nil
 }
 
-func openTest(t *testing.T, fs vfs.FS, cfg Config) (*writer, Recovery) {
+func openTest(t testing.TB, fs vfs.FS, cfg Config) (*writer, Recovery) {
 	t.Helper()
 	if err := errors.Join(fs.MkdirAll("data"), fs.SyncDir(".")); err != nil {
 		t.Fatal(err)

@@ -146,7 +146,7 @@ func (l *Log) fill(d *Data, v view, file vfs.File, hint mark, offset int64, maxB
 	} else if v.next == limit {
 		ended = mark{index: math.MaxUint64, offset: v.next, base: v.base, pos: v.end}
 	}
-	if err := l.verify(v, file, at.pos, stop); err != nil {
+	if err := l.verify(v, file, at, stop); err != nil {
 		return mark{}, err
 	}
 	d.Runs = l.cut(v.base, file, at.pos, stop)
@@ -155,7 +155,7 @@ func (l *Log) fill(d *Data, v view, file vfs.File, hint mark, offset int64, maxB
 
 // batchEnd gives where the first batch from a place on ends.
 func batchEnd(file vfs.File, v view, at mark) (int64, error) {
-	w := walker{file: file, name: v.name + logSuffix, pos: at.pos, end: v.end, chunk: peekSize, next_: -1}
+	w := walker{file: file, name: v.name + logSuffix, pos: at.pos, end: v.end, chunk: peekSize, next_: at.offset}
 	for {
 		f, _, err := w.next()
 		if err != nil {
@@ -242,7 +242,8 @@ func (l *Log) lookup(v view, before func(indexEntry) bool) (indexEntry, error) {
 }
 
 // verify checks the bytes of a segment that this process did not write itself, once.
-func (l *Log) verify(v view, file vfs.File, from, to int64) error {
+func (l *Log) verify(v view, file vfs.File, at mark, to int64) error {
+	from := at.pos
 	l.mu.RLock()
 	good := from >= v.trusted || from >= v.from && to <= v.to
 	trusted := v.trusted
@@ -250,7 +251,7 @@ func (l *Log) verify(v view, file vfs.File, from, to int64) error {
 	if good {
 		return nil
 	}
-	w := walker{file: file, name: v.name + logSuffix, pos: from, end: v.end, chunk: scanChunk, next_: -1}
+	w := walker{file: file, name: v.name + logSuffix, pos: from, end: v.end, chunk: scanChunk, next_: at.offset}
 	for w.pos < min(to, trusted) {
 		f, _, err := w.checked()
 		if err != nil {
@@ -529,7 +530,6 @@ func (l *Log) rebuildIndex(v view) error {
 	defer v.release()
 	fresh := &segment{fs: l.fs, name: v.name, base: v.base, firstIndex: v.firstIndex, maxTime: -1}
 	w := newWalker(file, v.segment, indexEntry{pos: headerFrame}, v.end, scanChunk)
-	w.next_ = v.base
 	interval := l.cfg.Load().IndexIntervalBytes
 	next := v.base
 	for {

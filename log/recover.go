@@ -339,8 +339,7 @@ func (l *Log) scanSegment(r *Recovery) (*CorruptError, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := newWalker(file, s, indexEntry{pos: uint32(s.size), index: uint32(l.lastIndex + 1 - s.firstIndex)}, size, scanChunk)
-	w.next_ = l.end
+	w := newWalker(file, s, indexEntry{offset: uint32(l.end - s.base), pos: uint32(s.size), index: uint32(l.lastIndex + 1 - s.firstIndex)}, size, scanChunk)
 	for {
 		f, b, err := w.checked()
 		if err == io.EOF {

@@ -26,7 +26,7 @@ type walker struct {
 }
 
 func newWalker(file vfs.File, s *segment, from indexEntry, end int64, chunk int) *walker {
-	return &walker{file: file, name: s.name + logSuffix, pos: int64(from.pos), end: end, index: s.firstIndex + uint64(from.index), chunk: chunk, next_: -1}
+	return &walker{file: file, name: s.name + logSuffix, pos: int64(from.pos), end: end, index: s.firstIndex + uint64(from.index), chunk: chunk, next_: s.base + int64(from.offset)}
 }
 
 // view gives n bytes at the walker's place, or fewer at the end.
