@@ -338,7 +338,7 @@ func TestBehaviour063MinBytesAndMaxWait(t *testing.T) {
 		}
 	}
 	req := to.fetchRequest(0, 2)
-	req.MaxWaitMillis, req.MinBytes = 15_000, int32(2*len(one))
+	req.MaxWaitMillis, req.MinBytes = 15_000, int32(3*len(one))
 	c := ask(req)
 	waiting(c)
 	to.mustProduce(one, 0)
