@@ -1,6 +1,7 @@
 package log
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -128,11 +129,7 @@ func (l *Log) recover(f files) (Recovery, error) {
 			if !errors.Is(err, io.ErrUnexpectedEOF) {
 				return r, err
 			}
-			// The very first header was not completely written: the log never had an entry.
-			if len(bases) > 1 {
-				return r, &CorruptError{segmentName(l.dir, bases[0]) + logSuffix, 0, bases[0], "its header is damaged"}
-			}
-			return r, l.create()
+			return r, l.beginAgain(bases, &r)
 		}
 		if l.state != nil {
 			if err := l.state.Restore(nil); err != nil {
@@ -140,7 +137,12 @@ func (l *Log) recover(f files) (Recovery, error) {
 			}
 		}
 	}
-	return r, l.scan(bases, &r)
+	err = l.scan(bases, &r)
+	if r.Scanned > 0 { // a process that was killed may not have come to sync the names of what it wrote
+		l.dirty.addDir(l.dir)
+		l.dirty.addDir(path.Dir(l.dir))
+	}
+	return r, err
 }
 
 // resume takes over the newest checkpoint that fits the segments there are. nil: there is none.
@@ -243,7 +245,23 @@ func (l *Log) loadIndex(s *segment) error {
 		s.lastIndex = int64(e.pos)
 	}
 	s.written = len(s.index)
+	if len(b) > 0 {
+		return l.dropIndex(s)
+	}
 	return nil
+}
+
+// dropIndex removes an index file with entries for what a crash took from the segment. If it were only overwritten, another
+// crash could bring them back, when they are wrong for what the segment then holds.
+func (l *Log) dropIndex(s *segment) error {
+	if _, err := l.fs.Size(s.name + indexSuffix); errors.Is(err, errNotExist) {
+		return nil
+	}
+	s.written = 0
+	if err := s.removeIndex(); err != nil {
+		return err
+	}
+	return l.fs.SyncDir(l.dir)
 }
 
 // begin readies a log without a checkpoint for the scan of all of its segments.
@@ -256,7 +274,24 @@ func (l *Log) begin(base int64) error {
 	s.firstIndex, s.prevTerm, s.size = firstIndex, prevTerm, headerFrame
 	l.segments = []*segment{s}
 	l.start, l.end, l.lastIndex, l.lastTerm = base, base, firstIndex-1, prevTerm
-	return nil
+	return l.dropIndex(s)
+}
+
+// beginAgain makes an empty log of one whose very first header never reached the disk: nothing in it was synced. A header that
+// is there and wrong is damage, and nothing is cut.
+func (l *Log) beginAgain(bases []int64, r *Recovery) error {
+	name := segmentName(l.dir, bases[0]) + logSuffix
+	b, err := vfs.ReadFile(l.fs, name)
+	if err != nil {
+		return err
+	}
+	if bases[0] != 0 || len(bytes.Trim(b[:min(len(b), headerFrame)], "\x00")) > 0 && len(b) >= headerFrame {
+		return &CorruptError{name, 0, bases[0], "its header is damaged"}
+	}
+	if err := l.setAside(bases, r); err != nil {
+		return err
+	}
+	return l.create()
 }
 
 // readHeader reads and checks a segment's header frame. A header that is not whole is io.ErrUnexpectedEOF.
@@ -313,6 +348,9 @@ func (l *Log) scan(bases []int64, r *Recovery) error {
 			return err
 		case s.base != l.end || firstIndex != l.lastIndex+1:
 			return &CorruptError{s.name + logSuffix, 0, l.end, fmt.Sprintf("the segment begins with entry %d, and entry %d should follow", firstIndex, l.lastIndex+1)}
+		}
+		if err := l.dropIndex(s); err != nil {
+			return err
 		}
 		s.firstIndex, s.prevTerm, s.size = firstIndex, prevTerm, headerFrame
 		old := l.active()
@@ -419,7 +457,12 @@ func (l *Log) cutTail(damage *CorruptError, later []int64, r *Recovery) error {
 		}
 		l.dirty.addFile(file)
 	}
-	for _, base := range later {
+	return l.setAside(later, r)
+}
+
+// setAside takes segments out of the log. Those that hold more than a header are kept beside it.
+func (l *Log) setAside(bases []int64, r *Recovery) error {
+	for _, base := range bases {
 		gone := &segment{fs: l.fs, name: segmentName(l.dir, base)}
 		n, err := l.fs.Size(gone.name + logSuffix)
 		if err != nil {

@@ -112,6 +112,16 @@ func (l *Log) TruncateSuffix(lastIndex uint64) error {
 	if lastIndex+1 < l.FirstIndex() {
 		return fmt.Errorf("%s: entries up to %d cannot be kept, the first is %d", l.dir, lastIndex, l.FirstIndex())
 	}
+	if err := l.truncate(lastIndex); err != nil {
+		return err
+	}
+	if l.StartOffset() > l.segments[0].base { // only a checkpoint tells that, and those above the cut are gone
+		return l.Checkpoint()
+	}
+	return nil
+}
+
+func (l *Log) truncate(lastIndex uint64) error {
 	l.checkpointMu.Lock()
 	defer l.checkpointMu.Unlock()
 	l.cuts++
@@ -135,6 +145,7 @@ func (l *Log) TruncateSuffix(lastIndex uint64) error {
 	if err := l.cutActive(to, lastIndex); err != nil {
 		return err
 	}
+	l.savedStart = min(l.savedStart, l.StartOffset())
 	if err := l.Sync(); err != nil {
 		return err
 	}
