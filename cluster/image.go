@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"encoding/hex"
+	"fmt"
 	"iter"
 
 	"github.com/benbjohnson/immutable"
@@ -19,6 +20,9 @@ func (u UUID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, u[:])
 
 // UnmarshalText reads what MarshalText wrote.
 func (u *UUID) UnmarshalText(b []byte) error {
+	if len(b) != hex.EncodedLen(len(u)) {
+		return fmt.Errorf("an id of %d characters, not %d", len(b), hex.EncodedLen(len(u)))
+	}
 	_, err := hex.Decode(u[:], b)
 	return err
 }
