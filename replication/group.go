@@ -110,6 +110,7 @@ type inbox struct {
 	synced    int               // finished appends
 	messages  []*raftpb.Message
 	proposals []*Proposal
+	ticks     int
 	campaign  bool
 	closed    bool
 }
@@ -224,6 +225,14 @@ func (g *Group) Fail(err error) { g.host.fatal(err) }
 // Campaign starts an election now.
 func (g *Group) Campaign() { g.put(func(in *inbox) { in.campaign = true }) }
 
+// deliver hands over a message of another node.
+func (g *Group) deliver(m *raftpb.Message) {
+	g.put(func(in *inbox) { in.messages = append(in.messages, m) })
+}
+
+// tick lets time pass.
+func (g *Group) tick() { g.put(func(in *inbox) { in.ticks++ }) }
+
 // put adds to the inbox and sees that a turn comes. False: the group is closed.
 func (g *Group) put(add func(*inbox)) bool {
 	ok, idle := g.offer(func(in *inbox) bool { add(in); return true })
@@ -314,10 +323,13 @@ func (g *Group) turn(in *inbox) {
 	}
 	g.syncing -= in.synced
 	for _, m := range in.done {
-		g.step(m)
+		g.respond(m)
 	}
 	for _, m := range in.messages {
 		g.step(m)
+	}
+	for range in.ticks {
+		g.rn.Tick()
 	}
 	if in.campaign {
 		if err := g.rn.Campaign(); err != nil {
@@ -341,9 +353,9 @@ func (g *Group) propose(proposals []*Proposal) {
 		return
 	}
 	var refuse error
-	switch {
-	case g.announced.lead != g.host.cfg.Self || g.rn.BasicStatus().LeadTransferee != 0:
-		refuse = ErrNotLeader
+	switch now := g.rn.BasicStatus(); {
+	case g.announced.lead != g.host.cfg.Self || g.announced.term != now.GetTerm() || now.RaftState != raft.StateLeader || now.LeadTransferee != 0:
+		refuse = ErrNotLeader // perhaps since something that came in this turn, and was not yet told
 	case len(g.stalled) > 0:
 		refuse = ErrStorage
 	}
@@ -358,7 +370,7 @@ func (g *Group) propose(proposals []*Proposal) {
 			continue
 		}
 		g.replica.Proposed(p, next+uint64(len(entries)))
-		entries = append(entries, &raftpb.Entry{})
+		entries = append(entries, &raftpb.Entry{Data: withoutBatch})
 		g.proposed = append(g.proposed, log.Entry{Index: next + uint64(len(entries)-1), Term: g.term, Kind: log.Batch, Data: p.Batch})
 	}
 	if len(entries) == 0 {
@@ -397,7 +409,7 @@ func (g *Group) drain() {
 			case raft.LocalApplyThread:
 				g.apply(m)
 			default:
-				g.host.cfg.Send(g.id, m)
+				g.send(m)
 			}
 		}
 		g.announce()
@@ -458,12 +470,14 @@ func (g *Group) write(m *raftpb.Message) error {
 
 // whole gives an entry with its data. Raft copies what it is given, so a proposed batch goes past it into the log.
 func (g *Group) whole(e *raftpb.Entry) log.Entry {
-	if len(g.proposed) > 0 {
-		if at := e.GetIndex() - g.proposed[0].Index; at < uint64(len(g.proposed)) && g.proposed[at].Term == e.GetTerm() {
-			return g.proposed[at]
-		}
+	if !outlined(e) {
+		return fromRaft(e)
 	}
-	return fromRaft(e)
+	p, ok := g.proposal(e)
+	if !ok {
+		panic(fmt.Sprintf("BUG: raft group %v appends entry %d, whose batch nobody has", g.id, e.GetIndex()))
+	}
+	return p
 }
 
 // finish delivers the responses of a written append: now, or when the sync that they wait for is done.
@@ -474,7 +488,7 @@ func (g *Group) finish(m *raftpb.Message) {
 	}
 	if !votes && g.relaxed.Load() && g.syncing == 0 {
 		for _, r := range m.Responses {
-			g.deliver(r)
+			g.respond(r)
 		}
 		return
 	}
@@ -497,11 +511,11 @@ func (g *Group) votes(m *raftpb.Message) bool {
 	return changed
 }
 
-func (g *Group) deliver(r *raftpb.Message) {
+func (g *Group) respond(r *raftpb.Message) {
 	if r.GetTo() == g.host.cfg.Self {
 		g.step(r)
 	} else {
-		g.host.cfg.Send(g.id, r)
+		g.send(r)
 	}
 }
 

@@ -22,8 +22,9 @@ type HostConfig struct {
 	FS   vfs.FS
 	Dir  string // data directory: journal and partition logs are on its file system
 	Self NodeID
-	// Send passes a message to another node. A lost message is fine.
-	Send func(id GroupID, m *raftpb.Message)
+	// Send passes a message to another node; nil: there is none. A lost message is fine. False: the message was not taken,
+	// since the node is not connected, or too much waits for it.
+	Send func(id GroupID, m *raftpb.Message) bool
 	// Stalled, if set, is told whenever a write finds the disk full. The group goes on trying.
 	Stalled func(error)
 	// Fatal is told once when the data directory can no longer be trusted (a failed write or sync). Nothing is
@@ -41,6 +42,8 @@ type Host struct {
 	syncer  *syncer
 	dead    atomic.Bool
 	stats   Stats
+
+	groups sync.Map // GroupID → *Group, those with other voters
 
 	mu      sync.Mutex
 	ready   *sync.Cond
@@ -75,12 +78,35 @@ func (h *Host) Open(c Config) (*Group, error) {
 	}
 	if lone(c.Voters, h.cfg.Self) {
 		g.Campaign()
+		return g, nil
+	}
+	h.groups.Store(c.ID, g)
+	if g.lastVotes == (HardState{}) && c.Voters[0] == h.cfg.Self { // a new group: the preferred leader asks at once
+		g.Campaign()
 	}
 	return g, nil
 }
 
 // Close ends a group's turns. Its log may be closed afterwards.
-func (h *Host) Close(g *Group) { g.close() }
+func (h *Host) Close(g *Group) {
+	h.groups.Delete(g.id)
+	g.close()
+}
+
+// Deliver hands over a message of another node. One for a group that is not here is lost.
+func (h *Host) Deliver(id GroupID, m *raftpb.Message) {
+	if g, ok := h.groups.Load(id); ok {
+		g.(*Group).deliver(m)
+	}
+}
+
+// Tick lets a tenth of an election timeout pass for all groups with other voters.
+func (h *Host) Tick() {
+	h.groups.Range(func(_, g any) bool {
+		g.(*Group).tick()
+		return true
+	})
+}
 
 // Forget removes a closed group's votes: its partition was deleted.
 func (h *Host) Forget(id GroupID) error { return h.journal.Remove(id) }

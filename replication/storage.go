@@ -34,7 +34,7 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 		return nil, raft.ErrCompacted
 	}
 	if s.light {
-		return s.outline(lo, hi)
+		return s.outlines(lo, hi)
 	}
 	entries, err := s.log.Entries(lo, hi, maxSize)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 	return out, nil
 }
 
-func (s *storage) outline(lo, hi uint64) ([]*raftpb.Entry, error) {
+func (s *storage) outlines(lo, hi uint64) ([]*raftpb.Entry, error) {
 	out := make([]*raftpb.Entry, 0, hi-lo)
 	for i := lo; i < hi; i++ {
 		if own, ok := s.log.Own(i); ok {
@@ -58,7 +58,7 @@ func (s *storage) outline(lo, hi uint64) ([]*raftpb.Entry, error) {
 		if err != nil {
 			return nil, raftError(err)
 		}
-		out = append(out, &raftpb.Entry{Index: new(i), Term: new(term)})
+		out = append(out, outline(i, term))
 	}
 	return out, nil
 }
@@ -84,6 +84,18 @@ func raftError(err error) error {
 		return raft.ErrUnavailable
 	}
 	return err
+}
+
+// withoutBatch stands in raft's entries for the data of a batch, which raft never sees.
+var withoutBatch = []byte{0}
+
+func outline(index, term uint64) *raftpb.Entry {
+	return &raftpb.Entry{Index: new(index), Term: new(term), Data: withoutBatch}
+}
+
+// outlined tells whether an entry is a batch without its data. No batch is as short as what stands for it.
+func outlined(e *raftpb.Entry) bool {
+	return e.GetType() == raftpb.EntryNormal && len(e.GetData()) == len(withoutBatch)
 }
 
 func fromRaft(e *raftpb.Entry) log.Entry {

@@ -1,0 +1,461 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/log"
+	"github.com/weir/weir/record"
+)
+
+// trio is three nodes with a replica each of one group, and a network that can be cut.
+type trio struct {
+	t     *testing.T
+	nodes [3]*member
+
+	mu  sync.Mutex
+	cut map[[2]NodeID]bool
+}
+
+// member is one of the nodes.
+type member struct {
+	trio  *trio
+	id    NodeID
+	fs    *vfs.Mem
+	host  *Host
+	group *Group
+	log   *log.Log
+
+	mu      sync.Mutex
+	next    int64
+	leads   bool
+	pending []*proposed
+}
+
+// proposed is a batch on its way.
+type proposed struct {
+	text  string
+	index uint64
+	done  chan error
+}
+
+var errLost = errors.New("the leadership was lost")
+
+var trioGroup = GroupID{Topic: [16]byte{7}, Partition: 3}
+
+func newTrio(t *testing.T) *trio {
+	c := &trio{t: t, cut: map[[2]NodeID]bool{}}
+	for i := range c.nodes {
+		c.nodes[i] = &member{trio: c, id: NodeID(i + 1), fs: newDataDir(t)}
+	}
+	for _, m := range c.nodes {
+		m.start()
+	}
+	t.Cleanup(func() {
+		for _, m := range c.nodes {
+			m.stop()
+		}
+	})
+	return c
+}
+
+func (m *member) start() {
+	t := m.trio.t
+	host, err := NewHost(HostConfig{
+		FS: m.fs, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send,
+		Fatal: func(err error) { t.Error(err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := log.Config{SegmentBytes: 4000, SegmentMs: 1 << 40, IndexIntervalBytes: 200, RetentionMs: -1, RetentionBytes: -1}
+	l, _, err := log.Open(m.fs, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.mu.Lock()
+	m.host, m.log = host, l
+	m.mu.Unlock()
+	g, err := host.Open(Config{ID: trioGroup, Log: l, Voters: []NodeID{1, 2, 3}, Replica: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.mu.Lock()
+	m.group = g
+	m.mu.Unlock()
+}
+
+// running gives a node's host; nil: it is not started.
+func (m *member) running() *Host {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.host
+}
+
+func (m *member) stop() {
+	m.host.Close(m.group)
+	if err := errors.Join(m.host.Stop(), m.log.Close()); err != nil {
+		m.trio.t.Error(err)
+	}
+}
+
+// crash ends a node as a power cut does, and starts it again.
+func (m *member) crash(rng *rand.Rand) {
+	m.trio.isolate(m.id, true)
+	disk := m.fs.CrashClone(rng)
+	m.stop()
+	m.mu.Lock()
+	m.fs, m.leads, m.pending = disk, false, nil
+	m.mu.Unlock()
+	m.start()
+	m.trio.isolate(m.id, false)
+}
+
+func (c *trio) isolate(id NodeID, cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, other := range c.nodes {
+		c.cut[[2]NodeID{id, other.id}] = cut
+		c.cut[[2]NodeID{other.id, id}] = cut
+	}
+}
+
+func (m *member) send(id GroupID, msg *raftpb.Message) bool {
+	m.trio.mu.Lock()
+	cut := m.trio.cut[[2]NodeID{m.id, msg.GetTo()}]
+	m.trio.mu.Unlock()
+	if cut {
+		return false
+	}
+	b, err := AppendMessage(nil, id, msg)
+	if err != nil {
+		panic(err)
+	}
+	got, parsed, err := ParseMessage(b)
+	if err != nil {
+		panic(err)
+	}
+	to := m.trio.nodes[msg.GetTo()-1].running()
+	if to == nil {
+		return false
+	}
+	to.Deliver(got, parsed)
+	return true
+}
+
+// Prepare implements Replica.
+func (m *member) Prepare(p *Proposal, term uint64) bool {
+	record.Assign(p.Batch, m.next, int32(term))
+	h, err := record.ParseHeader(p.Batch)
+	if err != nil {
+		panic(err)
+	}
+	m.next = h.NextOffset()
+	return true
+}
+
+// Proposed implements Replica.
+func (m *member) Proposed(p *Proposal, index uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	one := p.Context.(*proposed)
+	one.index = index
+	m.pending = append(m.pending, one)
+}
+
+// Reject implements Replica.
+func (m *member) Reject(p *Proposal, err error) { p.Context.(*proposed).done <- err }
+
+// Appended implements Replica.
+func (m *member) Appended([]log.Entry) {}
+
+// Committed implements Replica.
+func (m *member) Committed(index uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for len(m.pending) > 0 && m.pending[0].index <= index {
+		m.pending[0].done <- nil
+		m.pending = m.pending[1:]
+	}
+}
+
+// LeaderChanged implements Replica.
+func (m *member) LeaderChanged(leader NodeID, _ uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leads = leader == m.id
+	if m.leads {
+		m.next = m.log.EndOffset()
+		return
+	}
+	for _, p := range m.pending {
+		p.done <- errLost
+	}
+	m.pending = nil
+}
+
+func (m *member) isLeader() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.leads
+}
+
+// until lets time pass until something is true.
+func (c *trio) until(what string, ok func() bool) {
+	c.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); {
+		if time.Now().After(end) {
+			c.t.Fatalf("waited in vain for %s", what)
+		}
+		for _, m := range c.nodes {
+			m.host.Tick()
+		}
+		time.Sleep(10 * time.Millisecond) // an election takes ten, and what comes meanwhile must be handled in less
+	}
+}
+
+// leader waits for a node that leads, other than those given.
+func (c *trio) leader(but ...*member) *member {
+	c.t.Helper()
+	var found *member
+	c.until("a leader", func() bool {
+		for _, m := range c.nodes {
+			for _, not := range but {
+				if m == not {
+					m = nil
+					break
+				}
+			}
+			if m != nil && m.isLeader() {
+				found = m
+			}
+		}
+		return found != nil
+	})
+	return found
+}
+
+// propose asks a node to append a batch of one record.
+func (m *member) propose(text string, size int) *proposed {
+	b := record.NewBuilder(record.BuilderOptions{})
+	b.Append(1, []byte(text), make([]byte, size))
+	p := &proposed{text: text, done: make(chan error, 1)}
+	m.group.Propose(&Proposal{Batch: b.Build(), Context: p})
+	return p
+}
+
+// content gives the keys of all records in a node's log.
+func (m *member) content() []string {
+	var out []string
+	entries, err := m.log.Entries(1, m.log.LastIndex()+1, 1<<40)
+	if err != nil {
+		m.trio.t.Fatal(err)
+	}
+	for _, e := range entries {
+		text := fmt.Sprintf("%d/%d/%d", e.Index, e.Term, e.Kind)
+		if e.Kind == log.Batch {
+			h, _ := record.ParseHeader(e.Data)
+			text += fmt.Sprintf(" offset %d", h.BaseOffset)
+			for r, err := range record.Records(e.Data) {
+				if err != nil {
+					m.trio.t.Fatal(err)
+				}
+				text += " " + string(r.Key)
+			}
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// settled waits until all logs are equal and all in them is committed, and checks that what was acknowledged is there, once and
+// in order.
+func (c *trio) settled(acked []string) {
+	c.t.Helper()
+	p := (*proposed)(nil)
+	c.until("an acknowledgement of all three", func() bool { // a batch of a new term commits what came before
+		if p == nil {
+			p = c.leader().propose("end", 0)
+		}
+		select {
+		case err := <-p.done:
+			if p = nil; err != nil {
+				return false
+			}
+		default:
+			return false
+		}
+		last := c.nodes[0].log.LastIndex()
+		return c.nodes[1].log.LastIndex() == last && c.nodes[2].log.LastIndex() == last
+	})
+	want := c.nodes[0].content()
+	for _, m := range c.nodes[1:] {
+		got := m.content()
+		for i := range max(len(want), len(got)) {
+			if i >= len(got) || i >= len(want) || want[i] != got[i] {
+				c.t.Fatalf("node %d differs from node 1 at entry %d of %d and %d", m.id, i+1, len(got), len(want))
+			}
+		}
+	}
+	at := map[string]int{}
+	for i, line := range want {
+		var index, term, kind, offset int
+		var key string
+		if n, _ := fmt.Sscanf(line, "%d/%d/%d offset %d %s", &index, &term, &kind, &offset, &key); n == 5 && key != "end" {
+			if _, twice := at[key]; twice {
+				c.t.Fatalf("%s is there twice", key)
+			}
+			at[key] = i
+		}
+	}
+	before := -1
+	for _, key := range acked {
+		i, ok := at[key]
+		if !ok || i < before {
+			c.t.Fatalf("%s was acknowledged, and is lost or not in its place", key)
+		}
+		before = i
+	}
+}
+
+func TestThreeVotersAgree(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	var acked []string
+	for i := range 50 {
+		p := l.propose(fmt.Sprint(i), 10)
+		if err := <-p.done; err != nil {
+			t.Fatal(err)
+		}
+		acked = append(acked, p.text)
+	}
+	c.settled(acked)
+}
+
+// TestFollowerCatchesUp: a node that was away gets more than fits one message, of what was written and of what was just proposed.
+func TestFollowerCatchesUp(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	away := c.nodes[l.id%3]
+	c.isolate(away.id, true)
+	var acked []string
+	var waiting []*proposed
+	for i := range 30 {
+		waiting = append(waiting, l.propose(fmt.Sprint(i), messageBytes/4))
+	}
+	c.isolate(away.id, false)
+	for _, p := range waiting {
+		if err := <-p.done; err != nil {
+			t.Fatal(err)
+		}
+		acked = append(acked, p.text)
+	}
+	c.settled(acked)
+}
+
+// TestLeaderIsCutOff: the others go on, and what the old leader could not commit is refused and taken back.
+func TestLeaderIsCutOff(t *testing.T) {
+	c := newTrio(t)
+	old := c.leader()
+	if err := <-old.propose("before", 0).done; err != nil {
+		t.Fatal(err)
+	}
+	c.isolate(old.id, true)
+	lost := old.propose("lost", 0)
+	next := c.leader(old)
+	p := next.propose("after", 0)
+	c.until("the others' acknowledgement", func() bool { return len(p.done) > 0 })
+	if err := <-p.done; err != nil {
+		t.Fatal(err)
+	}
+	c.until("the old leader's answer", func() bool { return len(lost.done) > 0 })
+	if err := <-lost.done; !errors.Is(err, errLost) {
+		t.Fatalf("a leader without a majority answers %v", err)
+	}
+	c.isolate(old.id, false)
+	c.settled([]string{"before", "after"})
+	for _, line := range c.nodes[0].content() {
+		var a, b, k, o int
+		var key string
+		if n, _ := fmt.Sscanf(line, "%d/%d/%d offset %d %s", &a, &b, &k, &o, &key); n == 5 && key == "lost" {
+			t.Fatal("what was refused is there")
+		}
+	}
+}
+
+// TestFaults cuts nodes off, and ends them as a power cut does, while batches are proposed.
+func TestFaults(t *testing.T) {
+	for seed := range uint64(6) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 5))
+			c := newTrio(t)
+			var waiting []*proposed
+			for step := range 60 {
+				switch at := c.nodes[rng.IntN(3)]; rng.IntN(10) {
+				case 0:
+					c.isolate(at.id, true)
+				case 1, 2:
+					for _, m := range c.nodes {
+						c.isolate(m.id, false)
+					}
+				case 3:
+					at.crash(rng)
+				default:
+					for _, m := range c.nodes {
+						if m.isLeader() {
+							for i := range 1 + rng.IntN(4) {
+								waiting = append(waiting, m.propose(fmt.Sprintf("%d.%d.%d", step, m.id, i), rng.IntN(300)))
+							}
+						}
+					}
+				}
+				for range rng.IntN(15) {
+					for _, m := range c.nodes {
+						m.host.Tick()
+					}
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+			for _, m := range c.nodes {
+				c.isolate(m.id, false)
+			}
+			c.settled(nil)
+			var acked []string
+			for _, p := range waiting {
+				if len(p.done) > 0 && <-p.done == nil {
+					acked = append(acked, p.text)
+				}
+			}
+			if len(acked) == 0 {
+				t.Fatal("nothing was acknowledged")
+			}
+			c.present(acked)
+		})
+	}
+}
+
+// present checks that all of some keys are in the log.
+func (c *trio) present(acked []string) {
+	c.t.Helper()
+	at := map[string]bool{}
+	for _, line := range c.nodes[0].content() {
+		var a, b, k, o int
+		var key string
+		if n, _ := fmt.Sscanf(line, "%d/%d/%d offset %d %s", &a, &b, &k, &o, &key); n == 5 {
+			at[key] = true
+		}
+	}
+	for _, key := range acked {
+		if !at[key] {
+			c.t.Fatalf("%s was acknowledged and is lost", key)
+		}
+	}
+}
