@@ -22,7 +22,8 @@ import org.apache.kafka.common.utils.Exit;
  * <p>A line of the script is a command, named as Kafka's scripts are; lines after it that begin with "< " are its input;
  * "#" begins a comment. "member start GROUP TOPIC" and "member stop" keep a consumer in a group meanwhile. WORK is
  * replaced by a directory of this run, and "write FILE" puts its input there. "sorted" before a command sorts what it prints,
- * where that is in no particular order.
+ * where that is in no particular order. "until TEXT" before it runs it again and again until TEXT is in what it prints, or with
+ * "until !TEXT" is not: Apache Kafka tells of a change a moment after it acknowledged it.
  */
 public class Tools {
     /** Where the main method of each of Kafka's scripts is. */
@@ -97,6 +98,11 @@ public class Tools {
         while (matcher.find())
             words.add(matcher.group(1) != null ? matcher.group(1) : matcher.group(2));
         String tool = words.remove(0);
+        String wanted = "";
+        if (tool.equals("until")) {
+            wanted = words.remove(0);
+            tool = words.remove(0);
+        }
         boolean sorted = tool.equals("sorted");
         if (sorted)
             tool = words.remove(0);
@@ -107,10 +113,31 @@ public class Tools {
         else if (tool.equals("member"))
             member.close();
         else
-            call(tool, words, input, sorted);
+            show(await(wanted, tool, words, input), sorted);
     }
 
-    private void call(String tool, List<String> words, String input, boolean sorted) throws Exception {
+    /** Calls a tool until it prints what is wanted, or 30 seconds have passed, and gives what it printed last. */
+    private List<String> await(String wanted, String tool, List<String> words, String input) throws Exception {
+        boolean absent = wanted.startsWith("!");
+        String text = absent ? wanted.substring(1) : wanted;
+        long end = System.nanoTime() + 30_000_000_000L;
+        while (true) {
+            List<String> lines = call(tool, new ArrayList<>(words), input);
+            if (wanted.isEmpty() || lines.stream().anyMatch(line -> line.contains(text)) != absent || System.nanoTime() > end)
+                return lines;
+            Thread.sleep(50);
+        }
+    }
+
+    private void show(List<String> lines, boolean sorted) {
+        if (sorted)
+            Collections.sort(lines);
+        lines.forEach(OUT::println);
+        if (code != null && code != 0)
+            OUT.println("exit " + code);
+    }
+
+    private List<String> call(String tool, List<String> words, String input) throws Exception {
         if (tool.equals("kafka-producer-perf-test") || tool.equals("kafka-cluster"))
             words.addAll(List.of("--bootstrap-server", server));
         else
@@ -127,13 +154,8 @@ public class Tools {
             if (code == null)
                 stream.println(e.getCause());
         }
-        List<String> lines = printed.toString(StandardCharsets.UTF_8).lines()
+        return printed.toString(StandardCharsets.UTF_8).lines()
             .filter(line -> !line.isBlank() && !line.startsWith("\tat ") && !line.startsWith("\t... ")).collect(Collectors.toList());
-        if (sorted)
-            Collections.sort(lines);
-        lines.forEach(OUT::println);
-        if (code != null && code != 0)
-            OUT.println("exit " + code);
     }
 
     private void exit(int with) {
