@@ -37,7 +37,7 @@ type produce struct {
 	format       string
 	json         bool
 	rate         float64
-	byKey        bool // --partition -1 was given: also a record that names a partition goes by its key
+	byKey        bool // also a record that names a partition goes by its key: --partition -1 was given, or the topic is new
 	partition    int32
 	partitions   int // that the topic has; 0: not known
 	headers      []string
@@ -61,7 +61,8 @@ A topic that does not exist is created if the cluster creates topics automatical
 With --json a line is a JSON object as 'weir consume -o json' prints it, with the fields key and value (null
 or absent: none; what is no string is written as its JSON), key_base64 and value_base64 (instead), headers (a
 list of key, value or value_base64), partition and timestamp (ms). Topic, offset and leader_epoch are passed
-over. --partition -1 leaves the choice to the key also if a line names a partition.
+over. --partition -1 leaves the choice to the key also if a line names a partition; so does a topic that does
+not exist yet.
 
 With --format the input need not be lines: it is a layout of franz-go's record reader, such as
 '%k %v\n' (key and value), '%V{big32}%v' (a 4-byte length before each value) or '%v{json}'.
@@ -213,6 +214,7 @@ func (p *produce) prepare(ctx context.Context, o *options, cmd *cobra.Command) (
 		case errors.Is(detail.Err, kerr.UnknownTopicOrPartition):
 			cmd.PrintErrf("Topic %s does not exist yet: asking the cluster to create it.\n", escape(p.topic))
 			size = messageBytesDefault
+			p.byKey = true // nobody knows how many partitions it will have
 			return nil
 		case detail.Err != nil && !kerr.IsRetriable(detail.Err):
 			return fmt.Errorf("topic %q: %w", p.topic, detail.Err)

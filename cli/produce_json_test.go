@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -18,7 +19,7 @@ const records = `{"topic":"orders","partition":2,"offset":0,"leader_epoch":0,"ti
 `
 
 func TestProduceTakesTheJSONOfConsume(t *testing.T) {
-	c := newCluster(t)
+	c := newCluster(t, kfake.AllowAutoTopicCreation(), kfake.DefaultNumPartitions(1))
 	c.topic("orders", 3)
 	expect(t, c.weirWith(context.Background(), records, "produce", "orders", "--json"), 0, "", "Wrote 4 records (16 B) to topic orders in <n> s.\n")
 	expect(t, c.weir("consume", "orders", "-o", "json"), 0, records, "")
@@ -27,6 +28,9 @@ func TestProduceTakesTheJSONOfConsume(t *testing.T) {
 	expect(t, c.weirWith(context.Background(), records, "produce", "one", "--json"), 1, "",
 		"Wrote 0 records (0 B) to topic one in <n> s.\nweir: record 1: topic \"one\" has no partition 2: its partitions are 0 to 0 (--partition -1 leaves the choice to the key)\n")
 	expect(t, c.weirWith(context.Background(), records, "produce", "one", "--json", "-p", "-1", "--header", "more=x"), 0, "", "Wrote 4 records (16 B) to topic one in <n> s.\n")
+	// The partitions of a topic that is new are nobody's wish.
+	expect(t, c.weirWith(context.Background(), records, "produce", "new", "--json"), 0, "",
+		"Topic new does not exist yet: asking the cluster to create it.\nWrote 4 records (16 B) to topic new in <n> s.\n")
 	expect(t, c.weir("consume", "one", "--format", `%p/%o %d %k|%v %H%h{ %k}\n`, "--max", "2"), 0,
 		"0/0 1700000000123 k|{\"a\":\"<&>\"} 5 h n b e more\n0/1 1700000000124 | 1 more\n", "")
 }
