@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"broker/api"},
 	{"broker/server"},
 	{"coordinator"},
-	{"coordinator/group", "partition", "broker/wire"},
+	{"coordinator/group", "partition", "broker/wire", "transport"},
 	{"cluster", "replication"},
 	{"coordinator/machine", "config", "log"},
 	{"record", "internal/vfs", "internal/load", "internal/nearest", "internal/stats"},
