@@ -256,6 +256,33 @@ func FuzzValidate(f *testing.F) {
 	})
 }
 
+// FuzzParse compares the parser of common records with that of all.
+func FuzzParse(f *testing.F) {
+	w := NewBuilder(BuilderOptions{})
+	w.Append(1000, []byte("key"), bytes.Repeat([]byte("v"), 100))
+	w.Append(9000, nil, []byte("value"))
+	w.Append(10, []byte{}, nil)
+	w.Append(10, nil, nil, RecordHeader{Key: "h"})
+	b := w.Build()[HeaderSize:]
+	for at := range b {
+		f.Add(b[at:])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var common, r Record
+		next := common.parseCommon(b, 0)
+		if next < 0 {
+			return
+		}
+		want := r.parseAny(b, 0)
+		if len(r.headers) == 0 {
+			r.headers = nil
+		}
+		if next != want || fmt.Sprintf("%#v", common) != fmt.Sprintf("%#v", r) {
+			t.Fatalf("%#v, up to %d; want %#v, up to %d", common, next, r, want)
+		}
+	})
+}
+
 func FuzzRecords(f *testing.F) {
 	f.Add(build(None, 3))
 	f.Fuzz(func(_ *testing.T, b []byte) {
@@ -268,25 +295,4 @@ func FuzzRecords(f *testing.F) {
 			}
 		}
 	})
-}
-
-func BenchmarkValidate(b *testing.B) {
-	for _, size := range []int{100, 1000} {
-		for codec := None; codec <= Zstd; codec++ {
-			w := NewBuilder(BuilderOptions{Codec: codec})
-			for i := range 1_000_000 / size {
-				w.Append(1000, nil, bytes.Repeat([]byte{byte(i)}, size))
-			}
-			batch := w.Build()
-			b.Run(fmt.Sprintf("%dB/%s", size, codec), func(b *testing.B) {
-				b.SetBytes(1_000_000)
-				b.ReportAllocs()
-				for b.Loop() {
-					if _, err := Validate(batch, anything); err != nil {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
-	}
 }

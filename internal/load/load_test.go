@@ -217,7 +217,7 @@ func TestPayload(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p.Bytes() != size || len(p.value(1<<40)) != size || size > 1 && bytes.Equal(p.value(0), p.value(1)) {
+			if p.Bytes() != size || len(p.Value(1<<40)) != size || size > 1 && bytes.Equal(p.Value(0), p.Value(1)) {
 				t.Errorf("%s of %d bytes: %d", kind, size, p.Bytes())
 			}
 		}

@@ -53,7 +53,8 @@ func NewPayload(kind string, size int, compressed bool) (*Payload, error) {
 // Bytes gives the size of each value.
 func (p *Payload) Bytes() int { return len(p.values[0]) }
 
-func (p *Payload) value(n int64) []byte { return p.values[n%int64(len(p.values))] }
+// Value gives the n-th value; they repeat.
+func (p *Payload) Value(n int64) []byte { return p.values[n%int64(len(p.values))] }
 
 // CompressedTo tells to which part of its size a batch of values compresses with a codec.
 func (p *Payload) CompressedTo(codec kgo.CompressionCodec) (float64, error) {
@@ -63,7 +64,7 @@ func (p *Payload) CompressedTo(codec kgo.CompressionCodec) (float64, error) {
 	}
 	var sample []byte
 	for n := int64(0); len(sample) < sampleBytes && n < int64(len(p.values)); n++ {
-		sample = append(sample, p.value(n)...)
+		sample = append(sample, p.Value(n)...)
 	}
 	if len(sample) == 0 {
 		return 1, nil

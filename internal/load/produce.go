@@ -185,7 +185,7 @@ func (w *writer) send(n, due int64) {
 		due = now() // the wait for the one before is not this one's
 	}
 	f.due = due
-	f.record = kgo.Record{Value: w.Payload.value(n), Partition: int32(w.number % int64(w.Partitions))}
+	f.record = kgo.Record{Value: w.Payload.Value(n), Partition: int32(w.number % int64(w.Partitions))}
 	if w.key != nil {
 		f.record.Key = dueKey(w.key, due)
 	}

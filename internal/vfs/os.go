@@ -52,12 +52,17 @@ func retry(call func() error) error {
 	}
 }
 
+// open does without os.OpenFile, which tries for each file, also of a disk, whether it can be polled: five system calls more.
 func open(name string, flag int) (File, error) {
-	f, err := os.OpenFile(name, flag, 0o644)
+	fd := -1
+	err := retry(func() (err error) {
+		fd, err = unix.Open(name, flag|unix.O_CLOEXEC, 0o644)
+		return err
+	})
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "open", Path: name, Err: err}
 	}
-	return osFile{f}, nil
+	return osFile{os.NewFile(uintptr(fd), name)}, nil
 }
 
 func (*osFS) Create(name string) (File, error) {
