@@ -96,7 +96,8 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &run{binary: o.binary, dir: dir, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
+	r := &run{binary: o.binary, dir: dir, sizes: s, memory: m, measured: map[*measurement]map[column][]values{},
+		failed: map[*measurement]map[column]bool{}}
 	if err := r.all(ctx, chosen); err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		}
 	}
 	if o.page != "" {
-		return writePage(o.page, table.String())
+		r.errs = append(r.errs, writePage(o.page, table.String()))
 	}
-	return nil
+	return errors.Join(r.errs...)
 }

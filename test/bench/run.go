@@ -35,6 +35,8 @@ type run struct {
 	sizes       sizes
 	memory      *memory
 	measured    map[*measurement]map[column][]values
+	failed      map[*measurement]map[column]bool
+	errs        []error // of those that failed
 }
 
 // all makes every measurement that the figures need: those of loaded brokers first.
@@ -103,17 +105,29 @@ func (r *run) withBroker(ctx context.Context, p product, do func(*broker) error)
 	return do(b)
 }
 
-// keep makes one measurement on a machine whose page cache is full.
+// keep makes one measurement on a machine whose page cache is full. One that fails does not keep the others from being made.
 func (r *run) keep(ctx context.Context, m *measurement, c column, measure func() (values, error)) error {
 	if err := r.memory.fill(ctx); err != nil {
 		return err
 	}
 	began := time.Now()
 	v, err := measure()
-	if err != nil {
-		return fmt.Errorf("%s, %s: %w", columnNames[c], m.name, err)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	r.measured[m][c] = append(r.measured[m][c], v)
+	if len(v) > 0 {
+		r.measured[m][c] = append(r.measured[m][c], v)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s, %s: %w", columnNames[c], m.name, err)
+		fmt.Fprintln(os.Stderr, "failed, the others go on:", err)
+		r.errs = append(r.errs, err)
+		if r.failed[m] == nil {
+			r.failed[m] = map[column]bool{}
+		}
+		r.failed[m][c] = true
+		return nil
+	}
 	fmt.Fprintf(os.Stderr, "%-14s %-50s %6.1f s\n", columnNames[c], m.name, time.Since(began).Seconds())
 	return nil
 }
@@ -125,10 +139,16 @@ func (r *run) rows(chosen []figure) (all []row) {
 		of := map[column][]float64{}
 		for c, each := range r.measured[f.from] {
 			for _, v := range each {
-				of[c] = append(of[c], v[f.value])
+				if value, ok := v[f.value]; ok {
+					of[c] = append(of[c], value)
+				}
 			}
 		}
-		all = append(all, newRow(f, sized.Replace(f.title), of))
+		one := newRow(f, sized.Replace(f.title), of)
+		for c := range r.failed[f.from] {
+			one.Failed = append(one.Failed, columnKeys[c])
+		}
+		all = append(all, one)
 	}
 	return all
 }

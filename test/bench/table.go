@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,6 +21,7 @@ type row struct {
 	Ratio  map[string]float64   `json:"ratio"`
 	Aim    string               `json:"aim"`
 	Met    map[string]bool      `json:"met"`
+	Failed []string             `json:"failed,omitempty"` // columns that could not be measured
 
 	base column
 }
@@ -100,7 +102,11 @@ func writeTable(w io.Writer, f facts, quick bool, rows []row) {
 	for _, r := range rows {
 		cells := []string{r.Title, r.Unit}
 		for _, key := range columnKeys {
-			cells = append(cells, cell(r.Values[key]))
+			text := cell(r.Values[key])
+			if text == "" && slices.Contains(r.Failed, key) {
+				text = "failed"
+			}
+			cells = append(cells, text)
 		}
 		ratio := both(r.Ratio, func(v float64) string { return number(v) + " ×" })
 		if r.base == kafkaSynced && ratio != "" {
