@@ -94,7 +94,7 @@ func OpenJournal(fsys vfs.FS, dir string) (*Journal, error) {
 		return nil, err
 	}
 	err = j.rewrite()
-	if vfs.IsNoSpace(err) && j.failed == nil {
+	if vfs.IsNoSpace(err) {
 		// On a full disk the old file has to do: a node that did not start could not free space.
 		err = j.reuse(end)
 	}
@@ -142,7 +142,7 @@ func (j *Journal) Commit(updates []Update) error {
 	j.buf = appendFrame(j.buf[:0], updates)
 	if _, err := j.file.WriteAt(j.buf, j.size); err != nil {
 		if cut := j.file.Truncate(j.size); cut != nil {
-			return errors.Join(err, j.fail(cut))
+			return j.fail(errors.Join(err, cut))
 		}
 		return err
 	}
@@ -188,7 +188,7 @@ func (j *Journal) note(u Update) {
 }
 
 func (j *Journal) fail(err error) error {
-	j.failed = fmt.Errorf("%s cannot be trusted any more: %w", j.name, err)
+	j.failed = &vfs.FinalError{Err: fmt.Errorf("%s cannot be trusted any more: %w", j.name, err)}
 	return j.failed
 }
 
@@ -201,7 +201,7 @@ func (j *Journal) compact() error {
 		return nil
 	}
 	err := j.rewrite()
-	if vfs.IsNoSpace(err) && j.failed == nil {
+	if vfs.IsNoSpace(err) {
 		j.rewriteAt = 2 * j.count // until then the file may grow
 		return nil
 	}
@@ -232,7 +232,7 @@ func (j *Journal) rewrite() error {
 		return err
 	}
 	if _, err = f.WriteAt(b, 0); err == nil {
-		err = f.Sync()
+		err = vfs.SyncNew(f)
 	}
 	if err != nil {
 		return errors.Join(err, f.Close(), j.fs.Remove(tmp))

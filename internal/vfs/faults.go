@@ -145,8 +145,11 @@ func (f *Faults) after(op Op) {
 
 func (f *Faults) do(op Op, call func() error) error {
 	err := f.before(&op).error()
-	if err == nil {
+	switch {
+	case err == nil:
 		err = call()
+	case strings.HasPrefix(op.Kind, "sync"):
+		err = final(err)
 	}
 	f.after(op)
 	return err

@@ -48,8 +48,10 @@ func TestFaultOfEachKind(t *testing.T) {
 			faults.Inject(Fault{Kind: kind, Err: errInjected})
 			var seen []Op
 			faults.OnOp(func(op Op) { seen = append(seen, op) })
-			if err := operations[kind](faults, f); err != errInjected {
-				t.Errorf("the error is %v", err)
+			var failed *FinalError
+			err := operations[kind](faults, f)
+			if isFinal := errors.As(err, &failed); !errors.Is(err, errInjected) || isFinal != strings.HasPrefix(kind, "sync") {
+				t.Errorf("the error is %v, final: %v", err, isFinal)
 			}
 			if len(seen) != 1 || seen[0].Kind != kind || seen[0].N != faults.Ops() {
 				t.Errorf("told of %v, the last of %d", seen, faults.Ops())

@@ -10,9 +10,38 @@ import (
 // ErrLocked is answered by Lock when another process holds the lock.
 var ErrLocked = errors.New("locked by another process")
 
-// IsNoSpace tells whether an error says that the disk, or the quota on it, is full.
+// FinalError is an error that trying again does not mend, whatever is behind it. Each failed Sync, SyncAll and SyncDir is one:
+// what was written before may be lost, and the next sync may succeed without it.
+type FinalError struct{ Err error }
+
+func (e *FinalError) Error() string { return e.Err.Error() }
+
+func (e *FinalError) Unwrap() error { return e.Err }
+
+// final makes an error, if it is one, a *FinalError.
+func final(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &FinalError{err}
+}
+
+// IsNoSpace tells whether an error says that the disk, or the quota on it, is full, and that nothing else is wrong: what was
+// refused may be tried again when there is space.
 func IsNoSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	var failed *FinalError
+	return !errors.As(err, &failed) && (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT))
+}
+
+// SyncNew syncs a file that nothing depends on yet. If that fails, the file can be thrown away and made again, so the error is
+// no *FinalError.
+func SyncNew(f File) error {
+	err := f.Sync()
+	var failed *FinalError
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }
 
 // ReadFile reads a whole file.
@@ -42,7 +71,7 @@ func WriteFileAtomic(fs FS, name string, data []byte) error {
 		return err
 	}
 	if _, err = f.WriteAt(data, 0); err == nil {
-		err = f.Sync()
+		err = SyncNew(f)
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
 		err = fs.Rename(tmp, name)

@@ -100,7 +100,7 @@ func (*osFS) SyncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(final(d.Sync()), d.Close())
 }
 
 func (*osFS) Lock(name string) (io.Closer, error) {

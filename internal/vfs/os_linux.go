@@ -14,14 +14,14 @@ type osFS struct {
 }
 
 // Sync leaves out what fsync adds: times that nobody needs.
-func (f osFile) Sync() error { return control(f.File, "fdatasync", unix.Fdatasync) }
+func (f osFile) Sync() error { return final(control(f.File, "fdatasync", unix.Fdatasync)) }
 
 func (o *osFS) SyncAll(dir string) error {
 	d, err := o.folder(dir)
 	if err != nil {
 		return err
 	}
-	return control(d, "syncfs", unix.Syncfs)
+	return final(control(d, "syncfs", unix.Syncfs))
 }
 
 func (o *osFS) folder(dir string) (*os.File, error) {

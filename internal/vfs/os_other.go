@@ -11,6 +11,8 @@ import (
 
 type osFS struct{}
 
+func (f osFile) Sync() error { return final(f.File.Sync()) }
+
 // SyncAll syncs file by file: sync(2) promises here neither that it is done when it returns, nor that it tells of errors.
 func (*osFS) SyncAll(dir string) error {
 	return filepath.WalkDir(dir, func(name string, _ fs.DirEntry, err error) error {
@@ -27,6 +29,6 @@ func (*osFS) SyncAll(dir string) error {
 		if err != nil {
 			return err
 		}
-		return errors.Join(f.Sync(), f.Close())
+		return errors.Join(final(f.Sync()), f.Close())
 	})
 }

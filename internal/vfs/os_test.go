@@ -74,7 +74,8 @@ func TestOSFd(t *testing.T) {
 
 func TestIsNoSpace(t *testing.T) {
 	full := &os.PathError{Op: "write", Path: "f", Err: syscall.ENOSPC}
-	for err, want := range map[error]bool{full: true, fmt.Errorf("x: %w", full): true, syscall.EDQUOT: true, syscall.EIO: false, nil: false} {
+	for err, want := range map[error]bool{full: true, fmt.Errorf("x: %w", full): true, syscall.EDQUOT: true, syscall.EIO: false, nil: false,
+		final(syscall.ENOSPC): false, errors.Join(full, final(full)): false} {
 		if IsNoSpace(err) != want {
 			t.Errorf("%v: %v", err, !want)
 		}

@@ -24,7 +24,7 @@ type FS interface {
 	List(dir string) ([]string, error)
 	// Size gives a file's length in bytes.
 	Size(name string) (int64, error)
-	// SyncDir makes creations, renames and removals in a folder durable.
+	// SyncDir makes creations, renames and removals in a folder durable. A sync that fails gives a *FinalError.
 	SyncDir(dir string) error
 	// SyncAll makes everything written on the file system that holds dir durable: one call instead of a Sync for each of
 	// many files (syncfs(2)).
