@@ -14,8 +14,8 @@ const (
 	rewriteFloor = 1 << 20
 	// rewriteFactor is how many times the size of what the machine knows a log may grow by.
 	rewriteFactor = 4
-	// rewriteBatch is about how many bytes go into one batch.
-	rewriteBatch = 512 << 10
+	// batchBytes is about how many bytes go into one batch of many.
+	batchBytes = 512 << 10
 )
 
 // rewrite is one that is under way.
@@ -58,10 +58,11 @@ func (r *Runtime) rewrite(w *rewrite) {
 	var batches [][]byte
 	for len(records) > 0 {
 		b := record.NewBuilder(record.BuilderOptions{})
-		for size := 0; len(records) > 0 && size < rewriteBatch; records = records[1:] {
-			b.Append(now, records[0].Key, records[0].Value)
-			size += len(records[0].Key) + len(records[0].Value)
+		count := fitting(records)
+		for _, rec := range records[:count] {
+			b.Append(now, rec.Key, rec.Value)
 		}
+		records = records[count:]
 		batches = append(batches, b.Build())
 		r.live += int64(len(batches[len(batches)-1]))
 	}
@@ -96,11 +97,20 @@ func (r *Runtime) trim(w *rewrite) {
 		return
 	}
 	r.cfg.Logger.Debug("a coordinator's log was rewritten", "partition", r.cfg.Partition.String(), "start", w.first, "bytes", r.live)
+	r.grew(0) // it may have grown enough meanwhile, and nothing more may come
 }
 
 func (r *Runtime) rewriteFailed(err error) {
 	r.rewriting = nil
 	r.cfg.Logger.Warn("a coordinator's log could not be rewritten; it is tried again when it has grown", "partition", r.cfg.Partition.String(), "error", err)
+}
+
+// fitting tells how many of some records go into the next batch.
+func fitting(records []machine.Record) (count int) {
+	for size := 0; count < len(records) && size < batchBytes; count++ {
+		size += len(records[count].Key) + len(records[count].Value)
+	}
+	return count
 }
 
 // build makes one batch of records that were just proposed, and replays them.

@@ -272,13 +272,23 @@ func (r *Runtime) perform(e machine.Effects) (release func()) {
 		}
 		return func() {}
 	}
-	batch := r.build(e.Records)
-	eff := &effect{replies: e.Replies}
-	if r.cfg.Capture != nil {
-		eff.captured = r.cfg.Capture(r.machine)
+	for records := e.Records; len(records) > 0; {
+		count := len(records)
+		if e.Apart {
+			count = fitting(records)
+		}
+		batch := r.build(records[:count])
+		records = records[count:]
+		eff := &effect{}
+		if len(records) == 0 {
+			eff.replies = e.Replies
+		}
+		if r.cfg.Capture != nil {
+			eff.captured = r.cfg.Capture(r.machine)
+		}
+		r.append(batch, eff, nil)
+		r.grew(int64(len(batch)))
 	}
-	r.append(batch, eff, nil)
-	r.grew(int64(len(batch)))
 	return func() {}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/weir/weir/coordinator/machine"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/partition"
+	"github.com/weir/weir/record"
 	"github.com/weir/weir/replication"
 )
 
@@ -30,6 +32,13 @@ func (c *counter) Handle(now time.Time, id uint64, request any) machine.Effects 
 			Records: []machine.Record{{Key: []byte("add"), Value: []byte(strconv.Itoa(r))}},
 			Replies: []machine.Reply{{ID: id, Value: sum}},
 		}
+	case string: // so many records as the text has letters
+		var e machine.Effects
+		for range r {
+			e.Records = append(e.Records, machine.Record{Key: make([]byte, 100_000), Value: []byte("1")})
+		}
+		e.Apart, e.Replies = true, []machine.Reply{{ID: id, Value: c.sum + len(r)}}
+		return e
 	case time.Duration: // answered when the time has passed
 		c.alarm, c.waiting = now.Add(r), id
 		return machine.Effects{}
@@ -67,7 +76,10 @@ type rig struct {
 	runtime *Runtime
 }
 
-func newRig(t *testing.T, fs vfs.FS) *rig {
+func newRig(t *testing.T, fs vfs.FS) *rig { return newRigWith(t, fs, 4000) }
+
+// newRigWith makes a rig that rewrites its log when that has grown by so many bytes.
+func newRigWith(t *testing.T, fs vfs.FS, rewriteFloor int64) *rig {
 	t.Helper()
 	if err := errors.Join(fs.MkdirAll("data"), fs.SyncDir(".")); err != nil {
 		t.Fatal(err)
@@ -86,7 +98,7 @@ func newRig(t *testing.T, fs vfs.FS) *rig {
 	if r.p, err = r.set.Open("counter", [16]byte{1}, 0, []int32{1}, c.Topic(config.Layers{})); err != nil {
 		t.Fatal(err)
 	}
-	r.runtime = Start(Config{Partition: r.p, New: func() machine.Machine { return &counter{} }, Now: time.Now, Logger: logger, RewriteFloor: 4000})
+	r.runtime = Start(Config{Partition: r.p, New: func() machine.Machine { return &counter{} }, Now: time.Now, Logger: logger, RewriteFloor: rewriteFloor})
 	return r
 }
 
@@ -141,7 +153,7 @@ func TestStateSurvivesStopsAndPowerCuts(t *testing.T) {
 	r.stop()
 	for name, fs := range map[string]*vfs.Mem{"stopped": disk, "power cut": crashed} {
 		r := newRig(t, fs)
-		if got := r.ask("sum"); got != 210 {
+		if got := r.ask(nil); got != 210 {
 			t.Errorf("%s: %v", name, got)
 		}
 		r.stop()
@@ -173,8 +185,43 @@ func TestTheLogStaysSmall(t *testing.T) {
 	}
 	r := newRig(t, disk)
 	defer r.stop()
-	if got := r.ask("sum"); got != sum {
+	if got := r.ask(nil); got != sum {
 		t.Fatalf("%v, want %d", got, sum)
+	}
+}
+
+// TestManyRecordsAreSeveralBatches: what may be apart is, and it is answered when all of it is in the log.
+func TestManyRecordsAreSeveralBatches(t *testing.T) {
+	disk := vfs.NewMem()
+	r := newRigWith(t, disk, 1<<30)
+	if got := r.ask(strings.Repeat("x", 20)); got != 20 {
+		t.Fatal(got)
+	}
+	crashed := disk.CrashClone(nil)
+	res, err := r.p.Read(partition.ReadRequest{MaxBytes: 1 << 30, LeaderEpoch: -1, LastFetchedEpoch: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := res.Data.Bytes()
+	res.Data.Release()
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches := 0
+	for batch := range record.Batches(run) {
+		batches++
+		if len(batch) > batchBytes+200_000 {
+			t.Errorf("a batch has %d bytes", len(batch))
+		}
+	}
+	if batches != 4 {
+		t.Errorf("2 MB are %d batches", batches)
+	}
+	r.stop()
+	r = newRig(t, crashed)
+	defer r.stop()
+	if got := r.ask(nil); got != 20 {
+		t.Fatalf("after a power cut: %v", got)
 	}
 }
 
@@ -193,7 +240,7 @@ func TestRepliesWaitForTheDisk(t *testing.T) {
 	defer r.stop()
 	r.ask(1)
 	disk.Limit(0)
-	write, read := r.submit(2), r.submit("sum")
+	write, read := r.submit(2), r.submit(nil)
 	select {
 	case a := <-write:
 		t.Fatalf("a write was answered with %+v while the disk was full", a)
@@ -230,7 +277,7 @@ func TestLostRecordsAreForgotten(t *testing.T) {
 		t.Fatalf("answered with %v although its machine was thrown away", a.value)
 	}
 	disk.Heal()
-	if got := r.ask("sum"); got != 3 { // 1 and 2 are in the log, 4 is not
+	if got := r.ask(nil); got != 3 { // 1 and 2 are in the log, 4 is not
 		t.Fatal(got)
 	}
 }
@@ -257,7 +304,7 @@ func TestDamagedLogIsNotServed(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("nobody notices")
 	}
-	if a := <-r.submit("sum"); !errors.Is(a.err, ErrNotLeader) {
+	if a := <-r.submit(nil); !errors.Is(a.err, ErrNotLeader) {
 		t.Fatalf("%+v", a)
 	}
 	r.stop()

@@ -96,6 +96,7 @@ func (m *Machine) Handle(now time.Time, id uint64, request any) machine.Effects 
 	case Request:
 		t.handle(id, r)
 	case TopicsDeleted:
+		t.effects.Apart = true
 		t.topicsDeleted(r.Topics)
 		t.reply(id, r)
 	default:
@@ -134,6 +135,7 @@ func (t *turn) handle(id uint64, r Request) {
 // Tick implements machine.Machine: rebalances that waited long enough go on, silent members leave, old offsets go.
 func (m *Machine) Tick(now time.Time) machine.Effects {
 	t := &turn{Machine: m, now: now}
+	t.effects.Apart = true // they are of different groups, or tombstones
 	var rang []*group
 	for g := m.due(now); g != nil; g = m.due(now) {
 		rang = append(rang, g)

@@ -23,6 +23,8 @@ type Machine interface {
 type Effects struct {
 	// Records are appended as one batch, and replayed on this machine before the next call.
 	Records []Record
+	// Apart allows several batches: there may be many Records, and each is right without those after it.
+	Apart bool
 	// Replies are given out when Records, and all records before them, are committed.
 	Replies []Reply
 }
