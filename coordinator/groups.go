@@ -28,7 +28,7 @@ func NewGroups(base Config, limits group.Config) *Groups {
 	return &Groups{base: base, limits: limits}
 }
 
-// Follow starts and stops coordinators after the partitions of __consumer_offsets changed.
+// Follow starts and stops coordinators after the partitions of __consumer_offsets changed, or were opened.
 func (g *Groups) Follow(img *cluster.Image, set *partition.Set) {
 	t := img.Topic(cluster.OffsetsTopic)
 	g.mu.Lock()
@@ -40,15 +40,17 @@ func (g *Groups) Follow(img *cluster.Image, set *partition.Set) {
 		return
 	}
 	g.topic = t.ID
-	for number := len(g.runtimes); number < len(t.Partitions); number++ {
-		var r *Runtime
+	g.runtimes = append(g.runtimes, make([]*Runtime, max(len(t.Partitions)-len(g.runtimes), 0))...)
+	for number, r := range g.runtimes {
+		if r != nil {
+			continue
+		}
 		if p, err := set.Lookup(t.Name, int32(number)); err == nil {
 			cfg := g.base
 			cfg.Partition = p
 			cfg.New = func() machine.Machine { return group.New(g.limits) }
-			r = Start(cfg)
+			g.runtimes[number] = Start(cfg)
 		}
-		g.runtimes = append(g.runtimes, r)
 	}
 }
 

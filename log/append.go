@@ -15,8 +15,7 @@ const direct = 16 << 10
 // Append writes entries at the end. Indexes must follow each other and the last one; a batch must carry the log end offset
 // as its base and the term as its epoch. They are durable when what TakeDirty gives was synced.
 //
-// After an error, a prefix of the entries may have been appended: TruncateSuffix to the entry before the first, then try
-// again.
+// After an error, a prefix of the entries may have been appended: LastIndex tells.
 func (l *Log) Append(entries []Entry) error {
 	for len(entries) > 0 {
 		n, err := l.appendSome(entries)

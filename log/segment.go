@@ -189,8 +189,11 @@ func (s *segment) writeIndex() (vfs.File, error) {
 	if _, err := s.idx.WriteAt(b, int64(s.written)*indexEntrySize); err != nil {
 		return nil, err
 	}
+	if err := s.idx.Truncate(int64(len(s.index)) * indexEntrySize); err != nil {
+		return nil, err
+	}
 	s.written = len(s.index)
-	return s.idx, s.idx.Truncate(int64(s.written) * indexEntrySize)
+	return s.idx, nil
 }
 
 var errIndex = errors.New("index is damaged")

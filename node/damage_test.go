@@ -2,9 +2,12 @@ package node
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -93,6 +96,56 @@ func TestDamageFoundAtStart(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), name) {
 		t.Errorf("the log does not name the file:\n%s", out)
+	}
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestReadMeetsDeletion: a topic that is deleted while it is read is gone, and that is no failed read.
+func TestReadMeetsDeletion(t *testing.T) {
+	base := vfs.NewMem()
+	disk := vfs.NewFaults(base)
+	n, _ := mustStart(t, disk)
+	c := client(t, n)
+	for range 3 { // each in a segment of its own
+		if err := produce(t, c, strings.Repeat("x", 100)); err != nil {
+			t.Fatal(err)
+		}
+		p, err := n.set.Lookup("t", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Roll(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	n, out := mustStart(t, disk) // the sealed segments are not open yet
+	c = client(t, n, kgo.MaxVersions(kversion.V3_0_0()))
+	deleted := make(chan error, 1)
+	disk.Inject(vfs.Fault{Kind: "open", Name: "/t-0/00000000000000000000.log", Times: 1, Before: func(vfs.Op) {
+		go func() {
+			_, err := kadm.NewClient(c).DeleteTopic(timeout(t), "t")
+			deleted <- err
+		}()
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+			if names, _ := base.List("/data"); !slices.Contains(names, "t-0") {
+				break
+			}
+			<-time.After(time.Millisecond)
+		}
+	}})
+	if got := fetchOnce(t, c, "t"); got.ErrorCode != kerr.NotLeaderForPartition.Code {
+		t.Errorf("reading what is deleted meanwhile is answered with %d", got.ErrorCode)
+	}
+	if err := <-deleted; err != nil {
+		t.Error(err)
+	}
+	if strings.Contains(out.String(), "level=ERROR") {
+		t.Errorf("the log:\n%s", out)
 	}
 	if err := n.Stop(); err != nil {
 		t.Fatal(err)

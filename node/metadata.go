@@ -4,12 +4,16 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weir/weir/cluster"
 	"github.com/weir/weir/coordinator"
 	"github.com/weir/weir/coordinator/machine"
 	"github.com/weir/weir/partition"
 )
+
+// openRetry is how long it takes until a partition is tried again whose files the full disk refused.
+const openRetry = 200 * time.Millisecond
 
 // metadata follows the metadata log: it hands requests to the controller, and every new image to this node's partitions
 // and coordinators. It implements api.Controller.
@@ -24,6 +28,7 @@ type metadata struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	queue   []update
+	again   []string // topics that are to be brought to the image again
 	answers []func() // to be given when the queue has been worked through
 	stopped bool
 	done    chan struct{}
@@ -65,9 +70,12 @@ func (m *metadata) publish(u any) {
 func (m *metadata) follow() {
 	defer close(m.done)
 	for {
-		updates, answers, more := m.take()
+		updates, again, answers, more := m.take()
 		if len(updates) > 0 {
 			m.apply(joined(updates))
+		}
+		if len(again) > 0 {
+			m.bring(m.Image(), again)
 		}
 		for _, answer := range answers {
 			answer()
@@ -78,19 +86,20 @@ func (m *metadata) follow() {
 	}
 }
 
-// take waits for updates, or answers that wait for none. False: these are the last answers.
-func (m *metadata) take() (updates []update, answers []func(), more bool) {
+// take waits for updates, topics to be brought to the image again, or answers that wait for none of these. False: these are the
+// last answers.
+func (m *metadata) take() (updates []update, again []string, answers []func(), more bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for len(m.queue) == 0 && len(m.answers) == 0 && !m.stopped {
+	for len(m.queue) == 0 && len(m.again) == 0 && len(m.answers) == 0 && !m.stopped {
 		m.changed.Wait()
 	}
-	updates, answers = m.queue, m.answers
-	m.queue, m.answers = nil, nil
+	updates, again, answers = m.queue, m.again, m.answers
+	m.queue, m.again, m.answers = nil, nil, nil
 	if m.stopped {
-		return nil, answers, false
+		return nil, nil, answers, false
 	}
-	return updates, answers, true
+	return updates, again, answers, true
 }
 
 // joined makes one of several updates: the last image with all their changes.
@@ -111,20 +120,32 @@ func (m *metadata) apply(u update) {
 	first := before == nil
 	switch {
 	case first:
-		m.set.Apply(u.image, nil)
+		m.bring(u.image, nil)
 	case len(u.changes.Topics) > 0:
-		m.set.Apply(u.image, u.changes.Topics)
+		m.bring(u.image, u.changes.Topics)
 	}
 	if u.changes.Brokers || first {
 		m.brokersChanged(u.image)
 	}
-	m.groups.Follow(u.image, m.set)
 	if len(gone) > 0 {
 		m.groups.TopicsDeleted(gone)
 	}
 	if first {
 		close(m.ready)
 	}
+}
+
+// bring brings partitions and coordinators to an image, and sees that those that a full disk refuses are tried again.
+func (m *metadata) bring(img *cluster.Image, topics []string) {
+	if again := m.set.Apply(img, topics); len(again) > 0 {
+		time.AfterFunc(openRetry, func() {
+			m.mu.Lock()
+			m.again = append(m.again, again...)
+			m.mu.Unlock()
+			m.changed.Signal()
+		})
+	}
+	m.groups.Follow(img, m.set)
 }
 
 // replaced gives the topics of an image that are gone in the next one, or others of the same name.

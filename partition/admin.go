@@ -28,10 +28,16 @@ func (p *Partition) Trim(before int64) error {
 
 // Roll begins a new segment.
 func (p *Partition) Roll() error {
+	return p.changing(p.log.Roll)
+}
+
+// changing changes the log in the group's turn. Lack of space changes nothing; anything else that fails ends the node's
+// acknowledging.
+func (p *Partition) changing(change func() error) error {
 	return p.group.Do(func() error {
-		err := p.log.Roll()
+		err := change()
 		if err != nil && !vfs.IsNoSpace(err) {
-			p.group.Fail(fmt.Errorf("a new segment of %s: %w", p, err))
+			p.group.Fail(fmt.Errorf("changing %s: %w", p, err))
 		}
 		return err
 	})

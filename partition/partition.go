@@ -252,7 +252,7 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 
 // maintain does the rounds: retention, a checkpoint when one is due, expiry of producers.
 func (p *Partition) maintain(now time.Time, producerIdle time.Duration) error {
-	return p.group.Do(func() error {
+	return p.changing(func() error {
 		before := p.log.Size()
 		removed, err := p.log.Retain(now.UnixMilli(), p.high.Load())
 		if removed > 0 {

@@ -28,6 +28,12 @@ type rig struct {
 
 func newRig(t *testing.T, fs vfs.FS, topic map[string]string) *rig {
 	t.Helper()
+	return newRigWith(t, fs, topic, func(err error) { t.Error(err) })
+}
+
+// newRigWith makes a rig whose data directory may fail.
+func newRigWith(t *testing.T, fs vfs.FS, topic map[string]string, fatal func(error)) *rig {
+	t.Helper()
 	if err := errors.Join(fs.MkdirAll("data"), fs.SyncDir(".")); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +43,7 @@ func newRig(t *testing.T, fs vfs.FS, topic map[string]string) *rig {
 	}
 	r := &rig{t: t, fs: fs}
 	logger := slog.New(slog.DiscardHandler)
-	r.host, err = replication.NewHost(replication.HostConfig{FS: fs, Dir: "data", Self: 1, Logger: logger, Fatal: func(err error) { t.Error(err) }})
+	r.host, err = replication.NewHost(replication.HostConfig{FS: fs, Dir: "data", Self: 1, Logger: logger, Fatal: fatal})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,6 +75,9 @@ func (p *Partition) Read(r ReadRequest) (ReadResult, error) {
 	}
 	data, err := p.log.Read(r.Offset, r.MaxBytes, limit, r.MinOne)
 	if err != nil {
+		if p.LogStart() > result.LogStart {
+			return p.Read(r) // retention took what was to be read
+		}
 		return result, p.readError(err)
 	}
 	result.Data = data
@@ -86,6 +89,9 @@ func (p *Partition) readError(err error) error {
 	var outside *log.OutOfRangeError
 	if errors.As(err, &outside) {
 		return kerr.OffsetOutOfRange
+	}
+	if _, leads := p.Leads(); !leads { // it was closed meanwhile, as when its topic is deleted
+		return kerr.NotLeaderForPartition
 	}
 	var corrupt *log.CorruptError
 	if errors.As(err, &corrupt) {
@@ -105,13 +111,21 @@ type TimedOffset struct {
 
 // OffsetForTime finds the first record that is not older than ts (ms).
 func (p *Partition) OffsetForTime(ts int64, committed bool) (TimedOffset, error) {
+	start := p.LogStart()
 	offset, at, epoch, found, err := p.log.OffsetForTime(ts, p.readable(committed))
+	if err != nil && p.LogStart() > start {
+		return p.OffsetForTime(ts, committed) // retention took what was to be read
+	}
 	return p.timed(offset, at, epoch, found, err)
 }
 
 // MaxTimestamp finds the first record with the newest time.
 func (p *Partition) MaxTimestamp(committed bool) (TimedOffset, error) {
+	start := p.LogStart()
 	offset, at, epoch, found, err := p.log.MaxTimestamp(p.readable(committed))
+	if err != nil && p.LogStart() > start {
+		return p.MaxTimestamp(committed) // retention took what was to be read
+	}
 	return p.timed(offset, at, epoch, found, err)
 }
 

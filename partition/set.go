@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -117,8 +118,9 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32
 	return p, nil
 }
 
-// Apply brings the set to an image of the cluster. topics names those that changed since the image before; nil: all.
-func (s *Set) Apply(img *cluster.Image, topics []string) {
+// Apply brings the set to an image of the cluster. topics names those that changed since the image before; nil: all. It gives
+// the topics that it has to be called with again, since a full disk was in the way.
+func (s *Set) Apply(img *cluster.Image, topics []string) (again []string) {
 	starting := topics == nil
 	if starting {
 		for t := range img.Topics() {
@@ -126,6 +128,7 @@ func (s *Set) Apply(img *cluster.Image, topics []string) {
 		}
 		s.sweep(img)
 	}
+	topics = slices.Compact(slices.Sorted(slices.Values(topics))) // or a partition that is named twice is opened twice
 	var group errgroup.Group
 	group.SetLimit(openers)
 	for _, name := range topics {
@@ -152,12 +155,7 @@ func (s *Set) Apply(img *cluster.Image, topics []string) {
 		}
 		h.compact = cfg.CleanupCompact()
 		s.reconfigure(h, cfg)
-		s.mu.Lock()
-		first := len(h.partitions)
-		h.partitions = append(h.partitions, make([]*Partition, len(t.Partitions)-first)...)
-		h.errors = append(h.errors, make([]error, len(t.Partitions)-first)...)
-		s.mu.Unlock()
-		for number := first; number < len(t.Partitions); number++ {
+		for _, number := range s.missing(h, len(t.Partitions)) {
 			group.Go(func() error {
 				s.openHosted(t, number, cfg, h)
 				return nil
@@ -166,6 +164,34 @@ func (s *Set) Apply(img *cluster.Image, topics []string) {
 	}
 	_ = group.Wait()
 	s.broadcast()
+	return s.refused(topics)
+}
+
+// missing makes room for so many partitions, and gives those that are to be opened: new ones, and those that a full disk refused.
+func (s *Set) missing(h *hosted, count int) (numbers []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for number := range count {
+		if number == len(h.partitions) {
+			h.partitions, h.errors = append(h.partitions, nil), append(h.errors, nil)
+		}
+		if h.partitions[number] == nil && (h.errors[number] == nil || vfs.IsNoSpace(h.errors[number])) {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
+}
+
+// refused gives those topics of which a full disk refused partitions.
+func (s *Set) refused(topics []string) (out []string) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, name := range topics {
+		if h := s.topics[name]; h != nil && slices.ContainsFunc(h.errors, vfs.IsNoSpace) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // Reconfigure takes every topic's configuration into effect again: a default of the broker changed.
@@ -204,7 +230,7 @@ func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, 
 			p, err = open()
 		}
 	}
-	if err != nil {
+	if err != nil && !(vfs.IsNoSpace(err) && h.errors[number] != nil) { // or it was said before
 		s.cfg.Logger.Error("a partition is offline: it cannot be opened", "partition", fmt.Sprintf("%s-%d", t.Name, number), "error", err)
 	}
 	s.mu.Lock()

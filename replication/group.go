@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -94,7 +95,10 @@ type Group struct {
 	written   written           // and not yet handed to the syncer
 	syncing   int               // appends handed to the syncer and not back yet
 	stalled   []*raftpb.Message // appends that the full disk refused, to be tried again in order
+	full      bool              // the operator was told that it is full
 	lastVotes HardState
+
+	held bool // the syncer holds its requests back; under the syncer's mu
 
 	mu      sync.Mutex
 	inbox   inbox
@@ -112,6 +116,7 @@ type inbox struct {
 	proposals []*Proposal
 	ticks     int
 	campaign  bool
+	retry     bool // what is stalled
 	closed    bool
 }
 
@@ -267,7 +272,7 @@ func (g *Group) close() {
 	g.mu.Unlock()
 	for {
 		var busy bool
-		if g.Do(func() error { busy = g.syncing > 0; return nil }) != nil {
+		if g.Do(func() error { g.syncing -= g.host.syncer.drop(g); busy = g.syncing > 0; return nil }) != nil {
 			return
 		}
 		if !busy {
@@ -336,7 +341,9 @@ func (g *Group) turn(in *inbox) {
 			panic(fmt.Sprintf("BUG: raft group %v cannot campaign: %v", g.id, err))
 		}
 	}
-	g.retryStalled()
+	if in.retry {
+		g.retryStalled()
+	}
 	g.propose(in.proposals)
 	g.drain()
 }
@@ -428,7 +435,9 @@ func (g *Group) append(m *raftpb.Message) {
 			return
 		}
 		g.stalled = append(g.stalled, m)
-		g.host.stalled(g, err)
+		g.host.full(g.id.String(), err, g.full)
+		g.full = true
+		time.AfterFunc(stallRetry, func() { g.put(func(in *inbox) { in.retry = true }) })
 		return
 	}
 	g.finish(m)
@@ -441,17 +450,17 @@ func (g *Group) write(m *raftpb.Message) error {
 	if len(m.Entries) == 0 {
 		return nil
 	}
-	first := m.Entries[0].GetIndex()
-	if first <= g.log.LastIndex() {
-		if err := g.log.TruncateSuffix(first - 1); err != nil {
-			return err
-		}
-	}
 	entries := make([]log.Entry, len(m.Entries))
 	for i, e := range m.Entries {
 		entries[i] = g.whole(e)
 	}
-	if err := g.log.Append(entries); err != nil {
+	missing := g.missing(entries)
+	if len(missing) > 0 && missing[0].Index <= g.log.LastIndex() {
+		if err := g.log.TruncateSuffix(missing[0].Index - 1); err != nil {
+			return err
+		}
+	}
+	if err := g.log.Append(missing); err != nil {
 		return err
 	}
 	for i := range entries {
@@ -466,6 +475,19 @@ func (g *Group) write(m *raftpb.Message) error {
 		g.replica.Appended(entries)
 	}
 	return nil
+}
+
+// missing gives the entries from the first on that the log does not have. It has some when a full disk refused the rest; an index
+// and a term say which entry it is. They are left where they are: to cut them off and write them again would forget what the
+// replica knows of proposals that were prepared since.
+func (g *Group) missing(entries []log.Entry) []log.Entry {
+	for len(entries) > 0 && entries[0].Index <= g.log.LastIndex() {
+		if term, err := g.log.Term(entries[0].Index); err != nil || term != entries[0].Term {
+			break
+		}
+		entries = entries[1:]
+	}
+	return entries
 }
 
 // whole gives an entry with its data. Raft copies what it is given, so a proposed batch goes past it into the log.
@@ -578,7 +600,8 @@ func (g *Group) retryStalled() {
 	for _, m := range waiting {
 		g.append(m)
 	}
-	if len(waiting) > 0 && len(g.stalled) == 0 {
+	if len(g.stalled) == 0 {
+		g.full = false
 		g.host.cfg.Logger.Info("disk takes data again", "partition", g.id.String())
 	}
 }

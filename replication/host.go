@@ -178,12 +178,13 @@ func (h *Host) fatal(err error) {
 	}
 }
 
-// stalled sees that a group tries again later.
-func (h *Host) stalled(g *Group, err error) {
+// full tells of a write that found the disk full. The operator is told once, and not of every try.
+func (h *Host) full(partition string, err error, again bool) {
 	h.stats.Stalls.Add(1)
-	h.cfg.Logger.Error("the disk is full: writes are refused until space is freed", "partition", g.id.String(), "error", err)
+	if !again {
+		h.cfg.Logger.Error("the disk is full: writes are refused until space is freed", "partition", partition, "error", err)
+	}
 	if h.cfg.Stalled != nil {
 		h.cfg.Stalled(err)
 	}
-	time.AfterFunc(stallRetry, func() { g.put(func(*inbox) {}) })
 }

@@ -2,8 +2,10 @@ package replication
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -36,10 +38,12 @@ type syncer struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	waiting []syncRequest
-	wanted  bool   // the goroutine is asked to do them
-	busy    bool   // a round is under way
-	added   uint64 // requests so far
-	settled uint64 // of these, answered
+	held    []syncRequest // of groups whose votes the full disk refused, to be tried again in order
+	full    bool          // the operator was told that votes were refused; of whose round it is
+	wanted  bool          // the goroutine is asked to do them
+	busy    bool          // a round is under way
+	added   uint64        // requests so far
+	settled uint64        // of these, answered
 	ended   bool
 	done    chan struct{}
 }
@@ -54,6 +58,11 @@ func newSyncer(h *Host) *syncer {
 // add takes a request. A lazy one is done when settle is called, if no round comes before.
 func (s *syncer) add(r syncRequest, lazy bool) {
 	s.mu.Lock()
+	if r.group.held {
+		s.held = append(s.held, r)
+		s.mu.Unlock()
+		return
+	}
 	s.waiting = append(s.waiting, r)
 	s.added++
 	if lazy && !s.wanted && !s.busy {
@@ -97,6 +106,56 @@ func (s *syncer) take(room []syncRequest) []syncRequest {
 	s.wanted, s.busy = false, true
 	s.lazy.Store(false)
 	return batch
+}
+
+// hold keeps the requests of a batch back whose votes the full disk refused, with what came after them from their groups, and
+// gives the others. They are tried again later.
+func (s *syncer) hold(batch []syncRequest, err error) (others []syncRequest) {
+	s.mu.Lock()
+	for _, r := range batch {
+		r.group.held = r.group.held || r.votes
+		if r.group.held {
+			s.held = append(s.held, r)
+		} else {
+			others = append(others, r)
+		}
+	}
+	s.waiting = slices.DeleteFunc(s.waiting, func(r syncRequest) bool {
+		if r.group.held {
+			s.held = append(s.held, r)
+			s.settled++
+		}
+		return r.group.held
+	})
+	s.mu.Unlock()
+	s.host.full("votes", err, s.full)
+	s.full = true
+	time.AfterFunc(stallRetry, s.retry)
+	return others
+}
+
+// retry puts what was held back in front of what waits.
+func (s *syncer) retry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.held {
+		r.group.held = false
+	}
+	s.added += uint64(len(s.held))
+	s.waiting = append(s.held, s.waiting...)
+	s.held = nil
+	s.wanted = len(s.waiting) > 0
+	s.changed.Broadcast()
+}
+
+// drop forgets the requests of a group that are held back, and tells how many there were.
+func (s *syncer) drop(g *Group) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := len(s.held)
+	s.held = slices.DeleteFunc(s.held, func(r syncRequest) bool { return r.group == g })
+	g.held = false
+	return before - len(s.held)
 }
 
 // finish ends a round. Under mu.
@@ -158,7 +217,8 @@ func (s *syncer) round(batch []syncRequest) {
 	if s.host.dead.Load() {
 		return
 	}
-	if err := s.sync(batch); err != nil {
+	batch, err := s.sync(batch)
+	if err != nil {
 		s.host.fatal(err)
 		return
 	}
@@ -177,7 +237,8 @@ func (s *syncer) round(batch []syncRequest) {
 	}
 }
 
-func (s *syncer) sync(batch []syncRequest) error {
+// sync makes requests durable, and gives those that are: all but what hold keeps back.
+func (s *syncer) sync(batch []syncRequest) ([]syncRequest, error) {
 	var files []vfs.File
 	var dirs []string
 	var votes []Update
@@ -192,7 +253,7 @@ func (s *syncer) sync(batch []syncRequest) error {
 		}
 	}
 	if len(files)+len(dirs) == 0 && len(votes) == 0 {
-		return nil
+		return batch, nil
 	}
 	counts, start := &s.host.stats, stats.Now()
 	defer func() {
@@ -202,30 +263,36 @@ func (s *syncer) sync(batch []syncRequest) error {
 	}()
 	if len(votes) > 0 {
 		counts.JournalSyncs.Add(1)
-		if err := s.host.journal.Commit(votes); err != nil {
-			return fmt.Errorf("writing the voter journal: %w", err)
+		err := s.host.journal.Commit(votes)
+		if vfs.IsNoSpace(err) {
+			batch, err = s.hold(batch, err), nil
+		} else {
+			s.full = false
+		}
+		if err != nil {
+			return nil, fmt.Errorf("writing the voter journal: %w", err)
 		}
 	}
 	if len(files)+len(dirs) > syncEachMax {
 		counts.SystemSyncs.Add(1)
 		if err := s.host.cfg.FS.SyncAll(s.host.cfg.Dir); err != nil {
-			return fmt.Errorf("syncing the file system of %s: %w", s.host.cfg.Dir, err)
+			return nil, fmt.Errorf("syncing the file system of %s: %w", s.host.cfg.Dir, err)
 		}
-		return nil
+		return batch, nil
 	}
 	counts.FileSyncs.Add(len(files))
 	for _, f := range files {
 		if err := f.Sync(); err != nil {
-			return fmt.Errorf("syncing a segment in %s: %w", s.host.cfg.Dir, err)
+			return nil, fmt.Errorf("syncing a segment in %s: %w", s.host.cfg.Dir, err)
 		}
 	}
 	counts.FolderSyncs.Add(len(dirs))
 	for _, d := range dirs {
 		if err := s.host.cfg.FS.SyncDir(d); err != nil {
-			return fmt.Errorf("syncing folder %s: %w", d, err)
+			return nil, fmt.Errorf("syncing folder %s: %w", d, err)
 		}
 	}
-	return nil
+	return batch, nil
 }
 
 // addNew adds what is not there yet. In a round with many, the sync of the file system takes over, so a linear look for
