@@ -1,7 +1,9 @@
 package test
 
 import (
+	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -9,10 +11,12 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// TestBehaviour127KillDuringLoad kills the node ten times, or TEST_KILLS, while an idempotent producer writes, and then reads everything: no
-// acknowledged record is lost, none is there twice, and no offset was given to two records.
+// TestBehaviour127KillDuringLoad kills the node ten times, or TEST_KILLS, while an idempotent producer writes and a group reads and commits, and then
+// reads everything: no acknowledged record is lost, none is there twice, and no offset was given to two records. After each
+// kill the group's offsets are those that were acknowledged, or sent after them, and the group goes on.
 func TestBehaviour127KillDuringLoad(t *testing.T) {
 	n := start(t)
 	const partitions = 3
@@ -57,20 +61,18 @@ func TestBehaviour127KillDuringLoad(t *testing.T) {
 		defer mu.Unlock()
 		return len(acked)
 	}
+	group := n.newCommitter("readers", "load")
 	kills := amount(t, "TEST_KILLS", 10)
 	for round := range kills {
-		before, deadline := count(), time.Now().Add(20*time.Second)
-		for count() < before+2000 {
-			if time.Now().After(deadline) {
-				t.Fatalf("round %d: only %d records were acknowledged", round, count()-before)
-			}
-			<-time.After(time.Millisecond)
-		}
+		records, commits := count(), group.count()
+		until(t, fmt.Sprintf("there are more records and commits, after %d kills", round), func() bool { return count() >= records+2000 && group.count() > commits })
 		n.kill()
 		n.start()
+		group.check()
 	}
 	close(stop)
 	writing.Wait()
+	group.stop()
 	if err := c.Flush(ctx(t)); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +95,87 @@ func TestBehaviour127KillDuringLoad(t *testing.T) {
 			t.Errorf("offset %v holds %.20q, acknowledged was %.20q", p, at[p], v)
 		}
 	}
-	t.Logf("%d records acknowledged, %d crashes", len(acked), kills)
+	t.Logf("%d records and %d commits acknowledged, %d crashes", len(acked), group.count(), kills)
+}
+
+// committer is the one member of a group, which commits what it reads.
+type committer struct {
+	n     *node
+	group string
+	topic string
+	stop  func()
+
+	mu          sync.Mutex
+	sent, acked map[int32]int64 // offsets by partition
+	commits     int             // that were acknowledged
+}
+
+func (n *node) newCommitter(group, topic string) *committer {
+	g := &committer{n: n, group: group, topic: topic, sent: map[int32]int64{}, acked: map[int32]int64{}}
+	c := n.client(kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }))
+	running, cancel := context.WithCancel(context.Background())
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for running.Err() == nil {
+			c.PollFetches(running).EachPartition(func(p kgo.FetchTopicPartition) {
+				if len(p.Records) > 0 {
+					g.commit(running, c, p.Partition, p.Records[len(p.Records)-1].Offset+1)
+				}
+			})
+		}
+	})
+	g.stop = func() {
+		cancel()
+		reading.Wait()
+	}
+	n.t.Cleanup(g.stop)
+	return g
+}
+
+func (g *committer) commit(ctx context.Context, c *kgo.Client, partition int32, offset int64) {
+	g.mu.Lock()
+	if offset < g.acked[partition] {
+		g.n.t.Errorf("the group reads partition %d before %d, and %d was committed", partition, offset, g.acked[partition])
+	}
+	g.sent[partition] = max(g.sent[partition], offset)
+	g.mu.Unlock()
+	offsets := map[string]map[int32]kgo.EpochOffset{g.topic: {partition: {Epoch: -1, Offset: offset}}}
+	c.CommitOffsetsSync(ctx, offsets, func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+		if err != nil || resp.Topics[0].Partitions[0].ErrorCode != 0 {
+			return // it is killed, or the group is about to begin anew
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.acked[partition] = offset
+		g.commits++
+	})
+}
+
+// count is the number of acknowledged commits.
+func (g *committer) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.commits
+}
+
+// check compares the group's offsets with what was acknowledged.
+func (g *committer) check() {
+	g.n.t.Helper()
+	g.mu.Lock()
+	acked := maps.Clone(g.acked)
+	g.mu.Unlock()
+	offsets, err := kadm.NewClient(g.n.client()).FetchOffsets(ctx(g.n.t), g.group)
+	if err != nil {
+		g.n.t.Fatal(err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for partition, at := range acked {
+		if got, _ := offsets.Lookup(g.topic, partition); got.At < at || got.At > g.sent[partition] {
+			g.n.t.Errorf("the group is at %d of partition %d; %d was acknowledged, %d sent", got.At, partition, at, g.sent[partition])
+		}
+	}
 }
 
 // TestDeleteUnderLoad deletes and makes topics again while they, and another, are written to without pause.

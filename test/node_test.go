@@ -85,7 +85,13 @@ func start(t *testing.T, options ...string) *node {
 	if external != "" {
 		t.Skip("needs a node of its own")
 	}
-	n := &node{t: t, dir: t.TempDir(), address: fmt.Sprintf("127.0.0.1:%d", freePort(t)), options: options}
+	return startIn(t, t.TempDir(), options...)
+}
+
+// startIn is start on a given folder.
+func startIn(t *testing.T, dir string, options ...string) *node {
+	t.Helper()
+	n := &node{t: t, dir: dir, address: fmt.Sprintf("127.0.0.1:%d", freePort(t)), options: options}
 	n.start()
 	t.Cleanup(func() {
 		if n.cmd.ProcessState == nil {
