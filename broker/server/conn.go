@@ -219,31 +219,36 @@ func (c *Conn) deadline(d time.Duration) error {
 }
 
 // readFrame reads a frame of n bytes. Memory for a large one is taken as its bytes arrive: who claims much gets little.
-func (c *Conn) readFrame(n int) (f *frame, err error) {
-	if f, err = c.server.newFrame(c.ctx, n); err != nil {
+func (c *Conn) readFrame(n int) (*frame, error) {
+	f, err := c.server.newFrame(c.ctx, n)
+	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			f.release()
-		}
-	}()
+	if err := c.fillFrame(f, n); err != nil {
+		f.release()
+		return nil, err
+	}
+	return f, nil
+}
+
+func (c *Conn) fillFrame(f *frame, n int) error {
 	in, first := &c.in, min(n, firstRead)
 	at := copy(f.b[:first], in.buf[in.from:in.to])
 	in.from += at
-	if at, err = c.fill(f, at, first, n); err != nil || at == n {
-		return f, err
+	at, err := c.fill(f, at, first, n)
+	if err != nil || at == n {
+		return err
 	}
 	if err := f.charge(c.ctx, int64(n)-f.cost); err != nil {
-		return nil, err
+		return err
 	}
 	for at < n {
 		f.grow(at, n)
 		if at, err = c.fill(f, at, min(len(f.b), at+frameTimeBytes), n); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return f, nil
+	return nil
 }
 
 // fill reads a frame of n bytes further, up to a place, and gives how far it is.

@@ -477,6 +477,28 @@ func TestClaimsDoNotHoldMemory(t *testing.T) {
 	})
 }
 
+// TestLeavingWithinAFrame: who leaves at any place of a large request leaves nothing behind, and everybody else is served.
+func TestLeavingWithinAFrame(t *testing.T) {
+	serve(t, Config{MemoryBytes: 4 << 20}, echo, func(t *testing.T, s *Server, dial func() net.Conn) {
+		whole := padded(1, 900<<10)
+		for _, size := range []int{0, 3, 100, firstRead, firstRead + 4, 2 * firstRead, 500 << 10, len(whole) - 1} {
+			c := dial()
+			if _, err := c.Write(whole[:size]); err != nil {
+				t.Error(err)
+			}
+			_ = c.Close()
+			synctest.Wait()
+			if used, _ := s.Memory(); used != 0 {
+				t.Errorf("after %d bytes of a request, %d are held", size, used)
+			}
+		}
+		c := dial()
+		defer c.Close()
+		go c.Write(request(7))
+		answer(t, c)
+	})
+}
+
 // TestAnswersThatNobodyTakesAreFew: a client that asks and does not read is asked nothing more.
 func TestAnswersThatNobodyTakesAreFew(t *testing.T) {
 	asked := 0
