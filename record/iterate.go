@@ -89,20 +89,13 @@ func short(u uint64) (v, n int) {
 }
 
 // parse reads the record of b that begins at a position, and gives the position after it; -1: it is malformed. Offset and
-// Timestamp are deltas.
+// Timestamp are deltas. Most records have no headers and short numbers. parse takes half the time of parseAny for them, and
+// leaves all others to it.
 func (r *Record) parse(b []byte, at int) (next int) {
-	if next = r.parseCommon(b, at); next < 0 {
-		next = r.parseAny(b, at)
-	}
-	return next
-}
-
-// parseCommon is parse for a record like most: no headers, short numbers, not the last few bytes of b. It gives -1 for all
-// others. It takes half the time.
-func (r *Record) parseCommon(b []byte, at int) (next int) {
 	const head = 9 // bytes up to the length of the key, at most
+	first := at
 	if at > len(b)-head {
-		return -1
+		return r.parseAny(b, first)
 	}
 	u := binary.LittleEndian.Uint64(b[at:])
 	size, n1 := short(u)
@@ -115,7 +108,7 @@ func (r *Record) parseCommon(b []byte, at int) (next int) {
 	key, n4 := short(uint64(binary.LittleEndian.Uint16(b[at:])))
 	at += n4
 	if n1 == 0 || n2 == 0 || n3 == 0 || n4 == 0 || next > len(b) || key < -1 || at+key > next-2 || at > next-2 {
-		return -1
+		return r.parseAny(b, first)
 	}
 	r.Key = nil
 	if key >= 0 {
@@ -125,7 +118,7 @@ func (r *Record) parseCommon(b []byte, at int) (next int) {
 	value, n5 := short(uint64(binary.LittleEndian.Uint16(b[at:])))
 	at += n5
 	if n5 == 0 || value < -1 || at+max(value, 0) != next-1 || b[next-1] != 0 {
-		return -1
+		return r.parseAny(b, first)
 	}
 	r.Value = nil
 	if value >= 0 {
