@@ -576,19 +576,3 @@ func TestOtherIdentityIsRefused(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
-
-func BenchmarkAppend1MB(b *testing.B) {
-	l, _, err := Open(vfs.NewOS(), b.TempDir()+"/t-0", Identity{}, testConfig, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	data := batch(0, 1, 1, 1, 1<<20)
-	b.SetBytes(int64(len(data)))
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		record.Assign(data, l.EndOffset(), 0)
-		if err := l.Append([]Entry{{Index: uint64(i) + 1, Kind: Batch, Data: data}}); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -58,6 +58,7 @@ func Open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Re
 // files are the names in a log's folder.
 type files struct {
 	bases       []int64  // of segments, in order
+	indexes     []int64  // the bases of those that have an index
 	checkpoints []uint64 // their Raft indexes, oldest first
 	unfinished  []string
 }
@@ -76,6 +77,10 @@ func (l *Log) list() (files, error) {
 		case logSuffix:
 			if base, err := strconv.ParseInt(number, 10, 64); err == nil {
 				f.bases = append(f.bases, base)
+			}
+		case indexSuffix:
+			if base, err := strconv.ParseInt(number, 10, 64); err == nil {
+				f.indexes = append(f.indexes, base)
 			}
 		case checkpointSuffix:
 			if index, err := strconv.ParseUint(number, 10, 64); err == nil {
@@ -125,7 +130,7 @@ func (l *Log) recover(f files) (Recovery, error) {
 		return r, err
 	}
 	if covered == nil {
-		if err := l.begin(bases[0]); err != nil {
+		if err := l.begin(bases[0], f.indexes); err != nil {
 			if !errors.Is(err, io.ErrUnexpectedEOF) {
 				return r, err
 			}
@@ -137,7 +142,7 @@ func (l *Log) recover(f files) (Recovery, error) {
 			}
 		}
 	}
-	err = l.scan(bases, &r)
+	err = l.scan(bases, f.indexes, &r)
 	if r.Scanned > 0 { // a process that was killed may not have come to sync the names of what it wrote
 		l.dirty.addDir(l.dir)
 		l.dirty.addDir(path.Dir(l.dir))
@@ -254,9 +259,6 @@ func (l *Log) loadIndex(s *segment) error {
 // dropIndex removes an index file with entries for what a crash took from the segment. If it were only overwritten, another
 // crash could bring them back, when they are wrong for what the segment then holds.
 func (l *Log) dropIndex(s *segment) error {
-	if _, err := l.fs.Size(s.name + indexSuffix); errors.Is(err, errNotExist) {
-		return nil
-	}
 	s.written = 0
 	if err := s.removeIndex(); err != nil {
 		return err
@@ -265,7 +267,7 @@ func (l *Log) dropIndex(s *segment) error {
 }
 
 // begin readies a log without a checkpoint for the scan of all of its segments.
-func (l *Log) begin(base int64) error {
+func (l *Log) begin(base int64, indexes []int64) error {
 	s := &segment{fs: l.fs, name: segmentName(l.dir, base), base: base, firstTime: -1, maxTime: -1}
 	firstIndex, prevTerm, err := l.readHeader(s)
 	if err != nil {
@@ -274,7 +276,10 @@ func (l *Log) begin(base int64) error {
 	s.firstIndex, s.prevTerm, s.size = firstIndex, prevTerm, headerFrame
 	l.segments = []*segment{s}
 	l.start, l.end, l.lastIndex, l.lastTerm = base, base, firstIndex-1, prevTerm
-	return l.dropIndex(s)
+	if slices.Contains(indexes, base) {
+		return l.dropIndex(s)
+	}
+	return nil
 }
 
 // beginAgain makes an empty log of one whose very first header never reached the disk: nothing in it was synced. A header that
@@ -326,7 +331,7 @@ func (l *Log) readHeader(s *segment) (firstIndex, prevTerm uint64, err error) {
 }
 
 // scan reads what no checkpoint covers, checks it, and cuts off what is not whole.
-func (l *Log) scan(bases []int64, r *Recovery) error {
+func (l *Log) scan(bases, indexes []int64, r *Recovery) error {
 	later := slices.DeleteFunc(slices.Clone(bases), func(b int64) bool { return b <= l.active().base })
 	for {
 		damage, err := l.scanSegment(r)
@@ -349,8 +354,10 @@ func (l *Log) scan(bases []int64, r *Recovery) error {
 		case s.base != l.end || firstIndex != l.lastIndex+1:
 			return &CorruptError{s.name + logSuffix, 0, l.end, fmt.Sprintf("the segment begins with entry %d, and entry %d should follow", firstIndex, l.lastIndex+1)}
 		}
-		if err := l.dropIndex(s); err != nil {
-			return err
+		if slices.Contains(indexes, s.base) {
+			if err := l.dropIndex(s); err != nil {
+				return err
+			}
 		}
 		s.firstIndex, s.prevTerm, s.size = firstIndex, prevTerm, headerFrame
 		old := l.active()
