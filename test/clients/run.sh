@@ -94,7 +94,10 @@ if command -v mvn >/dev/null && command -v javac >/dev/null; then
 else skip "the comparison with Apache Kafka" "mvn or javac"; fi
 
 if selected tools; then
-  if [ "$brokers" = weir ]; then skip "Apache Kafka's tools" "mvn or javac"; else tell tools java/run.sh; fi
+  if [ "$brokers" = weir ]; then skip "Apache Kafka's tools" "mvn or javac"; else tell tools java/run.sh Tools; fi
+fi
+if selected java; then
+  if [ "$brokers" = weir ]; then skip "Apache Kafka's Java clients" "mvn or javac"; else tell java java/run.sh Everyday; fi
 fi
 
 for client in franz sarama segmentio; do

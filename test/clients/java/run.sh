@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the Java programs here once for each of their states, and has Kafka's own tools do tools.txt: run.sh HOST:PORT
+# Compiles the Java programs here once for each of their states, and runs one: run.sh Tools|Everyday HOST:PORT RESTART
 set -euo pipefail
 cd "$(dirname "$0")"
 libs=$(./kafka.sh libs)
@@ -9,4 +9,7 @@ if [ ! -e "$classes/.done" ]; then
   javac -nowarn -d "$classes" -cp "$libs/*" ./*.java
   touch "$classes/.done"
 fi
-exec java -Xmx256M -XX:TieredStopAtLevel=1 -Xshare:auto -Duser.timezone=UTC -cp "$classes:$libs/*" Tools "$1" tools.txt
+program=$1
+shift
+[ "$program" != Tools ] || set -- "$1" tools.txt
+exec java -Xmx256M -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Duser.timezone=UTC -cp "$classes:$libs/*" "$program" "$@"
