@@ -1,6 +1,7 @@
 package log
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -62,6 +63,30 @@ func TestCrashWhileRolling(t *testing.T) {
 		again, _ := openTest(t, fs.CrashClone(rand.New(rand.NewPCG(seed, 1))), cfg)
 		if _, err := readAll(again.l, 0); err != nil || again.l.EndOffset() < 2 {
 			t.Fatalf("seed %d: the log ends with %d (%v)", seed, again.l.EndOffset(), err)
+		}
+	}
+}
+
+// TestCrashAfterKill: the process is killed before it wrote more than the header of a segment; the next one writes on, and
+// syncs what it wrote. The segment's name must then be durable too.
+func TestCrashAfterKill(t *testing.T) {
+	for _, rolled := range []bool{false, true} {
+		fs := vfs.NewMem()
+		w, _ := openTest(t, fs, testConfig)
+		if rolled {
+			w.mustAppend(2)
+			if err := errors.Join(w.sync(), w.l.Checkpoint(), w.l.Roll()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		fs = fs.Clone()
+		w, _ = openTest(t, fs, testConfig)
+		w.mustAppend(3)
+		if err := w.sync(); err != nil {
+			t.Fatal(err)
+		}
+		if end := mustOpen(t, fs.CrashClone(nil), testConfig).EndOffset(); end != w.l.EndOffset() {
+			t.Fatalf("rolled %v: it ends at %d, and %d was synced", rolled, end, w.l.EndOffset())
 		}
 	}
 }

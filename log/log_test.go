@@ -301,6 +301,29 @@ func TestOffsetForTime(t *testing.T) {
 	}
 }
 
+// TestNewestTimeOutsideItsBatch: the newest record of a batch is below the log start, or at the limit; another is the newest.
+func TestNewestTimeOutsideItsBatch(t *testing.T) {
+	w, _ := openTest(t, vfs.NewMem(), testConfig)
+	b := record.NewBuilder(record.BuilderOptions{})
+	for _, ts := range []int64{50, 20, 30, 90} {
+		b.Append(ts, nil, nil)
+	}
+	data := b.Build()
+	record.Assign(data, 0, 0)
+	if err := w.l.Append([]Entry{{Index: 1, Kind: Batch, Data: data}}); err != nil {
+		t.Fatal(err)
+	}
+	if offset, at, _, found, err := w.l.MaxTimestamp(3); offset != 0 || at != 50 || !found || err != nil {
+		t.Errorf("below 3: offset %d at %d, %v (%v)", offset, at, found, err)
+	}
+	if err := w.l.SetStartOffset(1); err != nil {
+		t.Fatal(err)
+	}
+	if offset, at, _, found, err := w.l.MaxTimestamp(3); offset != 2 || at != 30 || !found || err != nil {
+		t.Errorf("from 1 to below 3: offset %d at %d, %v (%v)", offset, at, found, err)
+	}
+}
+
 // TestRollingByTime wants a segment to end when its first batch is old, and not when the records of that batch only say so:
 // where the broker sets the times, the batch has its own.
 func TestRollingByTime(t *testing.T) {

@@ -441,15 +441,29 @@ func (l *Log) MaxTimestamp(limit int64) (offset, timestamp int64, epoch int32, f
 	return l.OffsetForTime(newest, limit)
 }
 
+// newestBelow finds the newest time of the records from the log start to below limit. Of a batch that reaches beyond, each
+// record is looked at.
 func (l *Log) newestBelow(limit int64) (int64, error) {
-	newest := int64(-1)
+	newest, start := int64(-1), l.StartOffset()
 	_, _, _, _, err := l.seek(limit, func(view) bool { return true }, func(indexEntry) bool { return false },
 		func(f frame) bool {
-			if f.base < limit {
-				newest = max(newest, f.max)
+			if f.base < start || f.next > limit {
+				return true
 			}
+			newest = max(newest, f.max)
 			return false
-		}, nil)
+		},
+		func(b []byte, start int64) (int64, int64, bool, error) {
+			for r, err := range record.Records(b) {
+				if err != nil {
+					return 0, 0, false, err
+				}
+				if r.Offset >= start && r.Offset < limit {
+					newest = max(newest, r.Timestamp)
+				}
+			}
+			return 0, 0, false, nil
+		})
 	return newest, err
 }
 

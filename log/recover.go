@@ -93,7 +93,8 @@ func (l *Log) list() (files, error) {
 	return f, err
 }
 
-// tidy makes the folder, removes unfinished files and tells what is there.
+// tidy makes the folder, removes unfinished files and indexes without a segment, and tells what is there. A segment that is
+// begun where a crash took another must not come by its index.
 func (l *Log) tidy() (files, error) {
 	f, err := l.list()
 	if errors.Is(err, errNotExist) {
@@ -101,6 +102,11 @@ func (l *Log) tidy() (files, error) {
 	}
 	for _, name := range f.unfinished {
 		err = errors.Join(err, l.fs.Remove(path.Join(l.dir, name)))
+	}
+	for _, base := range f.indexes {
+		if _, found := slices.BinarySearch(f.bases, base); err == nil && !found {
+			err = l.dropIndex(&segment{fs: l.fs, name: segmentName(l.dir, base)})
+		}
 	}
 	return f, err
 }
@@ -143,7 +149,8 @@ func (l *Log) recover(f files) (Recovery, error) {
 		}
 	}
 	err = l.scan(bases, f.indexes, &r)
-	if r.Scanned > 0 { // a process that was killed may not have come to sync the names of what it wrote
+	l.start = min(l.start, l.end)
+	if covered == nil || r.Scanned > 0 || l.rolled { // a process that was killed may not have come to sync the names of its files
 		l.dirty.addDir(l.dir)
 		l.dirty.addDir(path.Dir(l.dir))
 	}
@@ -467,7 +474,8 @@ func (l *Log) cutTail(damage *CorruptError, later []int64, r *Recovery) error {
 	return l.setAside(later, r)
 }
 
-// setAside takes segments out of the log. Those that hold more than a header are kept beside it.
+// setAside takes segments out of the log, durably: if one came back after a crash, it would not fit what was written since.
+// Those that hold more than a header are kept beside the log.
 func (l *Log) setAside(bases []int64, r *Recovery) error {
 	for _, base := range bases {
 		gone := &segment{fs: l.fs, name: segmentName(l.dir, base)}
@@ -478,15 +486,17 @@ func (l *Log) setAside(bases []int64, r *Recovery) error {
 		if n > headerFrame {
 			r.Cut += n
 			r.CutFile = gone.name + ".cut"
-			if err := l.fs.Rename(gone.name+logSuffix, r.CutFile); err != nil {
+			if err := errors.Join(l.fs.Rename(gone.name+logSuffix, r.CutFile), gone.removeIndex()); err != nil {
 				return err
 			}
 		} else if err := gone.remove(); err != nil {
 			return err
 		}
-		l.dirty.addDir(l.dir)
 	}
-	return nil
+	if len(bases) == 0 {
+		return nil
+	}
+	return l.fs.SyncDir(l.dir)
 }
 
 // keepAside copies what is about to be cut off, unless there is nothing in it.

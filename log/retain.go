@@ -112,21 +112,14 @@ func (l *Log) TruncateSuffix(lastIndex uint64) error {
 	if lastIndex+1 < l.FirstIndex() {
 		return fmt.Errorf("%s: entries up to %d cannot be kept, the first is %d", l.dir, lastIndex, l.FirstIndex())
 	}
-	if err := l.truncate(lastIndex); err != nil {
-		return err
-	}
-	if l.StartOffset() > l.segments[0].base { // only a checkpoint tells that, and those above the cut are gone
-		return l.Checkpoint()
-	}
-	return nil
-}
-
-func (l *Log) truncate(lastIndex uint64) error {
 	l.checkpointMu.Lock()
 	defer l.checkpointMu.Unlock()
 	l.cuts++
 	to, err := l.after(lastIndex)
 	if err != nil {
+		return err
+	}
+	if err := l.keepStart(lastIndex); err != nil {
 		return err
 	}
 	if err := l.dropCheckpointsAbove(lastIndex); err != nil {
@@ -170,6 +163,47 @@ func (l *Log) Sync() error {
 	}
 	l.dirty = Dirty{}
 	return nil
+}
+
+// keepStart writes the log start where a cut leaves it: only checkpoints tell it, and those above the cut go.
+func (l *Log) keepStart(lastIndex uint64) error {
+	first, start := l.segments[0], l.StartOffset()
+	if start == first.base {
+		return nil
+	}
+	c, err := l.lastCheckpoint(lastIndex)
+	if err != nil {
+		return err
+	}
+	if c == nil || c.segments[len(c.segments)-1].base < first.base {
+		c = &checkpoint{
+			end: first.base, lastIndex: first.firstIndex - 1, lastTerm: first.prevTerm,
+			segments: []segmentInfo{{first.base, first.firstIndex, first.prevTerm, headerFrame, -1, -1}},
+		}
+	}
+	c.start = start
+	return vfs.WriteFileAtomic(l.fs, checkpointName(l.dir, c.lastIndex), c.encode())
+}
+
+// lastCheckpoint reads the newest checkpoint that covers no entry after one. nil: there is none that can be read.
+func (l *Log) lastCheckpoint(lastIndex uint64) (*checkpoint, error) {
+	f, err := l.list()
+	if err != nil {
+		return nil, err
+	}
+	for _, index := range slices.Backward(f.checkpoints) {
+		if index > lastIndex {
+			continue
+		}
+		b, err := vfs.ReadFile(l.fs, checkpointName(l.dir, index))
+		if err != nil {
+			return nil, err
+		}
+		if c, err := parseCheckpoint(b); err == nil {
+			return c, nil
+		}
+	}
+	return nil, nil
 }
 
 func (l *Log) dropCheckpointsAbove(index uint64) error {
@@ -286,34 +320,19 @@ func (l *Log) rebuildState() error {
 	if l.state == nil {
 		return nil
 	}
-	f, err := l.list()
+	c, err := l.lastCheckpoint(l.lastIndex)
 	if err != nil {
 		return err
 	}
-	have := f.checkpoints
-	from := int64(-1)
-	for i := len(have) - 1; i >= 0 && from < 0; i-- {
-		b, err := vfs.ReadFile(l.fs, checkpointName(l.dir, have[i]))
-		if err != nil {
-			return err
-		}
-		c, err := parseCheckpoint(b)
-		if err != nil {
-			continue
-		}
-		if err := l.state.Restore(c.state); err != nil {
-			return err
-		}
-		from = c.end
+	if c == nil {
+		c = &checkpoint{end: -1}
 	}
-	if from < 0 {
-		if err := l.state.Restore(nil); err != nil {
-			return err
-		}
+	if err := l.state.Restore(c.state); err != nil {
+		return err
 	}
 	for _, s := range l.segments {
 		err := l.frames(s, func(f frame, h record.Header) {
-			if f.base >= from {
+			if f.base >= c.end {
 				l.state.Replay(h)
 			}
 		})
