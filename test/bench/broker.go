@@ -73,6 +73,14 @@ func (b *broker) said() string {
 	return string(all)
 }
 
+// started starts the broker if it does not run.
+func (b *broker) started(ctx context.Context) error {
+	if b.group != 0 {
+		return nil
+	}
+	return b.start(ctx)
+}
+
 // start starts the process and returns when it has acknowledged a record.
 func (b *broker) start(ctx context.Context) error {
 	_, port, _ := net.SplitHostPort(b.address)
@@ -106,7 +114,7 @@ func (b *broker) start(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		return err
+		return fmt.Errorf("%w; the end of what it said:\n%s", err, b.said())
 	}
 	if b.product == theKafka {
 		<-b.reaped
@@ -208,7 +216,7 @@ func (b *broker) acknowledged(ctx context.Context) error {
 			break
 		}
 		if err := pause(ctx); err != nil {
-			return err
+			return fmt.Errorf("%s does not listen after %v: %w", b.product, startMost, err)
 		}
 	}
 	client, err := b.connect()

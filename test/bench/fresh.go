@@ -34,7 +34,10 @@ func measureIdle(ctx context.Context, r *run, b *broker, _ column) (values, erro
 		return nil, ctx.Err()
 	}
 	after, err := usageOf(b.pid)
-	return values{"rss": after.rss, "cpu": 100 * (after.cpu - before.cpu) / time.Since(began).Seconds()}, err
+	if err != nil {
+		return nil, err
+	}
+	return values{"rss": after.rss, "cpu": 100 * (after.cpu - before.cpu) / time.Since(began).Seconds()}, nil
 }
 
 // restart stops the broker, or kills it, and gives the time from its start until it has acknowledged a record.
@@ -57,7 +60,10 @@ func measureStart(ctx context.Context, _ *run, b *broker) (values, error) {
 		return nil, err
 	}
 	took, err := restart(ctx, b, false)
-	return values{"start": took}, err
+	if err != nil {
+		return nil, err
+	}
+	return values{"start": took}, nil
 }
 
 // Kafka does not create more than some thousand partitions in one request.
@@ -77,13 +83,16 @@ func measurePartitions(ctx context.Context, r *run, b *broker) (values, error) {
 		return nil, err
 	}
 	v["create"] = created
-	for _, end := range []string{"clean", "crash"} { // what was measured before one that fails is kept
-		took, err := restart(ctx, b, end == "crash")
-		if err != nil {
-			return v, fmt.Errorf("%s restart: %w", end, err)
-		}
-		v[end] = took
+	clean, err := restart(ctx, b, false)
+	if err != nil {
+		return v, fmt.Errorf("clean restart: %w", err)
 	}
+	v["clean"] = clean
+	crashed, err := restart(ctx, b, true)
+	if err != nil {
+		return v, fmt.Errorf("restart after kill -9: %w", err)
+	}
+	v["crash"] = crashed
 	return v, nil
 }
 
@@ -132,7 +141,10 @@ func measureCrash(ctx context.Context, r *run, b *broker) (values, error) {
 		return nil, err
 	}
 	took, err := restart(ctx, b, true)
-	return values{"start": took}, err
+	if err != nil {
+		return nil, err
+	}
+	return values{"start": took}, nil
 }
 
 func measureBinary(ctx context.Context, r *run, b *broker) (values, error) {
@@ -155,5 +167,8 @@ func measureBinary(ctx context.Context, r *run, b *broker) (values, error) {
 		}
 		return err
 	})
-	return values{"size": float64(size) / 1e6}, err
+	if err != nil {
+		return nil, err
+	}
+	return values{"size": float64(size) / 1e6}, nil
 }

@@ -16,7 +16,7 @@ import (
 // values are what a measurement gives, by name.
 type values map[string]float64
 
-// A measurement is made once for each column that a figure wants of it.
+// A measurement is made once for each column that a figure wants of it. One that fails may give the values that it came to.
 type measurement struct {
 	name string
 	// loaded measures a broker that others have been measured with before.

@@ -96,8 +96,7 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &run{binary: o.binary, dir: dir, sizes: s, memory: m, measured: map[*measurement]map[column][]values{},
-		failed: map[*measurement]map[column]bool{}}
+	r := &run{binary: o.binary, dir: dir, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
 	if err := r.all(ctx, chosen); err != nil {
 		return err
 	}
@@ -105,13 +104,15 @@ func (o *options) run(ctx context.Context) (err error) {
 	var table strings.Builder
 	writeTable(&table, f, o.quick, rows)
 	fmt.Print(table.String())
+	var failed error
+	if len(r.failures) > 0 {
+		failed = fmt.Errorf("failed: %s", strings.Join(r.failures, "; "))
+	}
 	if o.json != "" {
-		if err := writeJSON(o.json, f, o.quick, rows); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, writeJSON(o.json, f, o.quick, rows))
 	}
 	if o.page != "" {
-		r.errs = append(r.errs, writePage(o.page, table.String()))
+		failed = errors.Join(failed, writePage(o.page, table.String()))
 	}
-	return errors.Join(r.errs...)
+	return failed
 }

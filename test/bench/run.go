@@ -34,10 +34,17 @@ type run struct {
 	binary, dir string
 	sizes       sizes
 	memory      *memory
-	measured    map[*measurement]map[column][]values
-	failed      map[*measurement]map[column]bool
-	errs        []error // of those that failed
+	measured    map[*measurement]map[column][]values // one that failed has only the values that it came to
+	failures    []string                             // names of the tasks
 }
+
+// A task is a measurement for one column.
+type task struct {
+	of     *measurement
+	column column
+}
+
+func (t task) String() string { return columnNames[t.column] + ", " + t.of.name }
 
 // all makes every measurement that the figures need: those of loaded brokers first.
 func (r *run) all(ctx context.Context, chosen []figure) error {
@@ -54,7 +61,7 @@ func (r *run) all(ctx context.Context, chosen []figure) error {
 	}
 	if len(loaded) > 0 {
 		for _, p := range []product{theKafka, theWeir, theKafka} {
-			if err := r.load(ctx, p, loaded, chosen); err != nil {
+			if err := r.load(ctx, p, tasks(p, loaded, chosen)); err != nil {
 				return err
 			}
 		}
@@ -64,10 +71,16 @@ func (r *run) all(ctx context.Context, chosen []figure) error {
 			continue
 		}
 		for _, c := range asTheyCome {
-			err := r.withBroker(ctx, c.product(), func(b *broker) error {
-				return r.keep(ctx, m, c, func() (values, error) { return m.fresh(ctx, r, b) })
-			})
-			if err != nil {
+			t := task{m, c}
+			if err := r.withBroker(c.product(), func(b *broker) error {
+				r.make(ctx, t, func() (values, error) {
+					if err := r.memory.fill(ctx); err != nil {
+						return nil, err
+					}
+					return m.fresh(ctx, r, b)
+				})
+				return ctx.Err()
+			}); err != nil {
 				return err
 			}
 		}
@@ -75,28 +88,43 @@ func (r *run) all(ctx context.Context, chosen []figure) error {
 	return nil
 }
 
-// load takes one broker through all measurements under load.
-func (r *run) load(ctx context.Context, p product, needed []*measurement, chosen []figure) error {
-	return r.withBroker(ctx, p, func(b *broker) error {
-		if err := b.start(ctx); err != nil {
-			return err
-		}
-		for _, m := range needed {
-			i := slices.IndexFunc(chosen, func(f figure) bool { return f.from == m })
-			for _, c := range chosen[i].columns {
-				if c.product() != p {
-					continue
-				}
-				if err := r.keep(ctx, m, c, func() (values, error) { return m.loaded(ctx, r, b, c) }); err != nil {
-					return err
-				}
+// tasks are those of one product.
+func tasks(p product, needed []*measurement, chosen []figure) (all []task) {
+	for _, m := range needed {
+		i := slices.IndexFunc(chosen, func(f figure) bool { return f.from == m })
+		for _, c := range chosen[i].columns {
+			if c.product() == p {
+				all = append(all, task{m, c})
 			}
 		}
-		return b.stop()
-	})
+	}
+	return all
 }
 
-func (r *run) withBroker(ctx context.Context, p product, do func(*broker) error) (err error) {
+// load takes one broker through measurements under load. After one that failed a new broker goes on with the next.
+func (r *run) load(ctx context.Context, p product, left []task) error {
+	for len(left) > 0 {
+		if err := r.withBroker(p, func(b *broker) error {
+			for made := true; made && len(left) > 0; left = left[1:] {
+				made = r.make(ctx, left[0], func() (values, error) {
+					if err := b.started(ctx); err != nil {
+						return nil, err
+					}
+					if err := r.memory.fill(ctx); err != nil {
+						return nil, err
+					}
+					return left[0].of.loaded(ctx, r, b, left[0].column)
+				})
+			}
+			return ctx.Err()
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) withBroker(p product, do func(*broker) error) (err error) {
 	b, err := newBroker(p, r.binary, r.dir)
 	if err != nil {
 		return err
@@ -105,50 +133,38 @@ func (r *run) withBroker(ctx context.Context, p product, do func(*broker) error)
 	return do(b)
 }
 
-// keep makes one measurement on a machine whose page cache is full. One that fails does not keep the others from being made.
-func (r *run) keep(ctx context.Context, m *measurement, c column, measure func() (values, error)) error {
-	if err := r.memory.fill(ctx); err != nil {
-		return err
-	}
+// make makes one measurement and keeps what it gives. One that fails is told of at once, and the run goes on.
+func (r *run) make(ctx context.Context, t task, measure func() (values, error)) bool {
 	began := time.Now()
 	v, err := measure()
 	if ctx.Err() != nil {
-		return ctx.Err()
+		return false
 	}
-	if len(v) > 0 {
-		r.measured[m][c] = append(r.measured[m][c], v)
-	}
+	r.measured[t.of][t.column] = append(r.measured[t.of][t.column], v)
 	if err != nil {
-		err = fmt.Errorf("%s, %s: %w", columnNames[c], m.name, err)
-		fmt.Fprintln(os.Stderr, "failed, the others go on:", err)
-		r.errs = append(r.errs, err)
-		if r.failed[m] == nil {
-			r.failed[m] = map[column]bool{}
-		}
-		r.failed[m][c] = true
-		return nil
+		r.failures = append(r.failures, t.String())
+		fmt.Fprintf(os.Stderr, "FAILED: %s: %v\n", t, err)
+		return false
 	}
-	fmt.Fprintf(os.Stderr, "%-14s %-50s %6.1f s\n", columnNames[c], m.name, time.Since(began).Seconds())
-	return nil
+	fmt.Fprintf(os.Stderr, "%-14s %-50s %6.1f s\n", columnNames[t.column], t.of.name, time.Since(began).Seconds())
+	return true
 }
 
 // rows gives the table.
 func (r *run) rows(chosen []figure) (all []row) {
 	sized := strings.NewReplacer("{partitions}", strconv.Itoa(r.sizes.partitions), "{gb}", number(r.sizes.crashGB))
 	for _, f := range chosen {
-		of := map[column][]float64{}
+		of, failed := map[column][]float64{}, map[column]bool{}
 		for c, each := range r.measured[f.from] {
 			for _, v := range each {
 				if value, ok := v[f.value]; ok {
 					of[c] = append(of[c], value)
+				} else {
+					failed[c] = true
 				}
 			}
 		}
-		one := newRow(f, sized.Replace(f.title), of)
-		for c := range r.failed[f.from] {
-			one.Failed = append(one.Failed, columnKeys[c])
-		}
-		all = append(all, one)
+		all = append(all, newRow(f, sized.Replace(f.title), of, failed))
 	}
 	return all
 }

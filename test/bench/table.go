@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -17,23 +16,26 @@ type row struct {
 	Title  string               `json:"title"`
 	Unit   string               `json:"unit"`
 	Values map[string][]float64 `json:"values"` // by column; Kafka is measured twice
+	Failed map[string]bool      `json:"failed"` // a measurement of the column failed
 	Base   string               `json:"compared_with"`
 	Ratio  map[string]float64   `json:"ratio"`
 	Aim    string               `json:"aim"`
 	Met    map[string]bool      `json:"met"`
-	Failed []string             `json:"failed,omitempty"` // columns that could not be measured
 
 	base column
 }
 
-func newRow(f figure, title string, measured map[column][]float64) row {
-	r := row{Name: f.name, Title: title, Unit: f.unit, Values: map[string][]float64{}, Base: columnKeys[f.base], base: f.base,
+func newRow(f figure, title string, measured map[column][]float64, failed map[column]bool) row {
+	r := row{Name: f.name, Title: title, Unit: f.unit, Values: map[string][]float64{}, Failed: map[string]bool{}, Base: columnKeys[f.base], base: f.base,
 		Ratio: map[string]float64{}, Met: map[string]bool{}, Aim: f.aim.text(f.unit)}
 	if f.relaxed != (aim{}) {
 		r.Aim += "; relaxed " + f.relaxed.text(f.unit)
 	}
 	for c, of := range measured {
 		r.Values[columnKeys[c]] = of
+	}
+	for c := range failed {
+		r.Failed[columnKeys[c]] = true
 	}
 	base := mean(measured[f.base])
 	for c, a := range map[column]aim{weirSynced: f.aim, weirRelaxed: f.relaxed} {
@@ -70,14 +72,24 @@ func number(v float64) string {
 // quiet is how much two runs may differ before both are shown.
 const quiet = .15
 
-func cell(of []float64) string {
+func cell(of []float64, failed bool) string {
+	if failed {
+		return strings.Join(append(texts(of), "failed"), ", ")
+	}
 	if len(of) == 2 && math.Abs(of[0]-of[1]) > quiet*max(of[0], of[1]) {
-		return number(of[0]) + ", " + number(of[1])
+		return strings.Join(texts(of), ", ")
 	}
 	if len(of) == 0 {
 		return ""
 	}
 	return number(mean(of))
+}
+
+func texts(of []float64) (all []string) {
+	for _, v := range of {
+		all = append(all, number(v))
+	}
+	return all
 }
 
 // both gives what there is of weirSynced and weirRelaxed.
@@ -102,11 +114,7 @@ func writeTable(w io.Writer, f facts, quick bool, rows []row) {
 	for _, r := range rows {
 		cells := []string{r.Title, r.Unit}
 		for _, key := range columnKeys {
-			text := cell(r.Values[key])
-			if text == "" && slices.Contains(r.Failed, key) {
-				text = "failed"
-			}
-			cells = append(cells, text)
+			cells = append(cells, cell(r.Values[key], r.Failed[key]))
 		}
 		ratio := both(r.Ratio, func(v float64) string { return number(v) + " ×" })
 		if r.base == kafkaSynced && ratio != "" {

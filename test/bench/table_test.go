@@ -9,12 +9,35 @@ import (
 
 func TestRow(t *testing.T) {
 	f := figure{title: "rate", unit: "MB/s", base: kafka, aim: timesAtLeast(1.3), relaxed: timesAtLeast(1.8)}
-	r := newRow(f, f.title, map[column][]float64{kafka: {90, 110}, weirSynced: {130}, weirRelaxed: {170}})
+	r := newRow(f, f.title, map[column][]float64{kafka: {90, 110}, weirSynced: {130}, weirRelaxed: {170}}, nil)
 	var out strings.Builder
 	writeTable(&out, facts{}, false, []row{r})
 	want := "| rate | MB/s | 90, 110 |  | 130 | 170 | 1.3 ×; 1.7 × | ≥ 1.3 ×; relaxed ≥ 1.8 × | yes; no |"
 	if lines := strings.Split(out.String(), "\n"); lines[2] != want {
 		t.Errorf("have %s\nwant %s", lines[2], want)
+	}
+}
+
+func TestRowWithFailures(t *testing.T) {
+	r := run{measured: map[*measurement]map[column][]values{
+		manyPartitions: {kafka: {{"create": 9}}, weirSynced: {nil}},
+		produce1K:      {kafka: {nil, {"mb/s": 100}}, weirSynced: {{"mb/s": 130}}},
+	}}
+	rows := r.rows([]figure{
+		{title: "create", unit: "s", from: manyPartitions, value: "create", aim: atMost(3)},
+		{title: "restart", unit: "s", from: manyPartitions, value: "clean", aim: atMost(.5)},
+		{title: "rate", unit: "MB/s", from: produce1K, value: "mb/s", aim: timesAtLeast(1.3)},
+	})
+	var out strings.Builder
+	writeTable(&out, facts{}, false, rows)
+	for i, want := range []string{
+		"| create | s | 9 |  | failed |  |  | ≤ 3 s |  |",
+		"| restart | s | failed |  | failed |  |  | ≤ 0.5 s |  |",
+		"| rate | MB/s | 100, failed |  | 130 |  | 1.3 × | ≥ 1.3 × | yes |",
+	} {
+		if got := strings.Split(out.String(), "\n")[2+i]; got != want {
+			t.Errorf("have %s\nwant %s", got, want)
+		}
 	}
 }
 
