@@ -89,7 +89,11 @@ chmod +x "$work/restart-kafka"
 "$work/restart-weir"
 brokers=weir
 if command -v mvn >/dev/null && command -v javac >/dev/null; then
+  java/kafka.sh libs >/dev/null
+  java/run.sh & # compiles what it has not yet, while Apache Kafka starts
+  compiling=$!
   java/kafka.sh start "$work/kafka" "${kafka#*:}"
+  wait $compiling
   brokers="weir kafka"
 else skip "the comparison with Apache Kafka" "mvn or javac"; fi
 

@@ -4,7 +4,6 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collection;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -76,7 +75,8 @@ public class Everyday {
     }
 
     KafkaConsumer<String, String> consumer(Map<String, Object> settings) {
-        Map<String, Object> all = new HashMap<>(Map.of("bootstrap.servers", server, "auto.offset.reset", "earliest", "enable.auto.commit", false));
+        Map<String, Object> all = new HashMap<>(Map.of("bootstrap.servers", server, "auto.offset.reset", "earliest", "enable.auto.commit", false,
+            "fetch.max.wait.ms", 50));
         all.putAll(settings);
         return new KafkaConsumer<>(all, new StringDeserializer(), new StringDeserializer());
     }
@@ -249,10 +249,6 @@ public class Everyday {
 
     static String place(ConsumerRecord<?, ?> record) {
         return record.partition() + "@" + record.offset();
-    }
-
-    static List<Integer> numbers(Collection<TopicPartition> of) {
-        return of.stream().map(TopicPartition::partition).sorted().collect(Collectors.toList());
     }
 
     private static void show(List<ConsumerRecord<String, String>> records) {

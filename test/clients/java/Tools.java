@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -17,13 +18,13 @@ import org.apache.kafka.common.utils.Exit;
 
 /**
  * Runs Apache Kafka's command-line tools one after the other in one JVM, since starting one each would take minutes:
- * java Tools HOST:PORT SCRIPT. Prints each command, what the tool printed, and its exit code if it is not 0.
+ * java Tools HOST:PORT. Prints each command, what the tool printed, and its exit code if it is not 0.
  *
- * <p>A line of the script is a command, named as Kafka's scripts are; lines after it that begin with "< " are its input;
+ * <p>A line of tools.txt is a command, named as Kafka's scripts are; lines after it that begin with "< " are its input;
  * "#" begins a comment. "member start GROUP TOPIC" and "member stop" keep a consumer in a group meanwhile. WORK is
  * replaced by a directory of this run, and "write FILE" puts its input there. "sorted" before a command sorts what it prints,
- * where that is in no particular order. "until TEXT" before it runs it again and again until TEXT is in what it prints, or with
- * "until !TEXT" is not: Apache Kafka tells of a change a moment after it acknowledged it.
+ * where that is in no particular order. After a command that changes topics or configurations the next one waits until the
+ * broker shows the change, see Metadata.
  */
 public class Tools {
     /** Where the main method of each of Kafka's scripts is. */
@@ -54,6 +55,10 @@ public class Tools {
     private static final Pattern WORD = Pattern.compile("'([^']*)'|(\\S+)");
     private static final PrintStream OUT = System.out;
 
+    /** The tools that change the cluster's metadata, and the options with which they do. */
+    private static final Set<String> CHANGING = Set.of("kafka-topics", "kafka-configs");
+    private static final Set<String> CHANGES = Set.of("--create", "--alter", "--delete");
+
     /** What a tool's call of exit becomes, since the JVM must go on. */
     private static class Exited extends Error {
         Exited() {
@@ -63,6 +68,8 @@ public class Tools {
 
     private final String server;
     private final Path work;
+    private final Metadata metadata;
+    private final List<Runnable> hooks = new ArrayList<>(); // that run when the tool ends; the console producer sends there what it has gathered
     private ByteArrayOutputStream printed;
     private Integer code; // with which the tool exited first; some catch what that throws, complain and exit again
     private Member member;
@@ -70,6 +77,7 @@ public class Tools {
     private Tools(String server, Path work) {
         this.server = server;
         this.work = work;
+        metadata = new Metadata(server);
     }
 
     public static void main(String[] arguments) throws Exception {
@@ -77,8 +85,8 @@ public class Tools {
         Tools tools = new Tools(arguments[0], work);
         Exit.setExitProcedure((code, message) -> tools.exit(code));
         Exit.setHaltProcedure((code, message) -> tools.exit(code));
-        Exit.setShutdownHookAdder((name, hook) -> { });
-        List<String> lines = Files.readAllLines(Path.of(arguments[1]));
+        Exit.setShutdownHookAdder((name, hook) -> tools.hooks.add(hook));
+        List<String> lines = Files.readAllLines(Path.of("tools.txt"));
         for (int at = 0; at < lines.size(); ) {
             String command = lines.get(at++);
             StringBuilder input = new StringBuilder();
@@ -98,11 +106,6 @@ public class Tools {
         while (matcher.find())
             words.add(matcher.group(1) != null ? matcher.group(1) : matcher.group(2));
         String tool = words.remove(0);
-        String wanted = "";
-        if (tool.equals("until")) {
-            wanted = words.remove(0);
-            tool = words.remove(0);
-        }
         boolean sorted = tool.equals("sorted");
         if (sorted)
             tool = words.remove(0);
@@ -113,31 +116,10 @@ public class Tools {
         else if (tool.equals("member"))
             member.close();
         else
-            show(await(wanted, tool, words, input), sorted);
+            call(tool, words, input, sorted);
     }
 
-    /** Calls a tool until it prints what is wanted, or 30 seconds have passed, and gives what it printed last. */
-    private List<String> await(String wanted, String tool, List<String> words, String input) throws Exception {
-        boolean absent = wanted.startsWith("!");
-        String text = absent ? wanted.substring(1) : wanted;
-        long end = System.nanoTime() + 30_000_000_000L;
-        while (true) {
-            List<String> lines = call(tool, new ArrayList<>(words), input);
-            if (wanted.isEmpty() || lines.stream().anyMatch(line -> line.contains(text)) != absent || System.nanoTime() > end)
-                return lines;
-            Thread.sleep(50);
-        }
-    }
-
-    private void show(List<String> lines, boolean sorted) {
-        if (sorted)
-            Collections.sort(lines);
-        lines.forEach(OUT::println);
-        if (code != null && code != 0)
-            OUT.println("exit " + code);
-    }
-
-    private List<String> call(String tool, List<String> words, String input) throws Exception {
+    private void call(String tool, List<String> words, String input, boolean sorted) throws Exception {
         if (tool.equals("kafka-producer-perf-test") || tool.equals("kafka-cluster"))
             words.addAll(List.of("--bootstrap-server", server));
         else
@@ -154,8 +136,18 @@ public class Tools {
             if (code == null)
                 stream.println(e.getCause());
         }
-        return printed.toString(StandardCharsets.UTF_8).lines()
+        System.setOut(stream);
+        hooks.forEach(Runnable::run);
+        hooks.clear();
+        List<String> lines = printed.toString(StandardCharsets.UTF_8).lines()
             .filter(line -> !line.isBlank() && !line.startsWith("\tat ") && !line.startsWith("\t... ")).collect(Collectors.toList());
+        if (sorted)
+            Collections.sort(lines);
+        lines.forEach(OUT::println);
+        if (code != null && code != 0)
+            OUT.println("exit " + code);
+        if (CHANGING.contains(tool) && words.stream().anyMatch(CHANGES::contains))
+            metadata.await();
     }
 
     private void exit(int with) {
