@@ -1,7 +1,6 @@
 package log
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -293,11 +292,16 @@ func (l *Log) begin(base int64, indexes []int64) error {
 // is there and wrong is damage, and nothing is cut.
 func (l *Log) beginAgain(bases []int64, r *Recovery) error {
 	name := segmentName(l.dir, bases[0]) + logSuffix
-	b, err := vfs.ReadFile(l.fs, name)
+	file, err := l.fs.Open(name)
 	if err != nil {
 		return err
 	}
-	if bases[0] != 0 || len(bytes.Trim(b[:min(len(b), headerFrame)], "\x00")) > 0 && len(b) >= headerFrame {
+	var b [headerFrame]byte
+	n, err := file.ReadAt(b[:], 0)
+	if err = errors.Join(err, file.Close()); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if bases[0] != 0 || n == len(b) && b != [headerFrame]byte{} {
 		return &CorruptError{name, 0, bases[0], "its header is damaged"}
 	}
 	if err := l.setAside(bases, r); err != nil {

@@ -44,10 +44,12 @@ func TestSweep(t *testing.T) {
 		cases = append(cases, sweepCase{kind, unix.ENOSPC}, sweepCase{kind, unix.EIO})
 	}
 	for _, c := range cases {
-		total := counts[c.kind]
-		if total == 0 {
-			t.Errorf("the workload does no %s", c.kind)
-		}
+		total, failed := counts[c.kind], new(atomic.Int32)
+		t.Cleanup(func() { // when all have ended
+			if failed.Load() == 0 {
+				t.Errorf("no %s failed with %v", c.kind, c.err)
+			}
+		})
 		stride := max(total/sweepEach, 1)
 		if os.Getenv("TEST_SWEEP") == "all" {
 			stride = 1
@@ -65,6 +67,7 @@ func TestSweep(t *testing.T) {
 				if hit == nil { // the operations are not quite the same each time
 					t.Skip("it did not come to this operation")
 				}
+				failed.Add(1)
 				if ended == nil && c.ends(*hit) {
 					select {
 					case <-w.node.Failed():

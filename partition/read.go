@@ -111,22 +111,27 @@ type TimedOffset struct {
 
 // OffsetForTime finds the first record that is not older than ts (ms).
 func (p *Partition) OffsetForTime(ts int64, committed bool) (TimedOffset, error) {
-	start := p.LogStart()
-	offset, at, epoch, found, err := p.log.OffsetForTime(ts, p.readable(committed))
-	if err != nil && p.LogStart() > start {
-		return p.OffsetForTime(ts, committed) // retention took what was to be read
-	}
-	return p.timed(offset, at, epoch, found, err)
+	return p.find(committed, func(limit int64) (int64, int64, int32, bool, error) { return p.log.OffsetForTime(ts, limit) })
 }
 
 // MaxTimestamp finds the first record with the newest time.
 func (p *Partition) MaxTimestamp(committed bool) (TimedOffset, error) {
+	return p.find(committed, p.log.MaxTimestamp)
+}
+
+// find looks a record up among those that may be read, again if retention took meanwhile what was to be read.
+func (p *Partition) find(committed bool, look func(limit int64) (offset, at int64, epoch int32, found bool, err error)) (TimedOffset, error) {
 	start := p.LogStart()
-	offset, at, epoch, found, err := p.log.MaxTimestamp(p.readable(committed))
-	if err != nil && p.LogStart() > start {
-		return p.MaxTimestamp(committed) // retention took what was to be read
+	offset, at, epoch, found, err := look(p.readable(committed))
+	switch {
+	case err != nil && p.LogStart() > start:
+		return p.find(committed, look)
+	case err != nil:
+		return TimedOffset{-1, -1, -1}, p.readError(err)
+	case !found:
+		return TimedOffset{-1, -1, -1}, nil
 	}
-	return p.timed(offset, at, epoch, found, err)
+	return TimedOffset{offset, at, epoch}, nil
 }
 
 func (p *Partition) readable(committed bool) int64 {
@@ -134,16 +139,6 @@ func (p *Partition) readable(committed bool) int64 {
 		return p.LastStable()
 	}
 	return p.HighWatermark()
-}
-
-func (p *Partition) timed(offset, at int64, epoch int32, found bool, err error) (TimedOffset, error) {
-	switch {
-	case err != nil:
-		return TimedOffset{-1, -1, -1}, p.readError(err)
-	case !found:
-		return TimedOffset{-1, -1, -1}, nil
-	}
-	return TimedOffset{offset, at, epoch}, nil
 }
 
 // EpochEnd answers OffsetForLeaderEpoch: the largest known epoch not above the asked one, and its end offset.

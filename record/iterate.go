@@ -253,17 +253,3 @@ func FirstAtOrAfter(b []byte, from, ts int64) (offset, timestamp int64, found bo
 	}
 	return 0, 0, false, nil
 }
-
-// MaxTimestampOffset finds the first record with the newest time of a batch.
-func MaxTimestampOffset(b []byte) (offset, timestamp int64, err error) {
-	offset, timestamp = -1, -1
-	for r, err := range Records(b) {
-		if err != nil {
-			return -1, -1, err
-		}
-		if r.Timestamp > timestamp {
-			offset, timestamp = r.Offset, r.Timestamp
-		}
-	}
-	return offset, timestamp, nil
-}

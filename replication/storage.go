@@ -34,7 +34,7 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 		return nil, raft.ErrCompacted
 	}
 	if s.light {
-		return s.outlines(lo, hi)
+		return s.outline(lo, hi)
 	}
 	entries, err := s.log.Entries(lo, hi, maxSize)
 	if err != nil {
@@ -47,7 +47,7 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 	return out, nil
 }
 
-func (s *storage) outlines(lo, hi uint64) ([]*raftpb.Entry, error) {
+func (s *storage) outline(lo, hi uint64) ([]*raftpb.Entry, error) {
 	out := make([]*raftpb.Entry, 0, hi-lo)
 	for i := lo; i < hi; i++ {
 		if own, ok := s.log.Own(i); ok {
@@ -58,7 +58,7 @@ func (s *storage) outlines(lo, hi uint64) ([]*raftpb.Entry, error) {
 		if err != nil {
 			return nil, raftError(err)
 		}
-		out = append(out, outline(i, term))
+		out = append(out, &raftpb.Entry{Index: new(i), Term: new(term), Data: withoutBatch})
 	}
 	return out, nil
 }
@@ -88,10 +88,6 @@ func raftError(err error) error {
 
 // withoutBatch stands in raft's entries for the data of a batch, which raft never sees.
 var withoutBatch = []byte{0}
-
-func outline(index, term uint64) *raftpb.Entry {
-	return &raftpb.Entry{Index: new(index), Term: new(term), Data: withoutBatch}
-}
 
 // outlined tells whether an entry is a batch without its data. No batch is as short as what stands for it.
 func outlined(e *raftpb.Entry) bool {
