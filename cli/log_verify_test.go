@@ -102,7 +102,7 @@ orders  1          0
 		t.Errorf("of a node that was stopped: %+v", got)
 	}
 	expect(t, weir(context.Background(), nil, "log", "verify", filepath.Join(dir, "orders-1"), filepath.Join(dir, "orders-2")), 0,
-		"Checked 2 segments of 2 partitions: 216 B, 1 record.\n", "")
+		"Checked 2 segments of 2 partitions: 246 B, 1 record.\n", "")
 }
 
 // verified checks a stopped node's files after something was done to them, and gives what was found.

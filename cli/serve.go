@@ -75,7 +75,7 @@ func serve(ctx context.Context, out io.Writer, file string, set []string) error 
 	}
 	// The heap is small beside the data that passes through: collecting it less often saves more than it costs.
 	debug.SetGCPercent(400)
-	n, err := node.Start(node.Options{Config: cfg, Logger: logger, LogLevel: level, Version: version})
+	n, err := node.Start(node.Options{Context: ctx, Config: cfg, Logger: logger, LogLevel: level, Version: version})
 	if err != nil {
 		return err
 	}

@@ -56,6 +56,8 @@ type Config struct {
 	// Listeners are for clients, PeerListeners for other nodes; both are parsed from listeners and advertised.listeners.
 	Listeners     []Listener
 	PeerListeners []Listener
+	// Voters keep the metadata: controller.quorum.voters parsed, or this node alone.
+	Voters []Voter
 
 	static map[string]string // what was set, by name
 }
@@ -250,4 +252,10 @@ func (c *Config) fill() {
 			f.SetInt(n)
 		}
 	}
+}
+
+// IsSet tells whether an option was given, and is not at its default.
+func (c *Config) IsSet(name string) bool {
+	_, ok := c.static[name]
+	return ok
 }

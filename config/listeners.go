@@ -17,6 +17,12 @@ type Listener struct {
 	AdvertisedPort int // 0: the port that is listened on
 }
 
+// Voter is a node that keeps the metadata, and where other nodes reach it.
+type Voter struct {
+	ID      int32
+	Address string // host:port; "" for a node that is alone
+}
+
 // Address is what to listen on.
 func (l Listener) Address() string { return net.JoinHostPort(l.Host, strconv.Itoa(l.Port)) }
 
@@ -29,15 +35,16 @@ func (c *Config) derive() []string {
 			problem("process.roles=%s: a node is both broker and controller here; set broker,controller or remove the option", strings.Join(c.ProcessRoles, ","))
 		}
 	}
-	if len(c.ControllerQuorumVoters) > 1 {
-		problem("controller.quorum.voters names %d nodes: clusters of several nodes are not there yet; name one", len(c.ControllerQuorumVoters))
+	voters, err := parseVoters(c.ControllerQuorumVoters)
+	switch {
+	case err != nil:
+		problem("controller.quorum.voters: %v", err)
+	case len(voters) == 0:
+		voters = []Voter{{ID: c.NodeID}}
+	case !slices.ContainsFunc(voters, func(v Voter) bool { return v.ID == c.NodeID }):
+		problem("controller.quorum.voters=%s must name this node as %d@host:port", strings.Join(c.ControllerQuorumVoters, ","), c.NodeID)
 	}
-	for _, voter := range c.ControllerQuorumVoters {
-		id, _, ok := strings.Cut(voter, "@")
-		if n, err := strconv.ParseInt(id, 10, 32); !ok || err != nil || int32(n) != c.NodeID {
-			problem("controller.quorum.voters=%s must name this node as %d@host:port", voter, c.NodeID)
-		}
-	}
+	c.Voters = voters
 	if len(c.LogDirs) != 1 {
 		problem("log.dirs=%s: one folder holds all data; name one", strings.Join(c.LogDirs, ","))
 	}
@@ -86,6 +93,9 @@ func (c *Config) derive() []string {
 			problem("advertised.listeners: clients cannot connect to %s; name an address that they can reach", a.Host)
 		}
 	}
+	if len(c.Voters) > 1 && len(c.PeerListeners) == 0 && len(problems) == 0 {
+		problem("listeners=%s: none of them is for other nodes; add one that controller.listener.names names, as in CONTROLLER://:9093", c.ListenersText)
+	}
 	if len(c.Listeners) == 0 && len(problems) == 0 {
 		problem("listeners=%s: none of them is for clients", c.ListenersText)
 	}
@@ -95,6 +105,22 @@ func (c *Config) derive() []string {
 		}
 	}
 	return problems
+}
+
+// parseVoters reads id@host:port.
+func parseVoters(items []string) (out []Voter, err error) {
+	for _, item := range items {
+		id, address, ok := strings.Cut(item, "@")
+		n, numeric := strconv.ParseInt(id, 10, 32)
+		if _, port, err := net.SplitHostPort(address); !ok || numeric != nil || n < 0 || err != nil || port == "" {
+			return nil, fmt.Errorf("%s: write it as id@host:port", item)
+		}
+		if slices.ContainsFunc(out, func(v Voter) bool { return v.ID == int32(n) }) {
+			return nil, fmt.Errorf("%d is there twice: give each node a node.id of its own", n)
+		}
+		out = append(out, Voter{int32(n), address})
+	}
+	return out, nil
 }
 
 func parseListeners(text string) ([]Listener, error) {

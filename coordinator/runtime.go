@@ -17,6 +17,8 @@ var (
 	ErrNotLeader = errors.New("this node does not lead the coordinator's partition")
 	// ErrLoading answers requests while the machine is being replayed.
 	ErrLoading = errors.New("the coordinator is loading")
+	// ErrLost answers requests that were under way when the leadership was lost. Whether they took effect is not known.
+	ErrLost = errors.New("the leadership of the coordinator's partition was lost")
 	// ErrUnavailable answers requests whose records could not be appended.
 	ErrUnavailable = errors.New("the coordinator cannot write its log")
 )
@@ -35,6 +37,8 @@ type Config struct {
 	// Publish is called from the partition's turn and must be quick.
 	Capture func(machine.Machine) any
 	Publish func(any)
+	// Follow replays the log also while another node leads, for Capture and Publish.
+	Follow bool
 	// RewriteFloor is how many bytes the log may grow by, at least, before it is rewritten; 0: 1 MiB.
 	RewriteFloor int64
 	Now          func() time.Time
@@ -62,6 +66,7 @@ type Runtime struct {
 	rewriting  *rewrite      // nil: none is under way
 	broken     chan struct{} // closed when the log cannot be replayed
 	brokenOnce sync.Once
+	stopping   chan struct{}
 }
 
 // effect is what waits for a batch to be committed. Without a batch it waits for those before it.
@@ -77,10 +82,13 @@ func Start(cfg Config) *Runtime {
 	if cfg.RewriteFloor == 0 {
 		cfg.RewriteFloor = rewriteFloor
 	}
-	r := &Runtime{cfg: cfg, waiting: map[uint64]func(any, error){}, broken: make(chan struct{})}
+	r := &Runtime{cfg: cfg, waiting: map[uint64]func(any, error){}, broken: make(chan struct{}), stopping: make(chan struct{})}
 	r.timer = time.AfterFunc(time.Hour, r.tick)
 	r.timer.Stop()
 	cfg.Partition.OnLeadership(r.leadership)
+	if cfg.Follow {
+		go r.follow()
+	}
 	return r
 }
 
@@ -114,8 +122,11 @@ func (r *Runtime) Broken() <-chan struct{} { return r.broken }
 // Stop ends the runtime: what waits is answered, no time passes any more.
 func (r *Runtime) Stop() {
 	r.mu.Lock()
+	if !r.stopped {
+		close(r.stopping)
+	}
 	r.stopped, r.leads = true, false
-	release := r.discard(ErrNotLeader)
+	release := r.discard(ErrLost)
 	r.mu.Unlock()
 	release()
 }
@@ -141,7 +152,7 @@ func (r *Runtime) leadership(l partition.Leadership) {
 		return
 	}
 	r.leads, r.epoch, r.loading = leads, l.Epoch, false
-	go r.discard(ErrNotLeader)()
+	go r.discard(ErrLost)()
 	r.reload()
 }
 
@@ -165,9 +176,8 @@ func (r *Runtime) load(epoch int32) {
 	r.loading = false
 	if err != nil {
 		r.leads = false // it stays that way until another node, or another version, leads
-		r.brokenOnce.Do(func() { close(r.broken) })
 		r.mu.Unlock()
-		r.cfg.Logger.Error("a coordinator's log cannot be replayed", "partition", r.cfg.Partition.String(), "error", err)
+		r.breakDown(err)
 		return
 	}
 	r.machine, r.grown, r.live = m, r.cfg.Partition.Size(), 0
@@ -184,52 +194,102 @@ func (r *Runtime) load(epoch int32) {
 	r.cfg.Logger.Debug("coordinator loaded", "partition", r.cfg.Partition.String(), "records", records, "took", time.Since(start))
 }
 
+// breakDown tells that the log cannot be replayed.
+func (r *Runtime) breakDown(err error) {
+	r.brokenOnce.Do(func() {
+		r.cfg.Logger.Error("a coordinator's log cannot be replayed", "partition", r.cfg.Partition.String(), "error", err)
+		close(r.broken)
+	})
+}
+
+// follow replays what is committed while another node leads.
+func (r *Runtime) follow() {
+	p := r.cfg.Partition
+	w := partition.NewWaiter()
+	p.Watch(w)
+	defer p.Unwatch(w)
+	var m machine.Machine // nil: to be made anew
+	var next int64
+	for {
+		r.mu.Lock()
+		leads := r.leads
+		r.mu.Unlock()
+		if leads {
+			m = nil
+		} else {
+			start := p.LogStart()
+			if m == nil || next < start { // or what was between is only in what the log begins with
+				m, next = r.cfg.New(), start
+			}
+			end, records, err := r.replay(m, next)
+			switch {
+			case err != nil && p.LogStart() > start:
+				continue
+			case err != nil:
+				r.breakDown(err)
+				return
+			}
+			next = end
+			r.mu.Lock()
+			if records > 0 && !r.leads && !r.stopped {
+				r.cfg.Publish(r.cfg.Capture(m))
+			}
+			r.mu.Unlock()
+		}
+		select {
+		case <-w.C:
+		case <-r.stopping:
+			return
+		}
+	}
+}
+
 // replayed gives a machine that knows what the committed log says. A rewrite from before may still move the log's start; then
 // it begins again.
 func (r *Runtime) replayed() (m machine.Machine, records int, err error) {
 	for {
 		start := r.cfg.Partition.LogStart()
 		m = r.cfg.New()
-		records, err = r.replay(m)
+		_, records, err = r.replay(m, start)
 		if err == nil || r.cfg.Partition.LogStart() == start {
 			return m, records, err
 		}
 	}
 }
 
-// replay feeds the committed log to a machine.
-func (r *Runtime) replay(m machine.Machine) (records int, err error) {
+// replay feeds the committed log from an offset on to a machine, and gives where it ended.
+func (r *Runtime) replay(m machine.Machine, offset int64) (next int64, records int, err error) {
 	p := r.cfg.Partition
-	for offset, end := p.LogStart(), p.HighWatermark(); offset < end; {
-		res, err := p.Read(partition.ReadRequest{Offset: offset, MaxBytes: readBytes, MinOne: true, LeaderEpoch: -1, LastFetchedEpoch: -1})
+	for end := p.HighWatermark(); offset < end; {
+		res, err := p.Read(partition.ReadRequest{Offset: offset, MaxBytes: readBytes, MinOne: true, LeaderEpoch: -1, LastFetchedEpoch: -1, AnyReplica: true})
 		if err != nil {
-			return records, fmt.Errorf("reading at offset %d: %w", offset, err)
+			return offset, records, fmt.Errorf("reading at offset %d: %w", offset, err)
 		}
 		run, err := res.Data.Bytes()
 		res.Data.Release()
 		if err != nil {
-			return records, fmt.Errorf("reading at offset %d: %w", offset, err)
+			return offset, records, fmt.Errorf("reading at offset %d: %w", offset, err)
 		}
 		from := offset
 		for batch := range record.Batches(run) {
 			h, _ := record.ParseHeader(batch)
 			for rec, err := range record.Records(batch) {
 				if err != nil {
-					return records, fmt.Errorf("batch at offset %d: %w", h.BaseOffset, err)
+					return offset, records, fmt.Errorf("batch at offset %d: %w", h.BaseOffset, err)
 				}
 				err = m.Replay(machine.Record{Key: rec.Key, Value: rec.Value, Offset: rec.Offset, Timestamp: rec.Timestamp})
 				if err != nil {
-					return records, fmt.Errorf("record at offset %d: %w", rec.Offset, err)
+					return offset, records, fmt.Errorf("record at offset %d: %w", rec.Offset, err)
 				}
 				records++
 			}
 			offset = h.NextOffset()
 		}
 		if offset == from {
-			return records, fmt.Errorf("no batch at offset %d below the high watermark %d", offset, end)
+			return offset, records, fmt.Errorf("no batch at offset %d below the high watermark %d", offset, end)
 		}
 	}
-	return records, nil
+	return offset, records, nil
 }
 
 func (r *Runtime) tick() {

@@ -90,11 +90,12 @@ func newRigWith(t *testing.T, fs vfs.FS, rewriteFloor int64) *rig {
 	}
 	r := &rig{t: t}
 	logger := slog.New(slog.DiscardHandler)
-	r.host, err = replication.NewHost(replication.HostConfig{FS: fs, Dir: "data", Self: 1, Logger: logger, Fatal: func(err error) { t.Error(err) }})
+	r.host, err = replication.NewHost(replication.HostConfig{FS: fs, Dir: "data", Self: replication.NodeOf(1, 0), Logger: logger, Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.set = partition.NewSet(partition.SetConfig{FS: fs, Dir: "data", Self: 1, Host: r.host, Logger: logger, Now: time.Now})
+	r.set = partition.NewSet(partition.SetConfig{FS: fs, Dir: "data", Self: replication.NodeOf(1, 0), Host: r.host, Logger: logger, Now: time.Now,
+		NodeOf: func(id int32) replication.NodeID { return replication.NodeOf(id, 0) }, Leaders: partition.NewLeaders(1)})
 	if r.p, err = r.set.Open("counter", [16]byte{1}, 0, []int32{1}, c.Topic(config.Layers{})); err != nil {
 		t.Fatal(err)
 	}

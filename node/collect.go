@@ -85,7 +85,7 @@ func (c collector) node(e emitter) {
 		version = "development"
 	}
 	e.value(buildInfo, 1, version, runtime.Version())
-	e.value(nodeInfo, 1, strconv.Itoa(int(c.n.cfg.NodeID)), c.n.dir.clusterID)
+	e.value(nodeInfo, 1, strconv.Itoa(int(c.n.cfg.NodeID)), c.n.ClusterID())
 	e.value(uptime, c.n.opts.Now().Sub(c.n.begun).Seconds())
 	for _, s := range c.n.steps {
 		e.value(startTime, s.took.Seconds(), s.name)
@@ -178,7 +178,7 @@ func (c collector) topics(e emitter) {
 			leadership := p.Leadership()
 			if _, ok := p.Leads(); ok {
 				leads++
-			} else if leadership.Leader == 0 {
+			} else if leadership.Broker < 0 {
 				leaderless++
 			}
 			if c.n.cfg.HTTPMetricsPartitions {
@@ -246,6 +246,6 @@ func (c collector) raft(e emitter) {
 	e.flag(controller, leads)
 	leadership := c.n.log.Leadership()
 	e.value(metadataTerm, float64(leadership.Epoch))
-	e.value(metadataLeader, float64(leadership.Leader))
+	e.value(metadataLeader, float64(leadership.Broker))
 	e.value(metadataEnd, float64(c.n.log.HighWatermark()))
 }

@@ -23,12 +23,14 @@ const (
 
 // dataDir is the node's folder, held against other processes.
 type dataDir struct {
+	fs        vfs.FS
 	path      string
-	clusterID string
+	nodeID    int32
+	clusterID string // "": a new one, whose cluster is not known yet
 	lock      io.Closer
 }
 
-// openDataDir takes the data directory, and marks a new one as this node's.
+// openDataDir takes the data directory.
 func openDataDir(fsys vfs.FS, dir string, nodeID int32) (*dataDir, error) {
 	if err := errors.Join(fsys.MkdirAll(dir), fsys.SyncDir(path.Dir(dir))); err != nil {
 		return nil, fmt.Errorf("the data directory %s cannot be made: %w; choose another with log.dirs", dir, err)
@@ -40,28 +42,32 @@ func openDataDir(fsys vfs.FS, dir string, nodeID int32) (*dataDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s cannot be written: %w; give this user the right to, or choose another with log.dirs", dir, err)
 	}
-	d := &dataDir{path: dir, lock: lock}
-	if err := d.load(fsys, nodeID); err != nil {
+	d := &dataDir{fs: fsys, path: dir, nodeID: nodeID, lock: lock}
+	if err := d.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return d, nil
 }
 
-func (d *dataDir) load(fsys vfs.FS, nodeID int32) error {
-	name := path.Join(d.path, metaName)
-	meta, err := ReadMeta(fsys, d.path)
+func (d *dataDir) load() error {
+	meta, err := ReadMeta(d.fs, d.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		d.clusterID = newClusterID()
-		text := fmt.Sprintf("version=%d\ncluster.id=%s\nnode.id=%d\n", dirVersion, d.clusterID, nodeID)
-		return vfs.WriteFileAtomic(fsys, name, []byte(text))
+		return nil
 	case err != nil:
 		return err
-	case meta.NodeID != strconv.Itoa(int(nodeID)):
-		return fmt.Errorf("the data directory %s belongs to node %s, and this is node %d: set node.id=%s, or choose another directory with log.dirs", d.path, meta.NodeID, nodeID, meta.NodeID)
+	case meta.NodeID != strconv.Itoa(int(d.nodeID)):
+		return fmt.Errorf("the data directory %s belongs to node %s, and this is node %d: set node.id=%s, or choose another directory with log.dirs", d.path, meta.NodeID, d.nodeID, meta.NodeID)
 	}
 	d.clusterID = meta.ClusterID
 	return nil
+}
+
+// join marks a new data directory as this node's in a cluster.
+func (d *dataDir) join(clusterID string) error {
+	d.clusterID = clusterID
+	text := fmt.Sprintf("version=%d\ncluster.id=%s\nnode.id=%d\n", dirVersion, clusterID, d.nodeID)
+	return vfs.WriteFileAtomic(d.fs, path.Join(d.path, metaName), []byte(text))
 }
 
 // Meta is what a data directory says of itself.

@@ -109,10 +109,10 @@ func (h *httpServer) topics(w http.ResponseWriter, _ *http.Request) {
 		for number := range t.Partitions {
 			p, err := h.node.set.Lookup(t.Name, int32(number))
 			if err != nil {
-				out.Partitions = append(out.Partitions, part{Partition: number, Leader: -1})
+				out.Partitions = append(out.Partitions, part{Partition: number, Leader: int64(h.node.leaders.Of(t.ID, int32(number)).Broker)})
 				continue
 			}
-			out.Partitions = append(out.Partitions, part{number, int64(p.Leadership().Leader), p.LogStart(), p.HighWatermark(), p.Size()})
+			out.Partitions = append(out.Partitions, part{number, int64(p.Leadership().Broker), p.LogStart(), p.HighWatermark(), p.Size()})
 		}
 		topics = append(topics, out)
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"github.com/weir/weir/coordinator"
 	"github.com/weir/weir/coordinator/machine"
 	"github.com/weir/weir/partition"
+	"github.com/weir/weir/peers"
 )
 
 // openRetry is how long it takes until a partition is tried again whose files the full disk refused.
@@ -18,21 +20,27 @@ const openRetry = 200 * time.Millisecond
 // metadata follows the metadata log: it hands requests to the controller, and every new image to this node's partitions
 // and coordinators. It implements api.Controller.
 type metadata struct {
+	self    int32
+	log     *partition.Partition
+	peers   *peers.Peers
+	logger  *slog.Logger
 	runtime *coordinator.Runtime
 	set     *partition.Set
 	groups  *coordinator.Groups
 	image   atomic.Pointer[cluster.Image]
-	// brokersChanged is told of the first image, and of each with other configurations of brokers.
-	brokersChanged func(*cluster.Image)
+	from    machine.Machine // which the image is of
+	// brokersChanged is told of the first image, and of each with other configurations of brokers; imageChanged of each.
+	brokersChanged, imageChanged func(*cluster.Image)
 
-	mu      sync.Mutex
-	changed *sync.Cond
-	queue   []update
-	again   []string // topics that are to be brought to the image again
-	answers []func() // to be given when the queue has been worked through
-	stopped bool
-	done    chan struct{}
-	ready   chan struct{} // closed when the first image is in effect
+	mu        sync.Mutex
+	changed   *sync.Cond
+	queue     []update
+	again     []string // topics that are to be brought to the image again
+	answers   []answer // to be given when the queue has been worked through
+	published int64    // version of the newest image in the queue, or taken from it
+	stopped   bool
+	done      chan struct{}
+	ready     chan struct{} // closed when the first image is in effect
 
 	ids       sync.Mutex
 	nextID    int64
@@ -44,10 +52,18 @@ type metadata struct {
 type update struct {
 	image   *cluster.Image
 	changes cluster.Changes
+	from    machine.Machine // another one than before has changed everything
 }
 
-func newMetadata(set *partition.Set, groups *coordinator.Groups, brokersChanged func(*cluster.Image)) *metadata {
-	m := &metadata{set: set, groups: groups, brokersChanged: brokersChanged, done: make(chan struct{}), ready: make(chan struct{})}
+// answer is what somebody waits for until an image of a version is in effect here.
+type answer struct {
+	version int64
+	give    func()
+}
+
+// start begins to follow.
+func (m *metadata) start() *metadata {
+	m.done, m.ready = make(chan struct{}), make(chan struct{})
 	m.changed = sync.NewCond(&m.mu)
 	go m.follow()
 	return m
@@ -56,12 +72,13 @@ func newMetadata(set *partition.Set, groups *coordinator.Groups, brokersChanged 
 // capture and publish connect the controller's runtime to follow.
 func (m *metadata) capture(c machine.Machine) any {
 	ctl := c.(*cluster.Controller)
-	return update{ctl.Image(), ctl.TakeChanges()}
+	return update{ctl.Image(), ctl.TakeChanges(), c}
 }
 
 func (m *metadata) publish(u any) {
 	m.mu.Lock()
 	m.queue = append(m.queue, u.(update))
+	m.published = max(m.published, u.(update).image.Version())
 	m.mu.Unlock()
 	m.changed.Signal()
 }
@@ -77,8 +94,8 @@ func (m *metadata) follow() {
 		if len(again) > 0 {
 			m.bring(m.Image(), again)
 		}
-		for _, answer := range answers {
-			answer()
+		for _, a := range answers {
+			a.give()
 		}
 		if !more {
 			return
@@ -88,14 +105,32 @@ func (m *metadata) follow() {
 
 // take waits for updates, topics to be brought to the image again, or answers that wait for none of these. False: these are the
 // last answers.
-func (m *metadata) take() (updates []update, again []string, answers []func(), more bool) {
+func (m *metadata) take() (updates []update, again []string, answers []answer, more bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for len(m.queue) == 0 && len(m.again) == 0 && len(m.answers) == 0 && !m.stopped {
+	for {
+		version := int64(0)
+		if n := len(m.queue); n > 0 {
+			version = m.queue[n-1].image.Version()
+		} else if image := m.image.Load(); image != nil {
+			version = image.Version()
+		}
+		var later []answer
+		for _, a := range m.answers {
+			if a.version <= version || m.stopped {
+				answers = append(answers, a)
+			} else {
+				later = append(later, a)
+			}
+		}
+		m.answers = later
+		if len(m.queue) > 0 || len(m.again) > 0 || len(answers) > 0 || m.stopped {
+			break
+		}
 		m.changed.Wait()
 	}
-	updates, again, answers = m.queue, m.again, m.answers
-	m.queue, m.again, m.answers = nil, nil, nil
+	updates, again = m.queue, m.again
+	m.queue, m.again = nil, nil
 	if m.stopped {
 		return nil, nil, answers, false
 	}
@@ -115,8 +150,16 @@ func joined(updates []update) update {
 // apply brings the node to an image.
 func (m *metadata) apply(u update) {
 	before := m.image.Load()
+	if before != nil && u.from != m.from { // topics that were deleted may be missing in what it has seen
+		for t := range before.Topics() {
+			u.changes.Topics = append(u.changes.Topics, t.Name)
+		}
+		u.changes.Brokers = true
+	}
+	m.from = u.from
 	gone := replaced(before, u)
 	m.image.Store(u.image)
+	m.imageChanged(u.image)
 	first := before == nil
 	switch {
 	case first:
@@ -170,20 +213,23 @@ func (m *metadata) stop() {
 // Image is the newest picture.
 func (m *metadata) Image() *cluster.Image { return m.image.Load() }
 
-// Submit hands a request to the controller. Its answer is given when what it changed is in effect on this node, so that
-// whoever has it sees the change.
-func (m *metadata) Submit(request any, done func(any, error)) {
-	m.runtime.Submit(request, func(reply any, err error) {
-		m.mu.Lock()
-		if m.stopped {
-			m.mu.Unlock()
-			done(reply, err)
-			return
-		}
-		m.answers = append(m.answers, func() { done(reply, err) })
+// answer gives an answer when an image of a version is in effect here.
+func (m *metadata) answer(version int64, give func()) {
+	m.mu.Lock()
+	if m.stopped {
 		m.mu.Unlock()
-		m.changed.Signal()
-	})
+		give()
+		return
+	}
+	m.answers = append(m.answers, answer{version, give})
+	m.mu.Unlock()
+	m.changed.Signal()
+}
+
+func (m *metadata) isStopped() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stopped
 }
 
 // ProducerID gives an id from this node's block, and gets a new block when it is used up.

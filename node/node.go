@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/weir/weir/broker/api"
 	"github.com/weir/weir/broker/server"
@@ -26,7 +27,9 @@ import (
 	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/partition"
+	"github.com/weir/weir/peers"
 	"github.com/weir/weir/replication"
+	"github.com/weir/weir/transport"
 )
 
 // stopTime is how long requests under way may take when the node stops.
@@ -34,8 +37,10 @@ const stopTime = 5 * time.Second
 
 // Options are what a node is started with.
 type Options struct {
-	Config *config.Config
-	Logger *slog.Logger
+	// Context ends a start that waits for other nodes; nil: it waits as long as it takes.
+	Context context.Context
+	Config  *config.Config
+	Logger  *slog.Logger
 	// LogLevel is what Logger goes by, so that clients can change it; nil: they cannot.
 	LogLevel *slog.LevelVar
 	FS       vfs.FS           // nil: the machine's
@@ -48,22 +53,29 @@ type Options struct {
 
 // Node is a running node.
 type Node struct {
-	opts     Options
-	cfg      *config.Config
-	dir      *dataDir
-	host     *replication.Host
-	set      *partition.Set
-	log      *partition.Partition // the metadata log
-	metadata *metadata
-	groups   *coordinator.Groups
-	broker   *api.Broker
-	server   *server.Server
-	http     *httpServer
-	bound    []bound
-	failed   chan error
-	serving  atomic.Bool
-	stop     chan struct{}
-	running  sync.WaitGroup
+	opts      Options
+	cfg       *config.Config
+	dir       *dataDir
+	fresh     bool // the data directory was new
+	cluster   atomic.Pointer[string]
+	transport *transport.Transport
+	peers     *peers.Peers
+	leaders   *partition.Leaders
+	following atomic.Pointer[metadata] // metadata, for other nodes' questions
+	host      *replication.Host
+	set       *partition.Set
+	log       *partition.Partition // the metadata log
+	metadata  *metadata
+	groups    *coordinator.Groups
+	broker    *api.Broker
+	server    *server.Server
+	http      *httpServer
+	bound     []bound
+	peerPorts []bound
+	failed    chan error
+	serving   atomic.Bool
+	stop      chan struct{}
+	running   sync.WaitGroup
 
 	begun      time.Time
 	steps      []step        // of the start
@@ -86,6 +98,9 @@ func Start(opts Options) (*Node, error) {
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.Context == nil {
+		opts.Context = context.Background()
 	}
 	if opts.Listen == nil {
 		opts.Listen = func(_, address string) (net.Listener, error) { return net.Listen("tcp", address) }
@@ -116,8 +131,22 @@ func (n *Node) listen() error {
 		}
 		n.bound = append(n.bound, bound{l, nl})
 	}
+	if n.several() {
+		for _, l := range n.cfg.PeerListeners {
+			nl, err := n.opts.Listen(l.Name, l.Address())
+			if err != nil {
+				return fmt.Errorf("listener %s, which is for other nodes, cannot listen on %s: %w; choose another address, here and in controller.quorum.voters of all nodes", l.Name, l.Address(), err)
+			}
+			n.peerPorts = append(n.peerPorts, bound{l, nl})
+		}
+	}
 	if n.cfg.HTTPListener != "" {
 		nl, err := n.opts.Listen("http.listener", n.cfg.HTTPListener)
+		if err != nil && n.several() && !n.cfg.IsSet("http.listener") { // several nodes on one machine, with configurations of Kafka's
+			n.opts.Logger.Info("http.listener is not set, and its port is taken: a free one is used", "taken", n.cfg.HTTPListener)
+			host, _, _ := net.SplitHostPort(n.cfg.HTTPListener)
+			nl, err = n.opts.Listen("http.listener", net.JoinHostPort(host, "0"))
+		}
 		if err != nil {
 			return fmt.Errorf("http.listener cannot listen on %s: %w; choose another with --set http.listener=host:port, or turn it off with --set http.listener=", n.cfg.HTTPListener, err)
 		}
@@ -126,9 +155,55 @@ func (n *Node) listen() error {
 	return nil
 }
 
+// several tells whether there may be other nodes.
+func (n *Node) several() bool { return len(n.cfg.Voters) > 1 }
+
+func (n *Node) nodeOf(broker int32) replication.NodeID { return replication.NodeOf(broker, 0) }
+
+// startTransport lets other nodes in, and finds out which cluster this is.
+func (n *Node) startTransport() error {
+	n.leaders = partition.NewLeaders(n.cfg.NodeID)
+	n.transport = transport.New(transport.Config{
+		ClusterID: n.ClusterID, Self: n.cfg.NodeID, Logger: n.opts.Logger, Answer: n.answer,
+		Deliver: func(id replication.GroupID, m *raftpb.Message) { n.host.Deliver(id, m) },
+		Note:    func(from int32, note []byte) { n.peers.Note(from, note) },
+		Up: func(broker int32) {
+			n.opts.Logger.Info("another node is there", "node", broker)
+			n.peers.Up(broker)
+			n.host.NodeUp(broker)
+		},
+		Down: func(broker int32) {
+			n.opts.Logger.Warn("another node is gone", "node", broker)
+			n.peers.Down(broker)
+			n.host.NodeDown(broker)
+		},
+	})
+	n.peers = peers.New(peers.Config{
+		Self: n.cfg.NodeID, Leaders: n.leaders, Logger: n.opts.Logger, Note: n.transport.Note,
+		Handle: func(from int32, request []byte, reply func([]byte)) {
+			if m := n.following.Load(); m != nil {
+				m.handle(from, request, reply)
+			} else {
+				reply([]byte{notDone})
+			}
+		},
+	})
+	for _, l := range n.peerPorts {
+		n.running.Go(func() {
+			if err := n.transport.Serve(l.socket); err != nil {
+				n.fail(fmt.Errorf("listener %s: %w", l.Name, err))
+			}
+		})
+	}
+	return nil
+}
+
 func (n *Node) startReplication() (err error) {
 	n.host, err = replication.NewHost(replication.HostConfig{
-		FS: n.opts.FS, Dir: n.dir.path, Self: replication.NodeID(n.cfg.NodeID), Logger: n.opts.Logger, Fatal: n.fail,
+		FS: n.opts.FS, Dir: n.dir.path, Self: n.nodeOf(n.cfg.NodeID), Logger: n.opts.Logger, Fatal: n.fail,
+		Send: func(id replication.GroupID, m *raftpb.Message) bool {
+			return n.transport.Send(replication.BrokerOf(m.GetTo()), id, m)
+		},
 		Stalled: func(err error) {
 			if !n.serving.Load() { // a node that serves waits for space, but one that starts says so and ends
 				n.fail(err)
@@ -138,14 +213,43 @@ func (n *Node) startReplication() (err error) {
 	if err != nil {
 		return err
 	}
+	if n.several() {
+		n.running.Go(n.tick)
+	}
 	n.set = partition.NewSet(partition.SetConfig{
-		FS: n.opts.FS, Dir: n.dir.path, Self: replication.NodeID(n.cfg.NodeID), Host: n.host, Logger: n.opts.Logger, Now: n.opts.Now,
+		FS: n.opts.FS, Dir: n.dir.path, Self: n.nodeOf(n.cfg.NodeID), NodeOf: n.nodeOf, Leaders: n.leaders,
+		Host: n.host, Logger: n.opts.Logger, Now: n.opts.Now,
 		TopicConfig: n.topicConfig,
 		ProducerIdle: func() time.Duration {
 			return time.Duration(n.effective.Load().ProducerIDExpirationMs) * time.Millisecond
 		},
 	})
 	return nil
+}
+
+// tickEach is a tenth of the time that a follower waits at least for its leader, if that falls silent and its node does not.
+const tickEach = 100 * time.Millisecond
+
+// tick lets time pass for the groups that are not asleep.
+func (n *Node) tick() {
+	ticker := time.NewTicker(tickEach)
+	defer ticker.Stop()
+	for {
+		if !n.host.Tick() {
+			ticker.Stop()
+			select {
+			case <-n.host.Stirred():
+			case <-n.stop:
+				return
+			}
+			ticker.Reset(tickEach)
+		}
+		select {
+		case <-ticker.C:
+		case <-n.stop:
+			return
+		}
+	}
 }
 
 // fail is told that the data directory can no longer be trusted.
@@ -219,20 +323,34 @@ func (n *Node) startMetadata() error {
 		"retention.ms": never, "retention.bytes": never, "cleanup.policy": "delete", "durability": "fsync",
 	}})
 	var err error
-	n.log, err = n.set.Open(cluster.MetadataTopic, cluster.UUID{}, 0, []int32{n.cfg.NodeID}, cfg)
+	voters := make([]int32, len(n.cfg.Voters))
+	for i, v := range n.cfg.Voters {
+		voters[i] = v.ID
+	}
+	n.log, err = n.set.Open(cluster.MetadataTopic, cluster.UUID{}, 0, voters, cfg)
 	if err != nil {
 		return fmt.Errorf("the metadata log cannot be opened: %w", err)
 	}
 	base := coordinator.Config{Now: n.opts.Now, Logger: n.opts.Logger}
 	n.groups = coordinator.NewGroups(base, n.groupLimits())
-	n.metadata = newMetadata(n.set, n.groups, n.brokersChanged)
-	base.Partition = n.log
+	n.metadata = (&metadata{
+		self: n.cfg.NodeID, log: n.log, peers: n.peers, logger: n.opts.Logger, set: n.set, groups: n.groups,
+		brokersChanged: n.brokersChanged, imageChanged: n.imageChanged,
+	}).start()
+	base.Partition, base.Follow = n.log, n.several()
 	base.New = func() machine.Machine { return cluster.NewController(n.controllerConfig()) }
 	base.Capture, base.Publish = n.metadata.capture, n.metadata.publish
 	n.metadata.runtime = coordinator.Start(base)
+	n.following.Store(n.metadata)
+	late := time.AfterFunc(patience, func() {
+		n.opts.Logger.Info("waiting for most of the nodes in controller.quorum.voters, which keep the cluster's metadata")
+	})
+	defer late.Stop()
 	select {
 	case <-n.metadata.ready:
 		return nil
+	case <-n.opts.Context.Done():
+		return n.opts.Context.Err()
 	case err := <-n.failed:
 		return err
 	case <-n.metadata.runtime.Broken():
@@ -299,37 +417,49 @@ func (n *Node) register() error {
 	if known := n.metadata.Image().Broker(b.ID); known != nil && sameBroker(*known, b) {
 		return nil
 	}
+	for {
+		done := make(chan error, 1)
+		n.metadata.Submit(cluster.RegisterBroker{Broker: b}, func(_ any, err error) { done <- err })
+		select {
+		case err := <-done:
+			if err == nil || !n.several() {
+				return err
+			}
+			n.opts.Logger.Warn("this node could not be registered yet; it is tried on", "error", err)
+		case err := <-n.failed:
+			return err
+		case <-n.opts.Context.Done():
+			return n.opts.Context.Err()
+		}
+	}
+}
+
+// leadersWait bounds how long a node that is one of several waits for the leaders of its partitions. There may be none as long as
+// other nodes are away.
+const leadersWait = 5 * time.Second
+
+// awaitLeaders waits until all partitions of this node are led, so that the first request finds them.
+func (n *Node) awaitLeaders() error {
+	ctx, cancel := context.WithCancel(n.opts.Context)
+	if n.several() {
+		ctx, cancel = context.WithTimeout(n.opts.Context, leadersWait)
+	}
+	defer cancel()
 	done := make(chan error, 1)
-	n.metadata.Submit(cluster.RegisterBroker{Broker: b}, func(_ any, err error) { done <- err })
+	go func() { done <- n.set.AwaitLed(ctx) }()
 	select {
 	case err := <-done:
+		if errors.Is(err, context.DeadlineExceeded) {
+			return nil
+		}
 		return err
 	case err := <-n.failed:
 		return err
 	}
 }
 
-// awaitLeaders waits until all partitions of this node are led, so that the first request finds them.
-func (n *Node) awaitLeaders() error {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	done := make(chan error, 1)
-	go func() {
-		for t := range n.metadata.Image().Topics() {
-			if err := n.set.AwaitLeaders(ctx, t.Name, len(t.Partitions)); err != nil {
-				done <- err
-				return
-			}
-		}
-		done <- nil
-	}()
-	select {
-	case err := <-done:
-		return err
-	case err := <-n.failed:
-		return err
-	}
-}
+// imageChanged is told of every new image.
+func (n *Node) imageChanged(*cluster.Image) {}
 
 func sameBroker(a, b cluster.Broker) bool {
 	if a.Rack != b.Rack || len(a.Endpoints) != len(b.Endpoints) {
@@ -358,7 +488,7 @@ func hostName() string {
 
 func (n *Node) serve() error {
 	n.broker = &api.Broker{
-		ClusterID: n.dir.clusterID, Self: n.cfg.NodeID, Config: n.cfg, Controller: n.metadata, MetadataLog: n.log, Partitions: n.set,
+		ClusterID: n.ClusterID(), Self: n.cfg.NodeID, Leaders: n.leaders, Alive: n.peers.Alive, Config: n.cfg, Controller: n.metadata, MetadataLog: n.log, Partitions: n.set,
 		Groups: n.groups, Logger: n.opts.Logger, LogLevel: n.opts.LogLevel, Now: n.opts.Now,
 	}
 	n.broker.Start()
@@ -407,6 +537,7 @@ func (n *Node) maintain() {
 
 // Stop stops the node: what is under way is answered, then everything is closed.
 func (n *Node) Stop() error {
+	n.handOver()
 	close(n.stop)
 	n.groups.Stop()
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
@@ -417,6 +548,29 @@ func (n *Node) Stop() error {
 	}
 	n.running.Wait()
 	return n.closeStorage()
+}
+
+// handOverTime is how long other nodes may take to become leaders of what this one led.
+const handOverTime = 2 * time.Second
+
+// handOver hands all leaderships to replicas elsewhere that are in sync.
+func (n *Node) handOver() {
+	if !n.several() {
+		return
+	}
+	for end := time.Now().Add(handOverTime); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		led := 0
+		resign := func(p *partition.Partition) {
+			if _, leads := p.Leads(); leads && p.InSync() > 1 {
+				led++
+				p.Resign()
+			}
+		}
+		n.set.Each(resign)
+		if resign(n.log); led == 0 {
+			return
+		}
+	}
 }
 
 // Kill gives the node up, as far as that can be done within a process: nothing that is under way is answered. It comes back
@@ -440,6 +594,7 @@ func (n *Node) Wait() { n.running.Wait() }
 func (n *Node) closeStorage() error {
 	n.metadata.runtime.Stop()
 	n.metadata.stop()
+	n.transport.Stop()
 	err := errors.Join(n.set.Close(), n.set.ClosePartition(n.log), n.host.Stop())
 	return errors.Join(err, n.dir.lock.Close())
 }
@@ -450,7 +605,8 @@ func (n *Node) abandon() {
 		_ = n.Stop()
 		return
 	}
-	for _, l := range n.bound {
+	close(n.stop)
+	for _, l := range append(n.bound, n.peerPorts...) {
 		_ = l.socket.Close()
 	}
 	if n.http != nil {
@@ -459,6 +615,9 @@ func (n *Node) abandon() {
 	if n.metadata != nil && n.metadata.runtime != nil && n.log != nil {
 		_ = n.closeStorage()
 		return
+	}
+	if n.transport != nil {
+		n.transport.Stop()
 	}
 	if n.dir != nil {
 		_ = n.dir.lock.Close()
@@ -482,5 +641,10 @@ func (n *Node) HTTPAddress() string {
 	return n.http.listener.Addr().String()
 }
 
-// ClusterID is the id of the cluster.
-func (n *Node) ClusterID() string { return n.dir.clusterID }
+// ClusterID is the id of the cluster; "": it is not known yet.
+func (n *Node) ClusterID() string {
+	if id := n.cluster.Load(); id != nil {
+		return *id
+	}
+	return ""
+}

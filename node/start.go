@@ -15,7 +15,8 @@ func (n *Node) run() error {
 		name string
 		do   func() error
 	}{
-		{"directory", n.openDir}, {"listeners", n.listen}, {"replication", n.startReplication}, {"partitions", n.startMetadata},
+		{"directory", n.openDir}, {"listeners", n.listen}, {"transport", n.startTransport}, {"cluster", n.form},
+		{"replication", n.startReplication}, {"partitions", n.startMetadata},
 		{"registration", n.register}, {"leaders", n.awaitLeaders},
 	} {
 		began := time.Now()

@@ -44,6 +44,7 @@ func (p *Partition) changing(change func() error) error {
 }
 
 func (p *Partition) advanceStart(before int64) (start int64, err error) {
+	done := make(chan error, 1)
 	failed := p.group.Do(func() error {
 		if _, leads := p.Leads(); !leads {
 			return kerr.NotLeaderForPartition
@@ -55,11 +56,16 @@ func (p *Partition) advanceStart(before int64) (start int64, err error) {
 		if before < 0 || before > high {
 			return kerr.OffsetOutOfRange
 		}
-		if before > p.log.StartOffset() {
-			return p.setStart(before)
+		if before <= p.log.StartOffset() {
+			done <- nil
+			return nil
 		}
+		p.noteStart(before, func(err error) { done <- err })
 		return nil
 	})
+	if failed == nil {
+		failed = <-done
+	}
 	if failed != nil {
 		return -1, appendError(failed)
 	}

@@ -1,7 +1,9 @@
 package partition
 
 import (
+	"encoding/binary"
 	"errors"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -30,6 +32,7 @@ type appendRequest struct {
 	stats         counted
 	began         int64 // stats.Now of the append
 	bytes         int   // that were proposed; 0: a repeat, or refused
+	note          bool  // it is no batch
 }
 
 func (p *Partition) newAppend(done func(AppendResult), release func()) *appendRequest {
@@ -37,6 +40,10 @@ func (p *Partition) newAppend(done func(AppendResult), release func()) *appendRe
 }
 
 func (r *appendRequest) finish(result AppendResult) {
+	if r.note {
+		r.done(result)
+		return
+	}
 	records := 0
 	if r.bytes > 0 && result.Err == nil {
 		records = int(r.header.NumRecords)
@@ -86,6 +93,24 @@ func (p *Partition) AppendOwn(batch []byte, done func(AppendResult)) {
 	req := p.newAppend(done, nil)
 	req.header = header
 	p.group.Propose(&replication.Proposal{Batch: batch, Context: req})
+}
+
+// noteStart tells all replicas the log's new start. done is called when this one has taken it.
+func (p *Partition) noteStart(offset int64, done func(error)) {
+	req := &appendRequest{note: true, done: func(res AppendResult) { done(res.Err) }}
+	p.group.Propose(&replication.Proposal{Batch: binary.BigEndian.AppendUint64(nil, uint64(offset)), Note: true, Context: req})
+}
+
+// Noted implements replication.Replica: the log's start moves, on all replicas alike.
+func (p *Partition) Noted(note []byte) {
+	if len(note) != 8 {
+		panic(fmt.Sprintf("BUG: %v: a note of %d bytes", p.ID, len(note)))
+	}
+	if offset := int64(binary.BigEndian.Uint64(note)); offset > p.log.StartOffset() {
+		p.noted = p.setStart(offset)
+	} else {
+		p.noted = nil
+	}
 }
 
 // appendError maps what the group answers to what clients understand.

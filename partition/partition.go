@@ -17,10 +17,11 @@ import (
 	"github.com/weir/weir/replication"
 )
 
-// Leadership says who leads a partition.
+// Leadership says who leads a partition, as its replica on this node knows it.
 type Leadership struct {
-	Leader replication.NodeID // 0: nobody that this node knows of
+	Broker int32 // -1: nobody that is known
 	Epoch  int32
+	here   bool
 }
 
 // Partition is this node's replica of one partition. Its exported methods may be called from any goroutine.
@@ -38,6 +39,8 @@ type Partition struct {
 	config     atomic.Pointer[config.TopicConfig]
 	leadership atomic.Pointer[Leadership]
 	high       atomic.Int64 // high watermark
+	inSync     atomic.Int32 // replicas, of a leader
+	leaders    *Leaders     // nil: nobody wants to know
 
 	known         atomic.Int64 // producers that are remembered
 	checkpointing atomic.Bool  // one is being written
@@ -46,6 +49,7 @@ type Partition struct {
 	producers *producers
 	next      int64            // leader: offset of the next record
 	pending   []*appendRequest // leader: proposed, not committed; by index
+	noted     error            // what became of the last note
 
 	mu      sync.Mutex
 	waiters map[*Waiter]struct{}
@@ -58,8 +62,11 @@ func (p *Partition) Leadership() Leadership { return *p.leadership.Load() }
 // Leads tells whether this node leads, and the epoch.
 func (p *Partition) Leads() (epoch int32, ok bool) {
 	l := p.leadership.Load()
-	return l.Epoch, l.Leader == p.self
+	return l.Epoch, l.here
 }
+
+// InSync is the number of replicas that are in sync, of a partition that this node leads.
+func (p *Partition) InSync() int { return int(p.inSync.Load()) }
 
 // HighWatermark is the offset up to which records are committed and may be read.
 func (p *Partition) HighWatermark() int64 { return p.high.Load() }
@@ -75,6 +82,9 @@ func (p *Partition) LogEnd() int64 { return p.log.EndOffset() }
 
 // Size is the log's size on disk in bytes.
 func (p *Partition) Size() int64 { return p.log.Size() }
+
+// Resign hands the leadership to a replica that is in sync, if there is one.
+func (p *Partition) Resign() { p.group.Resign() }
 
 // Config is the topic's configuration in effect.
 func (p *Partition) Config() *config.TopicConfig { return p.config.Load() }
@@ -142,7 +152,7 @@ func (p *Partition) answerRepeat(req *appendRequest, first appendedBatch) {
 		return
 	}
 	for _, r := range p.pending {
-		if r.header.BaseOffset == first.firstOffset {
+		if !r.note && r.header.BaseOffset == first.firstOffset {
 			r.repeats = append(r.repeats, req)
 			return
 		}
@@ -182,13 +192,19 @@ func (p *Partition) Committed(index uint64) {
 	if err != nil {
 		panic(fmt.Sprintf("BUG: %v: no end offset of committed entry %d: %v", p.ID, index, err))
 	}
-	if end < p.high.Load() {
+	if end = max(end, p.log.StartOffset()); end < p.high.Load() {
 		panic(fmt.Sprintf("BUG: %v: high watermark would go back from %d to %d", p.ID, p.high.Load(), end))
 	}
 	p.high.Store(end)
 	n := 0
 	for n < len(p.pending) && p.pending[n].index <= index {
 		req := p.pending[n]
+		if req.note {
+			req.finish(AppendResult{Err: p.noted})
+			p.pending[n] = nil
+			n++
+			continue
+		}
 		req.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))
 		for _, r := range req.repeats {
 			r.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))
@@ -239,8 +255,11 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 			}
 		}
 	}
-	now := Leadership{Leader: leader, Epoch: int32(term)}
+	now := Leadership{Broker: replication.BrokerOf(leader), Epoch: int32(term), here: leader == p.self}
 	p.leadership.Store(&now)
+	if p.leaders != nil && !now.here { // who leads here is told with who is in sync
+		p.leaders.replicaSays(p.ID, Leader{Broker: now.Broker, Epoch: now.Epoch})
+	}
 	p.mu.Lock()
 	hooks := p.hooks
 	p.mu.Unlock()
@@ -248,6 +267,14 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 		f(now)
 	}
 	p.wake()
+}
+
+// InSyncChanged implements replication.Replica.
+func (p *Partition) InSyncChanged(brokers []int32) {
+	p.inSync.Store(int32(len(brokers)))
+	if p.leaders != nil {
+		p.leaders.replicaSays(p.ID, Leader{Broker: replication.BrokerOf(p.self), Epoch: p.Leadership().Epoch, InSync: brokers})
+	}
 }
 
 // maintain does the rounds: retention, a checkpoint when one is due, expiry of producers.

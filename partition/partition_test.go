@@ -43,11 +43,12 @@ func newRigWith(t *testing.T, fs vfs.FS, topic map[string]string, fatal func(err
 	}
 	r := &rig{t: t, fs: fs}
 	logger := slog.New(slog.DiscardHandler)
-	r.host, err = replication.NewHost(replication.HostConfig{FS: fs, Dir: "data", Self: 1, Logger: logger, Fatal: fatal})
+	r.host, err = replication.NewHost(replication.HostConfig{FS: fs, Dir: "data", Self: replication.NodeOf(1, 0), Logger: logger, Fatal: fatal})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.set = NewSet(SetConfig{FS: fs, Dir: "data", Self: 1, Host: r.host, Logger: logger, Now: time.Now,
+	r.set = NewSet(SetConfig{FS: fs, Dir: "data", Self: replication.NodeOf(1, 0), Host: r.host, Logger: logger, Now: time.Now,
+		NodeOf: func(id int32) replication.NodeID { return replication.NodeOf(id, 0) }, Leaders: NewLeaders(1),
 		ProducerIdle: func() time.Duration { return time.Hour }})
 	r.p, err = r.set.Open("t", [16]byte{1}, 0, []int32{1}, c.Topic(config.Layers{Resource: topic}))
 	if err != nil {
@@ -55,7 +56,7 @@ func newRigWith(t *testing.T, fs vfs.FS, topic map[string]string, fatal func(err
 	}
 	led := make(chan struct{}, 1)
 	r.p.OnLeadership(func(l Leadership) {
-		if l.Leader == 1 {
+		if l.Broker == 1 {
 			select {
 			case led <- struct{}{}:
 			default:

@@ -18,6 +18,8 @@ type ReadRequest struct {
 	LeaderEpoch int32
 	// LastFetchedEpoch is the epoch of the record before Offset, to detect a diverging log; -1: does not say.
 	LastFetchedEpoch int32
+	// AnyReplica reads what this replica knows to be committed, whoever leads.
+	AnyReplica bool
 	// Committed reads up to the last stable offset (isolation read_committed).
 	Committed bool
 }
@@ -54,7 +56,7 @@ func (p *Partition) CheckEpoch(believed int32) error {
 
 // Read gives the batches from an offset on. Errors are Kafka's.
 func (p *Partition) Read(r ReadRequest) (ReadResult, error) {
-	if err := p.CheckEpoch(r.LeaderEpoch); err != nil {
+	if err := p.CheckEpoch(r.LeaderEpoch); err != nil && !(r.AnyReplica && errors.Is(err, kerr.NotLeaderForPartition)) {
 		return ReadResult{}, err
 	}
 	high := p.high.Load()

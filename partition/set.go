@@ -33,12 +33,15 @@ const (
 
 // SetConfig describes a Set.
 type SetConfig struct {
-	FS     vfs.FS
-	Dir    string
-	Self   replication.NodeID
-	Host   *replication.Host
-	Logger *slog.Logger
-	Now    func() time.Time
+	FS   vfs.FS
+	Dir  string
+	Self replication.NodeID
+	// NodeOf names a broker to raft.
+	NodeOf  func(broker int32) replication.NodeID
+	Leaders *Leaders
+	Host    *replication.Host
+	Logger  *slog.Logger
+	Now     func() time.Time
 	// TopicConfig gives a topic's configuration in effect.
 	TopicConfig func(*cluster.Image, *cluster.Topic) *config.TopicConfig
 	// ProducerIdle is how long a silent producer is remembered (producer.id.expiration.ms).
@@ -49,10 +52,9 @@ type SetConfig struct {
 type Set struct {
 	cfg SetConfig
 
-	all     Stats
-	mu      sync.RWMutex
-	topics  map[string]*hosted
-	changed chan struct{} // closed and replaced when a partition opens or its leader changes
+	all    Stats
+	mu     sync.RWMutex
+	topics map[string]*hosted
 }
 
 // hosted are the partitions of one topic, by number; an error stands where one could not be opened.
@@ -66,7 +68,7 @@ type hosted struct {
 
 // NewSet makes a set without partitions.
 func NewSet(cfg SetConfig) *Set {
-	return &Set{cfg: cfg, topics: map[string]*hosted{}, changed: make(chan struct{})}
+	return &Set{cfg: cfg, topics: map[string]*hosted{}}
 }
 
 // Open opens or creates one partition that is not a topic's: the metadata log.
@@ -81,7 +83,8 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32
 		now: func() int64 { return s.cfg.Now().UnixMilli() }, stats: stats,
 	}
 	p.producers = newProducers(p.now)
-	p.leadership.Store(&Leadership{Epoch: -1})
+	p.leadership.Store(&Leadership{Broker: -1, Epoch: -1})
+	p.leaders = s.cfg.Leaders
 	p.config.Store(cfg)
 	dir := path.Join(s.cfg.Dir, fmt.Sprintf("%s-%d", topic, number))
 	l, recovery, err := log.Open(s.cfg.FS, dir, log.Identity{TopicID: id, Partition: number}, logConfig(cfg), p.producers)
@@ -104,9 +107,8 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32
 	p.log = l
 	voters := make([]replication.NodeID, len(replicas))
 	for i, r := range replicas {
-		voters[i] = replication.NodeID(r)
+		voters[i] = s.cfg.NodeOf(r)
 	}
-	p.hooks = append(p.hooks, func(Leadership) { s.broadcast() })
 	p.high.Store(l.StartOffset())
 	if len(voters) == 1 && voters[0] == s.cfg.Self {
 		p.high.Store(l.EndOffset()) // what a lone voter has on disk is committed
@@ -155,7 +157,7 @@ func (s *Set) Apply(img *cluster.Image, topics []string) (again []string) {
 		}
 		h.compact = cfg.CleanupCompact()
 		s.reconfigure(h, cfg)
-		for _, number := range s.missing(h, len(t.Partitions)) {
+		for _, number := range s.missing(h, t) {
 			group.Go(func() error {
 				s.openHosted(t, number, cfg, h)
 				return nil
@@ -163,19 +165,20 @@ func (s *Set) Apply(img *cluster.Image, topics []string) (again []string) {
 		}
 	}
 	_ = group.Wait()
-	s.broadcast()
 	return s.refused(topics)
 }
 
-// missing makes room for so many partitions, and gives those that are to be opened: new ones, and those that a full disk refused.
-func (s *Set) missing(h *hosted, count int) (numbers []int) {
+// missing makes room for a topic's partitions, and gives those that are to be opened on this node: new ones, and those that a full
+// disk refused.
+func (s *Set) missing(h *hosted, t *cluster.Topic) (numbers []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for number := range count {
+	self := replication.BrokerOf(s.cfg.Self)
+	for number := range t.Partitions {
 		if number == len(h.partitions) {
 			h.partitions, h.errors = append(h.partitions, nil), append(h.errors, nil)
 		}
-		if h.partitions[number] == nil && (h.errors[number] == nil || vfs.IsNoSpace(h.errors[number])) {
+		if slices.Contains(t.Partitions[number].Replicas, self) && h.partitions[number] == nil && (h.errors[number] == nil || vfs.IsNoSpace(h.errors[number])) {
 			numbers = append(numbers, number)
 		}
 	}
@@ -233,6 +236,9 @@ func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, 
 	if err != nil && !(vfs.IsNoSpace(err) && h.errors[number] != nil) { // or it was said before
 		s.cfg.Logger.Error("a partition is offline: it cannot be opened", "partition", fmt.Sprintf("%s-%d", t.Name, number), "error", err)
 	}
+	if err != nil {
+		s.cfg.Leaders.Heard(replication.GroupID{Topic: t.ID, Partition: int32(number)}, Leader{Broker: -1, Epoch: -1, Unopened: true})
+	}
 	s.mu.Lock()
 	h.partitions[number], h.errors[number] = p, err
 	s.mu.Unlock()
@@ -283,37 +289,19 @@ func (s *Set) Each(f func(*Partition)) {
 	}
 }
 
-// AwaitLeaders waits until the first count partitions of a topic are open here and have a leader, or cannot be opened.
-func (s *Set) AwaitLeaders(ctx context.Context, topic string, count int) error {
-	for next := 0; next < count; {
-		s.mu.RLock()
-		changed := s.changed
-		h := s.topics[topic]
-		for h != nil && next < len(h.partitions) && next < count {
-			p := h.partitions[next]
-			if h.errors[next] == nil && (p == nil || p.Leadership().Leader == 0) {
-				break
+// AwaitLed waits until every partition that is open here has a leader.
+func (s *Set) AwaitLed(ctx context.Context) error {
+	for _, t := range s.Topics() {
+		for _, p := range t.Partitions {
+			if p == nil {
+				continue
 			}
-			next++
-		}
-		s.mu.RUnlock()
-		if next == count {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
+			if err := s.cfg.Leaders.awaitOne(ctx, p.ID); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
-}
-
-func (s *Set) broadcast() {
-	s.mu.Lock()
-	close(s.changed)
-	s.changed = make(chan struct{})
-	s.mu.Unlock()
 }
 
 // Maintain does the rounds of all partitions: retention, checkpoints, expiry.
@@ -364,7 +352,7 @@ func (s *Set) remove(name string, h *hosted) {
 			s.cfg.Logger.Error("a deleted partition's files cannot be removed", "partition", fmt.Sprintf("%s-%d", name, number), "error", err)
 		}
 	}
-	s.broadcast()
+	s.cfg.Leaders.Forget(h.id)
 }
 
 // deletedName is what a deleted partition's folder is called until it is removed. It fits a file name, however long the

@@ -14,15 +14,28 @@ import (
 	"github.com/weir/weir/log"
 )
 
-// NodeID names a node. 0 is nobody.
+// NodeID names a node to raft: a broker, with one data directory. 0 is nobody.
 type NodeID = uint64
+
+// NodeOf gives the NodeID of a broker. A broker that lost its data directory comes back in another incarnation, as another
+// voter, so that what it promised before and does not know of any more binds nobody.
+func NodeOf(broker, incarnation int32) NodeID {
+	return uint64(uint32(incarnation))<<32 | uint64(uint32(broker)+1)
+}
+
+// BrokerOf gives the broker of a NodeID; -1: nobody.
+func BrokerOf(id NodeID) int32 { return int32(uint32(id)) - 1 }
 
 // Kinds of raft-own entries in a log; log.Batch is the kind of all others.
 const (
 	kindEmpty        = log.Batch + 1 // first entry of a term
 	kindConfChange   = log.Batch + 2
 	kindConfChangeV2 = log.Batch + 3
+	kindNote         = log.Batch + 4 // what a replica tells all others
 )
+
+// noteMax is how many bytes a note has at most: fewer than any batch, so that the two cannot be mistaken.
+const noteMax = 60
 
 // ErrNotLeader answers proposals of a node that does not lead the group.
 var ErrNotLeader = errors.New("this node does not lead the partition")
@@ -40,13 +53,15 @@ var ErrClosed = errors.New("the partition is closed on this node")
 type Proposal struct {
 	// Batch must stay untouched until it is committed.
 	Batch []byte
+	// Note says that Batch is not one, but 2 to 60 bytes that replicas tell each other. It has no offset.
+	Note bool
 	// Context is the proposer's own.
 	Context any
 }
 
 // Replica is what a group's entries mean to its owner. All methods are called from the group's turn, one at a time.
 type Replica interface {
-	// Prepare is called on the leader for each proposal in order. It assigns offset and epoch in the batch. False: the
+	// Prepare is called on the leader for each proposal of a batch in order. It assigns offset and epoch in the batch. False: the
 	// replica has answered the proposal itself and nothing is appended.
 	Prepare(p *Proposal, term uint64) bool
 	// Proposed tells the index that a prepared proposal got.
@@ -55,11 +70,15 @@ type Replica interface {
 	Reject(p *Proposal, err error)
 	// Appended tells of entries that a leader elsewhere sent and that are now in the log.
 	Appended(entries []log.Entry)
+	// Noted tells of a committed note, before Committed tells of its index. It may be told again after a restart.
+	Noted(note []byte)
 	// Committed tells that all entries up to index are committed.
 	Committed(index uint64)
 	// LeaderChanged tells who leads in which term. On the leader itself it comes when the first entry of its own term is
 	// committed, so that it knows everything committed before. 0: nobody.
 	LeaderChanged(leader NodeID, term uint64)
+	// InSyncChanged tells, on the leader, which brokers have all that is committed, or had it lately: itself, and followers.
+	InSyncChanged(brokers []int32)
 }
 
 // Config describes a group.
@@ -98,11 +117,14 @@ type Group struct {
 	full      bool              // the operator was told that it is full
 	lastVotes HardState
 
+	live liveness
+
 	held bool // the syncer holds its requests back; under the syncer's mu
 
 	mu      sync.Mutex
 	inbox   inbox
 	closing bool // proposals are refused, so that those under way come to an end
+	asleep  bool // no time passes for it
 	state   runState
 	idle    *sync.Cond // signalled when state becomes runIdle
 }
@@ -114,10 +136,17 @@ type inbox struct {
 	synced    int               // finished appends
 	messages  []*raftpb.Message
 	proposals []*Proposal
+	up, down  []int32 // brokers that came and went
 	ticks     int
 	campaign  bool
-	retry     bool // what is stalled
+	transfer  NodeID // 0: none
+	retry     bool   // what is stalled
 	closed    bool
+}
+
+func (in *inbox) empty() bool {
+	return len(in.calls)+len(in.done)+len(in.messages)+len(in.proposals)+len(in.up)+len(in.down)+in.ticks == 0 &&
+		in.synced == 0 && !in.campaign && in.transfer == 0 && !in.retry
 }
 
 // runState keeps a group on at most one worker.
@@ -148,6 +177,7 @@ func newGroup(h *Host, c Config) (*Group, error) {
 	}
 	hs.Commit = min(max(hs.Commit, c.Log.FirstIndex()-1), c.Log.LastIndex())
 	g.lastVotes, g.applied, g.term = hs, hs.Commit, hs.Term
+	g.live.order = slices.Clone(c.Voters)
 	g.storage = &storage{log: c.Log, hard: hs, voters: slices.Clone(c.Voters)}
 	g.rn, err = raft.NewRawNode(&raft.Config{
 		ID:                        h.cfg.Self,
@@ -235,9 +265,6 @@ func (g *Group) deliver(m *raftpb.Message) {
 	g.put(func(in *inbox) { in.messages = append(in.messages, m) })
 }
 
-// tick lets time pass.
-func (g *Group) tick() { g.put(func(in *inbox) { in.ticks++ }) }
-
 // put adds to the inbox and sees that a turn comes. False: the group is closed.
 func (g *Group) put(add func(*inbox)) bool {
 	ok, idle := g.offer(func(in *inbox) bool { add(in); return true })
@@ -254,6 +281,10 @@ func (g *Group) offer(add func(*inbox) bool) (ok, idle bool) {
 	defer g.mu.Unlock()
 	if g.inbox.closed || !add(&g.inbox) {
 		return false, false
+	}
+	if g.asleep {
+		g.asleep = false
+		g.host.wake(g)
 	}
 	switch g.state {
 	case runIdle:
@@ -332,20 +363,32 @@ func (g *Group) turn(in *inbox) {
 	}
 	for _, m := range in.messages {
 		g.step(m)
+		g.live.wantsSleep = saysGoodNight(m)
 	}
+	g.nodesChanged(in.up, in.down)
 	for range in.ticks {
-		g.rn.Tick()
+		g.pass()
 	}
 	if in.campaign {
-		if err := g.rn.Campaign(); err != nil {
-			panic(fmt.Sprintf("BUG: raft group %v cannot campaign: %v", g.id, err))
-		}
+		g.campaign()
+	}
+	if in.transfer != 0 && g.announced.lead == g.host.cfg.Self {
+		g.rn.TransferLeader(in.transfer)
 	}
 	if in.retry {
 		g.retryStalled()
 	}
 	g.propose(in.proposals)
 	g.drain()
+	if g.live.wantsSleep {
+		g.heardGoodNight()
+	}
+}
+
+func (g *Group) campaign() {
+	if err := g.rn.Campaign(); err != nil {
+		panic(fmt.Sprintf("BUG: raft group %v cannot campaign: %v", g.id, err))
+	}
 }
 
 func (g *Group) step(m *raftpb.Message) {
@@ -359,6 +402,7 @@ func (g *Group) propose(proposals []*Proposal) {
 	if len(proposals) == 0 {
 		return
 	}
+	g.live.idle = 0
 	var refuse error
 	switch now := g.rn.BasicStatus(); {
 	case g.announced.lead != g.host.cfg.Self || g.announced.term != now.GetTerm() || now.RaftState != raft.StateLeader || now.LeadTransferee != 0:
@@ -373,12 +417,18 @@ func (g *Group) propose(proposals []*Proposal) {
 	entries := make([]*raftpb.Entry, 0, len(proposals))
 	next := g.lastIndex() + 1
 	for _, p := range proposals {
-		if !g.replica.Prepare(p, g.term) {
+		if !p.Note && !g.replica.Prepare(p, g.term) {
 			continue
 		}
-		g.replica.Proposed(p, next+uint64(len(entries)))
+		index := next + uint64(len(entries))
+		g.replica.Proposed(p, index)
+		if p.Note {
+			entries = append(entries, &raftpb.Entry{Data: p.Batch})
+			g.proposed = append(g.proposed, log.Entry{Index: index, Term: g.term, Kind: kindNote, Data: p.Batch})
+			continue
+		}
 		entries = append(entries, &raftpb.Entry{Data: withoutBatch})
-		g.proposed = append(g.proposed, log.Entry{Index: next + uint64(len(entries)-1), Term: g.term, Kind: log.Batch, Data: p.Batch})
+		g.proposed = append(g.proposed, log.Entry{Index: index, Term: g.term, Kind: log.Batch, Data: p.Batch})
 	}
 	if len(entries) == 0 {
 		return
@@ -545,6 +595,9 @@ func (g *Group) respond(r *raftpb.Message) {
 func (g *Group) apply(m *raftpb.Message) {
 	for _, e := range m.Entries {
 		g.applied = e.GetIndex()
+		if isNote(e) {
+			g.replica.Noted(e.GetData())
+		}
 		if err := g.applyConfChange(e); err != nil {
 			panic(fmt.Sprintf("BUG: raft group %v holds an unreadable membership change at %d: %v", g.id, e.GetIndex(), err))
 		}
@@ -590,6 +643,9 @@ func (g *Group) announce() {
 		g.announced.lead, g.announced.term = lead, term
 		g.host.stats.LeaderChanges.Add(1)
 		g.replica.LeaderChanged(lead, term)
+		if lead == g.host.cfg.Self {
+			g.beginLeading()
+		}
 	}
 }
 

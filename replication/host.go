@@ -44,6 +44,12 @@ type Host struct {
 	stats   Stats
 
 	groups sync.Map // GroupID → *Group, those with other voters
+	nodes  struct {
+		sync.Mutex
+		up      map[int32]bool // brokers that are there; replaced, and never changed
+		awake   map[*Group]struct{}
+		stirred chan struct{}
+	}
 
 	mu      sync.Mutex
 	ready   *sync.Cond
@@ -63,6 +69,7 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	}
 	h := &Host{cfg: cfg, journal: journal}
 	h.ready = sync.NewCond(&h.mu)
+	h.nodes.awake, h.nodes.stirred = map[*Group]struct{}{}, make(chan struct{}, 1)
 	h.syncer = newSyncer(h)
 	for range cfg.Workers {
 		h.workers.Go(h.work)
@@ -81,6 +88,7 @@ func (h *Host) Open(c Config) (*Group, error) {
 		return g, nil
 	}
 	h.groups.Store(c.ID, g)
+	h.wake(g)
 	if g.lastVotes == (HardState{}) && c.Voters[0] == h.cfg.Self { // a new group: the preferred leader asks at once
 		g.Campaign()
 	}
@@ -91,6 +99,7 @@ func (h *Host) Open(c Config) (*Group, error) {
 func (h *Host) Close(g *Group) {
 	h.groups.Delete(g.id)
 	g.close()
+	h.lull(g)
 }
 
 // Deliver hands over a message of another node. One for a group that is not here is lost.
@@ -98,14 +107,6 @@ func (h *Host) Deliver(id GroupID, m *raftpb.Message) {
 	if g, ok := h.groups.Load(id); ok {
 		g.(*Group).deliver(m)
 	}
-}
-
-// Tick lets a tenth of an election timeout pass for all groups with other voters.
-func (h *Host) Tick() {
-	h.groups.Range(func(_, g any) bool {
-		g.(*Group).tick()
-		return true
-	})
 }
 
 // Forget removes a closed group's votes: its partition was deleted.

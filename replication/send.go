@@ -12,7 +12,10 @@ const messageBytes = 1 << 20
 // send passes a message to another node. Raft does not have the data of what was proposed here, so it is filled in, and since
 // raft did not know how much it is, the message may become several.
 func (g *Group) send(m *raftpb.Message) {
-	if m.GetType() != raftpb.MsgApp || len(m.Entries) == 0 {
+	switch {
+	case m.GetType() == raftpb.MsgHeartbeatResp && saysGoodNight(m): // it would wake the leader
+		return
+	case m.GetType() != raftpb.MsgApp || len(m.Entries) == 0:
 		g.post(m)
 		return
 	}

@@ -94,6 +94,11 @@ func outlined(e *raftpb.Entry) bool {
 	return e.GetType() == raftpb.EntryNormal && len(e.GetData()) == len(withoutBatch)
 }
 
+// isNote tells notes from batches by their size.
+func isNote(e *raftpb.Entry) bool {
+	return e.GetType() == raftpb.EntryNormal && len(e.GetData()) > len(withoutBatch) && len(e.GetData()) <= noteMax
+}
+
 func fromRaft(e *raftpb.Entry) log.Entry {
 	kind := log.Batch
 	switch {
@@ -103,6 +108,8 @@ func fromRaft(e *raftpb.Entry) log.Entry {
 		kind = kindConfChangeV2
 	case len(e.GetData()) == 0:
 		kind = kindEmpty
+	case isNote(e):
+		kind = kindNote
 	}
 	return log.Entry{Index: e.GetIndex(), Term: e.GetTerm(), Kind: kind, Data: e.GetData()}
 }

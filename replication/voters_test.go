@@ -38,6 +38,8 @@ type member struct {
 	mu      sync.Mutex
 	next    int64
 	leads   bool
+	inSync  []int32
+	notes   []string
 	pending []*proposed
 }
 
@@ -81,6 +83,11 @@ func (m *member) start() {
 	l, _, err := log.Open(m.fs, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for broker := range int32(3) {
+		if broker != BrokerOf(m.id) {
+			host.NodeUp(broker)
+		}
 	}
 	m.mu.Lock()
 	m.host, m.log = host, l
@@ -177,6 +184,13 @@ func (m *member) Reject(p *Proposal, err error) { p.Context.(*proposed).done <- 
 
 // Appended implements Replica.
 func (m *member) Appended([]log.Entry) {}
+
+// Noted implements Replica.
+func (m *member) Noted(note []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.notes = append(m.notes, string(note))
+}
 
 // Committed implements Replica.
 func (m *member) Committed(index uint64) {
@@ -444,4 +458,105 @@ func TestFaults(t *testing.T) {
 			}
 		})
 	}
+}
+
+// InSyncChanged implements Replica.
+func (m *member) InSyncChanged(brokers []int32) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.inSync = brokers
+}
+
+func (m *member) hasInSync(brokers ...int32) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Equal(m.inSync, brokers)
+}
+
+func (c *trio) asleep() bool {
+	return c.nodes[0].host.Awake()+c.nodes[1].host.Awake()+c.nodes[2].host.Awake() == 0
+}
+
+// TestIdleGroupsSleep: when there is nothing to do, no time passes; a proposal wakes all that it takes.
+func TestIdleGroupsSleep(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	for i := range 3 {
+		c.until("sleep", c.asleep)
+		p := l.propose(fmt.Sprint(i), 10)
+		if err := <-p.done; err != nil { // no time needs to pass
+			t.Fatal(err)
+		}
+	}
+	c.until("sleep", c.asleep)
+	if c.leader() != l {
+		t.Error("another one leads")
+	}
+}
+
+// TestNodeGoesWhileItsGroupsSleep: its followers elect another leader, without an election timeout, and go to sleep again while
+// it is away. When it is back, it learns who leads and what it missed.
+func TestNodeGoesWhileItsGroupsSleep(t *testing.T) {
+	c := newTrio(t)
+	old := c.leader()
+	c.until("sleep", c.asleep)
+	c.isolate(old.id, true)
+	for _, m := range c.nodes {
+		if m != old {
+			m.host.NodeDown(BrokerOf(old.id))
+			old.host.NodeDown(BrokerOf(m.id))
+		}
+	}
+	next := c.leader(old)
+	p := next.propose("meanwhile", 10)
+	if err := <-p.done; err != nil {
+		t.Fatal(err)
+	}
+	c.until("the end of the old leadership", func() bool { return !old.isLeader() })
+	c.until("sleep of the two", func() bool { return next.host.Awake() == 0 })
+	c.until("two in sync", func() bool { return !next.hasInSync(0, 1, 2) })
+	c.isolate(old.id, false)
+	for _, m := range c.nodes {
+		if m != old {
+			m.host.NodeUp(BrokerOf(old.id))
+			old.host.NodeUp(BrokerOf(m.id))
+		}
+	}
+	c.until("three in sync", func() bool { return next.hasInSync(0, 1, 2) })
+	c.until("sleep of all", c.asleep)
+	c.settledInOrder([]string{"meanwhile"})
+}
+
+// TestNotes: what a replica notes is told to all, in its place among the batches, also by nodes that were away.
+func TestNotes(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	away := c.nodes[l.id%3]
+	c.isolate(away.id, true)
+	for i := range 3 {
+		b, note := l.propose(fmt.Sprint(i), 10), &proposed{done: make(chan error, 1)}
+		l.group.Propose(&Proposal{Batch: fmt.Appendf(nil, "note %d", i), Note: true, Context: note})
+		if err := errors.Join(<-b.done, <-note.done); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.isolate(away.id, false)
+	c.settledInOrder([]string{"0", "1", "2"})
+	for _, m := range c.nodes {
+		c.until("all notes", func() bool {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			return slices.Equal(m.notes, []string{"note 0", "note 1", "note 2"})
+		})
+	}
+}
+
+func TestLeadershipIsHandedOver(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	c.until("three in sync", func() bool { return l.hasInSync(0, 1, 2) })
+	l.group.Resign()
+	next := c.leader(l)
+	next.group.Transfer(l.id)
+	c.until("the first leader", func() bool { return l.isLeader() && !next.isLeader() })
 }

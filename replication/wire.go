@@ -104,7 +104,7 @@ func parseEntry(b []byte, index uint64) (*raftpb.Entry, []byte, error) {
 	}
 	kind, term, size := log.Kind(b[0]), binary.BigEndian.Uint64(b[1:]), int64(binary.BigEndian.Uint32(b[9:]))
 	b = b[entryHeader:]
-	if size > int64(len(b)) || kind == 0 || kind > kindConfChangeV2 || kind == kindEmpty && size > 0 {
+	if size > int64(len(b)) || kind == 0 || kind > kindNote || kind == kindEmpty && size > 0 || kind == kindNote && (size < 2 || size > noteMax) {
 		return nil, nil, errMessage
 	}
 	data := b[:size:size]

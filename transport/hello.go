@@ -3,43 +3,57 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"time"
-
-	"github.com/weir/weir/replication"
 )
 
 const (
 	magic   = "WEIRPEER"
-	version = 1
+	version = 2
 )
+
+// What a connection is for.
+const (
+	forFrames   = 1
+	forQuestion = 2
+)
+
+// Anybody is asked when it is not known who listens at an address.
+const Anybody int32 = -1
 
 // errForeign says that what came is not of this protocol.
 var errForeign = errors.New("this is not a node's message")
 
-// refusedError is why a node does not talk to another.
-type refusedError struct{ why string }
+// RefusedError is why a node does not talk to another. It stays so until somebody changes something.
+type RefusedError struct{ Why string }
 
-func (e *refusedError) Error() string { return e.why }
+func (e *RefusedError) Error() string { return e.Why }
 
-// hello says who connects, and to whom.
-func hello(cluster string, from, to replication.NodeID) []byte {
-	b := append([]byte(magic), version, byte(len(cluster)))
-	b = append(b, cluster...)
-	b = binary.BigEndian.AppendUint64(b, from)
-	return binary.BigEndian.AppendUint64(b, to)
+// greeting says who connects, to whom, and what for.
+type greeting struct {
+	use      byte
+	cluster  string
+	from, to int32
+}
+
+func (g greeting) bytes() []byte {
+	b := append([]byte(magic), version, g.use, byte(len(g.cluster)))
+	b = append(b, g.cluster...)
+	b = binary.BigEndian.AppendUint32(b, uint32(g.from))
+	return binary.BigEndian.AppendUint32(b, uint32(g.to))
 }
 
 // greet says hello on a new connection and waits for the answer.
-func (p *peer) greet(c net.Conn) error {
+func greet(c net.Conn, g greeting) error {
 	if err := c.SetDeadline(time.Now().Add(helloTime)); err != nil {
 		return err
 	}
-	if _, err := c.Write(hello(p.t.cfg.ClusterID, p.t.cfg.Self, p.id)); err != nil {
+	if _, err := c.Write(g.bytes()); err != nil {
 		return err
 	}
 	var length [1]byte
@@ -51,51 +65,93 @@ func (p *peer) greet(c net.Conn) error {
 		if _, err := io.ReadFull(c, why); err != nil {
 			return err
 		}
-		return &refusedError{string(why)}
+		return &RefusedError{string(why)}
 	}
 	return c.SetDeadline(time.Time{})
 }
 
 // welcome hears who connects, and answers whether it may.
-func (t *Transport) welcome(c net.Conn) (from replication.NodeID, err error) {
+func (t *Transport) welcome(c net.Conn) (g greeting, err error) {
 	if err := c.SetDeadline(time.Now().Add(helloTime)); err != nil {
-		return 0, err
+		return g, err
 	}
-	var b [len(magic) + 2]byte
+	var b [len(magic) + 3]byte
 	if _, err := io.ReadFull(c, b[:]); err != nil {
-		return 0, err
+		return g, err
 	}
 	if string(b[:len(magic)]) != magic {
-		return 0, errForeign
+		return g, errForeign
 	}
 	if v := b[len(magic)]; v != version {
-		return 0, t.refuse(c, "node %d speaks version %d of the nodes' protocol, not %d", t.cfg.Self, version, v)
+		return g, t.refuse(c, "node %d speaks version %d of the nodes' protocol, not %d", t.cfg.Self, version, v)
 	}
-	rest := make([]byte, int(b[len(magic)+1])+16)
+	rest := make([]byte, int(b[len(magic)+2])+8)
 	if _, err := io.ReadFull(c, rest); err != nil {
-		return 0, err
+		return g, err
 	}
-	cluster, ids := string(rest[:len(rest)-16]), rest[len(rest)-16:]
-	from, to := binary.BigEndian.Uint64(ids), binary.BigEndian.Uint64(ids[8:])
-	switch {
-	case cluster != t.cfg.ClusterID:
-		return from, t.refuse(c, "node %d belongs to cluster %s, not to %s", t.cfg.Self, t.cfg.ClusterID, cluster)
-	case to != t.cfg.Self:
-		return from, t.refuse(c, "this is node %d, not node %d: check the addresses in controller.quorum.voters", t.cfg.Self, to)
-	case from == t.cfg.Self:
-		return from, t.refuse(c, "node id %d is used twice: give each node a node.id of its own", from)
+	ids := rest[len(rest)-8:]
+	g = greeting{
+		use: b[len(magic)+1], cluster: string(rest[:len(rest)-8]),
+		from: int32(binary.BigEndian.Uint32(ids)), to: int32(binary.BigEndian.Uint32(ids[4:])),
+	}
+	switch own := t.cfg.ClusterID(); {
+	case g.use != forFrames && g.use != forQuestion:
+		return g, errForeign
+	case g.use == forFrames && own == "":
+		return g, t.refuse(c, "node %d does not yet know its cluster", t.cfg.Self)
+	case g.cluster != own && g.cluster != "" && own != "" || g.use == forFrames && g.cluster == "":
+		return g, t.refuse(c, "node %d belongs to cluster %s, not to %s", t.cfg.Self, own, g.cluster)
+	case g.to != t.cfg.Self && (g.to != Anybody || g.use == forFrames):
+		return g, t.refuse(c, "this is node %d, not node %d: check the addresses in controller.quorum.voters", t.cfg.Self, g.to)
+	case g.from == t.cfg.Self:
+		return g, t.refuse(c, "node id %d is used twice: give each node a node.id of its own", g.from)
 	}
 	if _, err := c.Write([]byte{0}); err != nil {
-		return from, err
+		return g, err
 	}
-	return from, c.SetDeadline(time.Time{})
+	return g, c.SetDeadline(time.Time{})
 }
 
 func (t *Transport) refuse(c net.Conn, format string, args ...any) error {
 	why := fmt.Sprintf(format, args...)
 	why = why[:min(len(why), 255)]
 	_, err := c.Write(append([]byte{byte(len(why))}, why...))
-	return errors.Join(&refusedError{why}, err)
+	return errors.Join(&RefusedError{why}, err)
+}
+
+// Ask sends a question to whoever listens at an address, over a connection of its own, and gives the answer. It is for nodes that
+// do not know each other yet; to may be Anybody.
+func (t *Transport) Ask(ctx context.Context, address string, to int32, question []byte) ([]byte, error) {
+	c, err := t.cfg.Dial(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = c.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	if err := greet(c, greeting{forQuestion, t.cfg.ClusterID(), t.cfg.Self, to}); err != nil {
+		return nil, err
+	}
+	if _, err := c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(question))), question...)); err != nil {
+		return nil, err
+	}
+	return newFrameReader(c).next()
+}
+
+// answer answers the one question of a connection.
+func (t *Transport) answer(c net.Conn, from int32) error {
+	if err := c.SetReadDeadline(time.Now().Add(helloTime)); err != nil {
+		return err
+	}
+	question, err := newFrameReader(c).next()
+	if err != nil {
+		return err
+	}
+	answer := t.cfg.Answer(from, question)
+	if err := c.SetWriteDeadline(time.Now().Add(helloTime)); err != nil {
+		return err
+	}
+	_, err = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(answer))), answer...))
+	return err
 }
 
 // frameReader reads frames.

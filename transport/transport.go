@@ -1,14 +1,25 @@
-// Package transport carries Raft's messages between nodes, those of all groups of a pair over one connection each way.
+// Package transport carries what nodes tell each other: Raft's messages of all groups, and notes, over one connection each way
+// for a pair of nodes. It also tells which nodes are there.
 //
-// Who connects says who it is and whom it means, big-endian:
+// Who connects says who it is, whom it means (-1: anybody) and what for, big-endian:
 //
-//	"WEIRPEER", version uint8 = 1, length uint8, cluster id, from uint64, to uint64
+//	"WEIRPEER", version uint8 = 2, use uint8, length uint8, cluster id, from int32, to int32
 //
 // and is answered with
 //
 //	0 uint8, or else: length uint8, why not
 //
-// Then it sends frames and is sent nothing: length uint32 of what follows, a message as replication.AppendMessage makes it.
+// Use 1: it sends frames and is sent nothing. A frame is: length uint32 of what follows, kind uint8, and
+//
+//	kind 0  a ping: 1 uint8 if the other's pings arrive, else 0
+//	kind 1  a Raft message, as replication.AppendMessage makes it
+//	kind 2  a note, whose meaning is its receiver's business
+//
+// Use 2: it asks one question and gets one answer, each with its length uint32 before it. So nodes talk that are not yet, or not
+// for sure, of the same cluster.
+//
+// A node is up while it can be sent to and its pings arrive and say that ours arrive. So also a cut of one direction is noticed on
+// both sides. A process that ends takes its connections along, which is noticed at once; one that falls silent, after a second.
 package transport
 
 import (
@@ -18,6 +29,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -30,22 +42,36 @@ const (
 	queueBytes = 32 << 20
 	// frameMax bounds what a frame may claim. A batch can be as large as a request.
 	frameMax = 1 << 30
-	// helloTime is how long saying hello may take.
-	helloTime = 5 * time.Second
+	// helloTime is how long connecting, saying hello, and asking may take each.
+	helloTime = 2 * time.Second
 	// redialMin and redialMax bound the time between attempts to connect.
 	redialMin = 20 * time.Millisecond
-	redialMax = time.Second
+	redialMax = 500 * time.Millisecond
+	// pingEach is the time between pings; after silence without one a node counts as gone.
+	pingEach = 200 * time.Millisecond
+	silence  = time.Second
+)
+
+// Kinds of frames.
+const (
+	framePing byte = iota
+	frameRaft
+	frameNote
 )
 
 // Config describes a node's place among the others.
 type Config struct {
-	ClusterID string
-	Self      replication.NodeID
-	// Deliver takes what arrives.
+	// ClusterID gives the cluster's id; "" while it is not known.
+	ClusterID func() string
+	Self      int32
+	// Deliver takes Raft's messages as they arrive, Note takes notes.
 	Deliver func(replication.GroupID, *raftpb.Message)
-	// Down, if set, is told when the connection to a peer ends, or cannot be made. It must be quick.
-	Down   func(replication.NodeID)
-	Logger *slog.Logger
+	Note    func(from int32, note []byte)
+	// Answer answers a question of a node that may be any.
+	Answer func(from int32, question []byte) []byte
+	// Up and Down, if set, are told when a peer is there and when it is gone, in turn. They must be quick.
+	Up, Down func(int32)
+	Logger   *slog.Logger
 	// Dial connects to an address; nil: over TCP.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 }
@@ -58,7 +84,7 @@ type Transport struct {
 	work   sync.WaitGroup
 
 	mu    sync.Mutex
-	peers map[replication.NodeID]*peer
+	peers map[int32]*peer
 	open  map[net.Conn]struct{} // that others made
 }
 
@@ -66,46 +92,66 @@ type Transport struct {
 func New(cfg Config) *Transport {
 	if cfg.Dial == nil {
 		cfg.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: helloTime}).DialContext(ctx, "tcp", address)
+			c, err := (&net.Dialer{Timeout: helloTime}).DialContext(ctx, "tcp", address)
+			if err == nil && c.LocalAddr().String() == c.RemoteAddr().String() { // TCP connected the port to itself: nobody listens
+				return nil, errors.Join(syscall.ECONNREFUSED, c.Close())
+			}
+			return c, err
 		}
 	}
-	t := &Transport{cfg: cfg, peers: map[replication.NodeID]*peer{}, open: map[net.Conn]struct{}{}}
+	t := &Transport{cfg: cfg, peers: map[int32]*peer{}, open: map[net.Conn]struct{}{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }
 
 // SetPeer makes a peer known, or known elsewhere, and connects to it from then on.
-func (t *Transport) SetPeer(id replication.NodeID, address string) {
+func (t *Transport) SetPeer(id int32, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p := t.peers[id]; p != nil {
-		if p.address == address || t.ctx.Err() != nil {
-			return
-		}
-		p.cancel()
-	} else if t.ctx.Err() != nil {
+	old := t.peers[id]
+	if t.ctx.Err() != nil || old != nil && old.address == address {
 		return
+	}
+	if old != nil {
+		old.cancel()
 	}
 	p := newPeer(t, id, address)
 	t.peers[id] = p
 	t.work.Go(p.run)
 }
 
-// Send queues a message for the node that it is meant for. False: it is lost, since that node is not known or not connected,
-// or too much waits for it.
-func (t *Transport) Send(id replication.GroupID, m *raftpb.Message) bool {
+// RemovePeer forgets a peer.
+func (t *Transport) RemovePeer(id int32) {
 	t.mu.Lock()
-	p := t.peers[m.GetTo()]
-	t.mu.Unlock()
-	return p != nil && p.send(id, m)
+	defer t.mu.Unlock()
+	if p := t.peers[id]; p != nil {
+		p.cancel()
+		delete(t.peers, id)
+	}
 }
 
-// Connected tells whether a peer takes messages.
-func (t *Transport) Connected(id replication.NodeID) bool {
+func (t *Transport) peer(id int32) *peer {
 	t.mu.Lock()
-	p := t.peers[id]
-	t.mu.Unlock()
-	return p != nil && p.connected()
+	defer t.mu.Unlock()
+	return t.peers[id]
+}
+
+// Send queues a message for a node. False: it is lost, since that node is not known or not connected, or too much waits for it.
+func (t *Transport) Send(to int32, id replication.GroupID, m *raftpb.Message) bool {
+	p := t.peer(to)
+	return p != nil && p.send(envelope{id: id, m: m})
+}
+
+// Note queues a note for a node. False: it is lost.
+func (t *Transport) Note(to int32, note []byte) bool {
+	p := t.peer(to)
+	return p != nil && p.send(envelope{note: note})
+}
+
+// Connected tells whether a peer is up.
+func (t *Transport) Connected(id int32) bool {
+	p := t.peer(id)
+	return p != nil && p.isUp()
 }
 
 // Serve takes connections of others until Stop, or until the listener fails.
@@ -146,36 +192,66 @@ func (t *Transport) receive(c net.Conn) {
 		t.mu.Unlock()
 		_ = c.Close()
 	}()
-	from, err := t.welcome(c)
-	if err == nil {
-		err = t.deliver(c, from)
-	}
-	var refused *refusedError
+	g, err := t.welcome(c)
 	switch {
-	case t.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+	case err != nil:
+	case g.use == forQuestion:
+		err = t.answer(c, g.from)
+	default:
+		err = t.deliver(c, g.from)
+	}
+	var refused *RefusedError
+	switch {
+	case err == nil || t.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
+	case errors.As(err, &refused) && t.cfg.ClusterID() == "": // it is asked again
 	case errors.As(err, &refused), errors.Is(err, errForeign):
 		t.cfg.Logger.Warn("a connection of another node is refused", "address", c.RemoteAddr().String(), "why", err)
 	default:
-		t.cfg.Logger.Debug("a connection of another node ended", "node", from, "error", err)
+		t.cfg.Logger.Debug("a connection of another node ended", "node", g.from, "error", err)
 	}
 }
 
-// deliver passes on the messages of a peer.
-func (t *Transport) deliver(c net.Conn, from replication.NodeID) error {
+// deliver passes on the frames of a peer.
+func (t *Transport) deliver(c net.Conn, from int32) error {
 	frames := newFrameReader(c)
 	for {
 		b, err := frames.next()
 		if err != nil {
 			return err
 		}
-		id, m, err := replication.ParseMessage(b)
-		if err == nil && (m.GetFrom() != from || m.GetTo() != t.cfg.Self) {
-			err = fmt.Errorf("%w: a message from node %d to node %d on a connection from %d", errForeign, m.GetFrom(), m.GetTo(), from)
-		}
-		if err != nil {
+		if err := t.frame(from, c, b); err != nil {
 			t.cfg.Logger.Error("a node sends what cannot be read; its connection is closed", "node", from, "error", err)
 			return err
 		}
-		t.cfg.Deliver(id, m)
 	}
+}
+
+func (t *Transport) frame(from int32, c net.Conn, b []byte) error {
+	if len(b) == 0 {
+		return fmt.Errorf("%w: an empty frame", errForeign)
+	}
+	kind, b := b[0], b[1:]
+	switch {
+	case kind == framePing && len(b) == 1:
+		if p := t.peer(from); p != nil {
+			p.pinged(c, b[0] == 1)
+		}
+	case kind == frameRaft:
+		id, m, err := replication.ParseMessage(b)
+		if err != nil {
+			return err
+		}
+		if replication.BrokerOf(m.GetFrom()) != from || replication.BrokerOf(m.GetTo()) != t.cfg.Self {
+			return fmt.Errorf("%w: a message from node %d to node %d on a connection from %d", errForeign, m.GetFrom(), m.GetTo(), from)
+		}
+		if p := t.peer(from); p != nil {
+			p.noticed()
+		}
+		t.cfg.Deliver(id, m)
+	case kind == frameNote:
+		t.cfg.Note(from, b)
+	default:
+		return fmt.Errorf("%w: a frame of kind %d", errForeign, kind)
+	}
+	return nil
 }

@@ -1,12 +1,15 @@
 package transport
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +24,7 @@ type place struct {
 	*Transport
 	address string
 	arrived chan string
-	downs   chan replication.NodeID
+	downs   chan int32
 	log     *text
 }
 
@@ -43,19 +46,21 @@ func (t *text) String() string {
 	return t.b.String()
 }
 
-func newPlace(t *testing.T, self replication.NodeID, cluster, address string) *place {
+func newPlace(t *testing.T, self int32, cluster, address string) *place {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &place{address: l.Addr().String(), arrived: make(chan string, 1000), downs: make(chan replication.NodeID, 1000), log: &text{}}
+	p := &place{address: l.Addr().String(), arrived: make(chan string, 1000), downs: make(chan int32, 1000), log: &text{}}
 	p.Transport = New(Config{
-		ClusterID: cluster, Self: self, Logger: slog.New(slog.NewTextHandler(p.log, nil)),
+		ClusterID: func() string { return cluster }, Self: self, Logger: slog.New(slog.NewTextHandler(p.log, nil)),
 		Deliver: func(id replication.GroupID, m *raftpb.Message) {
-			p.arrived <- fmt.Sprintf("%d: %v of %d at %d, %d entries", id.Partition, m.GetType(), m.GetFrom(), m.GetIndex(), len(m.Entries))
+			p.arrived <- fmt.Sprintf("%d: %v of %d at %d, %d entries", id.Partition, m.GetType(), replication.BrokerOf(m.GetFrom()), m.GetIndex(), len(m.Entries))
 		},
-		Down: func(id replication.NodeID) { p.downs <- id },
+		Note:   func(from int32, b []byte) { p.arrived <- fmt.Sprintf("note of %d: %s", from, b) },
+		Answer: func(from int32, b []byte) []byte { return fmt.Appendf(nil, "%d asks %d: %s", from, self, b) },
+		Down:   func(id int32) { p.downs <- id },
 	})
 	go func() {
 		if err := p.Serve(l); err != nil {
@@ -66,8 +71,8 @@ func newPlace(t *testing.T, self replication.NodeID, cluster, address string) *p
 	return p
 }
 
-func heartbeat(from, to replication.NodeID, index uint64) *raftpb.Message {
-	return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: new(from), To: new(to), Index: new(index)}
+func heartbeat(from, to int32, index uint64) *raftpb.Message {
+	return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: new(replication.NodeOf(from, 0)), To: new(replication.NodeOf(to, 0)), Index: new(index)}
 }
 
 func until(t *testing.T, what string, ok func() bool) {
@@ -92,10 +97,11 @@ func (p *place) next(t *testing.T) string {
 
 func TestMessagesArriveInOrder(t *testing.T) {
 	a, b := newPlace(t, 1, "c", "127.0.0.1:0"), newPlace(t, 2, "c", "127.0.0.1:0")
-	if a.Send(replication.GroupID{}, heartbeat(1, 2, 0)) {
+	if a.Send(2, replication.GroupID{}, heartbeat(1, 2, 0)) {
 		t.Error("a message for nobody is taken")
 	}
 	a.SetPeer(2, b.address)
+	b.SetPeer(1, a.address)
 	until(t, "the connection", func() bool { return a.Connected(2) })
 	batch := record.NewBuilder(record.BuilderOptions{})
 	batch.Append(1, nil, make([]byte, 3<<20))
@@ -106,7 +112,7 @@ func TestMessagesArriveInOrder(t *testing.T) {
 		if i%10 == 0 {
 			m.Type, m.Entries = raftpb.MsgApp.Enum(), []*raftpb.Entry{{Index: new(i + 1), Term: new(uint64(5)), Data: data}}
 		}
-		until(t, "room in the queue", func() bool { return a.Send(replication.GroupID{Partition: int32(i)}, m) })
+		until(t, "room in the queue", func() bool { return a.Send(2, replication.GroupID{Partition: int32(i)}, m) })
 	}
 	for i := range 100 {
 		want := fmt.Sprintf("%d: MsgHeartbeat of 1 at %d, 0 entries", i, i)
@@ -117,23 +123,73 @@ func TestMessagesArriveInOrder(t *testing.T) {
 			t.Fatalf("%s arrives, not %s", got, want)
 		}
 	}
+	b.Note(1, []byte("hello"))
+	if got := a.next(t); got != "note of 2: hello" {
+		t.Errorf("%s arrives", got)
+	}
+}
+
+// TestQuestions: whoever does not know its cluster yet can ask, but not of another cluster.
+func TestQuestions(t *testing.T) {
+	a, b, other := newPlace(t, 1, "", "127.0.0.1:0"), newPlace(t, 2, "c", "127.0.0.1:0"), newPlace(t, 3, "d", "127.0.0.1:0")
+	got, err := a.Ask(t.Context(), b.address, Anybody, []byte("who"))
+	if err != nil || string(got) != "1 asks 2: who" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := other.Ask(t.Context(), b.address, 2, nil); err == nil || err.Error() != "node 2 belongs to cluster c, not to d" {
+		t.Error(err)
+	}
+}
+
+// muffled is a connection that can be made to lose what is written.
+type muffled struct {
+	net.Conn
+	lose *atomic.Bool
+}
+
+func (m muffled) Write(b []byte) (int, error) {
+	if m.lose.Load() {
+		return len(b), nil
+	}
+	return m.Conn.Write(b)
+}
+
+// TestOneWayCut: both sides notice that one of them is not heard, and that it is again.
+func TestOneWayCut(t *testing.T) {
+	a, b := newPlace(t, 1, "c", "127.0.0.1:0"), newPlace(t, 2, "c", "127.0.0.1:0")
+	lose := &atomic.Bool{}
+	dial := a.cfg.Dial
+	a.cfg.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+		c, err := dial(ctx, address)
+		return muffled{c, lose}, err
+	}
+	a.SetPeer(2, b.address)
+	b.SetPeer(1, a.address)
+	for range 2 {
+		until(t, "the connection", func() bool { return a.Connected(2) && b.Connected(1) })
+		lose.Store(true)
+		until(t, "its end", func() bool { return !a.Connected(2) && !b.Connected(1) })
+		lose.Store(false)
+	}
 }
 
 // TestPeerComesBack: the end of a connection is told at once, and it is made again.
 func TestPeerComesBack(t *testing.T) {
 	a, b := newPlace(t, 1, "c", "127.0.0.1:0"), newPlace(t, 2, "c", "127.0.0.1:0")
 	a.SetPeer(2, b.address)
+	b.SetPeer(1, a.address)
 	until(t, "the connection", func() bool { return a.Connected(2) })
 	b.Stop()
 	if id := <-a.downs; id != 2 {
 		t.Errorf("node %d is down", id)
 	}
-	if a.Connected(2) || a.Send(replication.GroupID{}, heartbeat(1, 2, 7)) {
+	if a.Connected(2) || a.Send(2, replication.GroupID{}, heartbeat(1, 2, 7)) {
 		t.Error("a message for a node that is gone is taken")
 	}
 	again := newPlace(t, 2, "c", b.address)
+	again.SetPeer(1, a.address)
 	until(t, "the connection", func() bool { return a.Connected(2) })
-	a.Send(replication.GroupID{}, heartbeat(1, 2, 8))
+	a.Send(2, replication.GroupID{}, heartbeat(1, 2, 8))
 	if got := again.next(t); got != "0: MsgHeartbeat of 1 at 8, 0 entries" {
 		t.Errorf("%s arrives", got)
 	}
@@ -146,7 +202,7 @@ func TestStrangersAreRefused(t *testing.T) {
 		"node id 2 is used twice: give each node a node.id of its own":                newPlace(t, 2, "c", "127.0.0.1:0"),
 		"this is node 2, not node 3: check the addresses in controller.quorum.voters": newPlace(t, 4, "c", "127.0.0.1:0"),
 	} {
-		to := replication.NodeID(2)
+		to := int32(2)
 		if strings.Contains(want, "not node 3") {
 			to = 3
 		}
@@ -167,12 +223,15 @@ func TestNonsenseEndsTheConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	other = slices.Insert(other, 4, frameRaft)
 	other[3] = byte(len(other) - 4)
 	for name, sent := range map[string][]byte{
 		"another protocol": []byte("GET / HTTP/1.1\r\n\r\n"),
-		"a huge frame":     append(hello("c", 1, 2), 0xff, 0xff, 0xff, 0xff),
-		"a short message":  append(hello("c", 1, 2), 0, 0, 0, 2, 1, 2),
-		"another sender":   append(hello("c", 1, 2), other...),
+		"a huge frame":     append(greeting{forFrames, "c", 1, 2}.bytes(), 0xff, 0xff, 0xff, 0xff),
+		"an empty frame":   append(greeting{forFrames, "c", 1, 2}.bytes(), 0, 0, 0, 0),
+		"an unknown frame": append(greeting{forFrames, "c", 1, 2}.bytes(), 0, 0, 0, 1, 9),
+		"a short message":  append(greeting{forFrames, "c", 1, 2}.bytes(), 0, 0, 0, 3, frameRaft, 1, 2),
+		"another sender":   append(greeting{forFrames, "c", 1, 2}.bytes(), other...),
 	} {
 		c, err := net.Dial("tcp", b.address)
 		if err != nil {

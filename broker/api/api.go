@@ -107,6 +107,8 @@ type Broker struct {
 	Controller  Controller
 	MetadataLog *partition.Partition
 	Partitions  *partition.Set
+	Leaders     *partition.Leaders
+	Alive       func(broker int32) bool // whether a broker is there, as far as this one knows
 	Groups      Groups
 	Logger      *slog.Logger
 	LogLevel    *slog.LevelVar // of Logger; nil: it cannot be changed
@@ -160,7 +162,8 @@ func (b *Broker) whenLed(topics map[string]int, f func()) {
 		ctx, cancel := context.WithTimeout(context.Background(), leaderWait)
 		defer cancel()
 		for name, count := range topics {
-			if b.Partitions.AwaitLeaders(ctx, name, count) != nil {
+			t := b.Controller.Image().Topic(name)
+			if t != nil && b.Leaders.Await(ctx, t.ID, int32(count)) != nil {
 				break // the topic is there; clients ask again for leaders that are late
 			}
 		}

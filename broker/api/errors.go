@@ -43,7 +43,7 @@ var inKafkasWords = map[*kerr.Error]string{
 // coordinatorError maps what a coordinator's runtime answers when its machine cannot.
 func coordinatorError(err error) *kerr.Error {
 	switch {
-	case errors.Is(err, coordinator.ErrNotLeader):
+	case errors.Is(err, coordinator.ErrNotLeader), errors.Is(err, coordinator.ErrLost):
 		return kerr.NotCoordinator
 	case errors.Is(err, coordinator.ErrLoading):
 		return kerr.CoordinatorLoadInProgress

@@ -163,7 +163,7 @@ func (f *fetching) describe(got *fetched) wire.FetchPartition {
 		out.ErrorCode = code(got.err)
 		if out.ErrorCode == kerr.NotLeaderForPartition.Code && got.part != nil && !f.follower() {
 			l := got.part.Leadership()
-			out.CurrentLeader = wire.LeaderIDAndEpoch{LeaderID: leaderID(l), LeaderEpoch: l.Epoch}
+			out.CurrentLeader = wire.LeaderIDAndEpoch{LeaderID: l.Broker, LeaderEpoch: l.Epoch}
 		}
 		return out
 	}

@@ -133,11 +133,11 @@ func (b *Broker) metadataResponse(r *server.Request, req *kmsg.MetadataRequest, 
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
 	img := b.Controller.Image()
 	resp.ClusterID = &b.ClusterID
-	resp.ControllerID = b.Self
+	resp.ControllerID = b.controllerID()
 	resp.AuthorizedOperations = noAuthorizedOperations
 	for broker := range img.Brokers() {
 		e, ok := broker.Endpoint(r.Conn.Listener)
-		if !ok {
+		if !ok || !b.Alive(broker.ID) {
 			continue
 		}
 		out := kmsg.NewMetadataResponseBroker()
@@ -238,6 +238,9 @@ func (b *Broker) describeTopic(t *cluster.Topic) kmsg.MetadataResponseTopic {
 	return out
 }
 
+// controllerID is the broker that leads the metadata; -1: nobody that is known.
+func (b *Broker) controllerID() int32 { return b.MetadataLog.Leadership().Broker }
+
 // leaderView is what clients are told of a partition's replicas.
 type leaderView struct {
 	leader          int32 // -1: none
@@ -246,14 +249,20 @@ type leaderView struct {
 }
 
 func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
-	replicas := t.Partitions[number].Replicas
-	p, err := b.Partitions.Lookup(t.Name, number)
-	if err != nil {
-		return leaderView{leader: -1, epoch: -1, inSync: []int32{}, offline: replicas}
+	known := b.Leaders.Of(t.ID, number)
+	v := leaderView{leader: known.Broker, epoch: known.Epoch, inSync: known.InSync, offline: []int32{}}
+	if known.Broker >= 0 && !b.Alive(known.Broker) {
+		v.leader = -1
 	}
-	l := p.Leadership()
-	if l.Leader == 0 {
-		return leaderView{leader: -1, epoch: l.Epoch, inSync: replicas, offline: []int32{}}
+	for _, replica := range t.Partitions[number].Replicas {
+		if !b.Alive(replica) || known.Unopened && replica == b.Self {
+			v.offline = append(v.offline, replica)
+		} else if known.InSync == nil {
+			v.inSync = append(v.inSync, replica)
+		}
 	}
-	return leaderView{leader: int32(l.Leader), epoch: l.Epoch, inSync: replicas, offline: []int32{}}
+	if v.inSync == nil {
+		v.inSync = []int32{}
+	}
+	return v
 }

@@ -146,15 +146,8 @@ func (p *producing) describe(out *kmsg.ProduceResponseTopicPartition, part *part
 	}
 	if out.ErrorCode == kerr.NotLeaderForPartition.Code && part != nil {
 		l := part.Leadership()
-		out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = leaderID(l), l.Epoch
+		out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = l.Broker, l.Epoch
 	}
-}
-
-func leaderID(l partition.Leadership) int32 {
-	if l.Leader == 0 {
-		return -1
-	}
-	return int32(l.Leader)
 }
 
 // settle counts a result; the last one answers.

@@ -46,7 +46,7 @@ func (b *Broker) describeQuorum(r *server.Request, req *kmsg.DescribeQuorumReque
 
 func (b *Broker) describeVoters(out *kmsg.DescribeQuorumResponseTopicPartition) {
 	leadership := b.MetadataLog.Leadership()
-	out.LeaderID, out.LeaderEpoch, out.HighWatermark = leaderID(leadership), leadership.Epoch, b.MetadataLog.HighWatermark()
+	out.LeaderID, out.LeaderEpoch, out.HighWatermark = leadership.Broker, leadership.Epoch, b.MetadataLog.HighWatermark()
 	self := kmsg.NewDescribeQuorumResponseTopicPartitionReplicaState()
 	self.ReplicaID, self.LogEndOffset = b.Self, b.MetadataLog.LogEnd()
 	self.LastFetchTimestamp, self.LastCaughtUpTimestamp = b.Now().UnixMilli(), b.Now().UnixMilli()

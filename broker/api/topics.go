@@ -123,13 +123,13 @@ func (b *Broker) describeCluster(r *server.Request, req *kmsg.DescribeClusterReq
 	resp.ClusterAuthorizedOperations, resp.ControllerID, resp.EndpointType = noAuthorizedOperations, -1, brokerEndpoint
 	switch req.EndpointType {
 	case brokerEndpoint:
-		resp.ClusterID, resp.ControllerID = b.ClusterID, b.Self
+		resp.ClusterID, resp.ControllerID = b.ClusterID, b.controllerID()
 		if req.IncludeClusterAuthorizedOperations {
 			resp.ClusterAuthorizedOperations = clusterOperations
 		}
 		for broker := range b.Controller.Image().Brokers() {
 			e, ok := broker.Endpoint(r.Conn.Listener)
-			if !ok {
+			if !ok || !b.Alive(broker.ID) {
 				continue
 			}
 			out := kmsg.NewDescribeClusterResponseBroker()

@@ -23,6 +23,7 @@ var layers = [][]string{
 	{"broker/api"},
 	{"broker/server"},
 	{"coordinator"},
+	{"peers"},
 	{"coordinator/group", "partition", "broker/wire", "transport"},
 	{"cluster", "replication"},
 	{"coordinator/machine", "config", "log"},

@@ -1,0 +1,308 @@
+package replication
+
+import (
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+)
+
+// Groups that have nothing to do sleep: no time passes for them, and so they cost nothing. What tells that a leader lives is then
+// the connection to its node. A leader whose followers have all that it has tells them to sleep, and sleeps itself. Anything that
+// arrives wakes a group, and so does the coming and going of a node that has a replica of it.
+
+const (
+	// idleTicks is how long there must be nothing to do before a group sleeps.
+	idleTicks = 3
+	// lagTicks is after how long a follower that never has all that was committed is out of sync.
+	lagTicks = 100
+	// campaignEach is the time between attempts of the replica that is first in line to become the leader, when there is none.
+	// Those behind it in the line wait as much longer.
+	campaignEach = 2
+)
+
+// goodNight is the context of the heartbeat that tells a follower to sleep.
+var goodNight = []byte("sleep")
+
+func saysGoodNight(m *raftpb.Message) bool { return string(m.GetContext()) == string(goodNight) }
+
+// liveness is what a group knows of its replicas' being there. It is the turn's own.
+type liveness struct {
+	order      []NodeID   // voters, the preferred leader first
+	leaderless int        // ticks without a leader
+	idle       int        // ticks without anything to do
+	followers  []follower // of a leader
+	ticks      int        // as leader
+	inSync     []int32    // brokers, as it was last told
+	wantsSleep bool       // the leader said good night
+}
+
+// follower is a voter, as its leader sees it.
+type follower struct {
+	id     NodeID
+	caught int    // tick when it last had all that was committed a tick before
+	behind uint64 // what was committed then
+}
+
+// NodeUp tells that a node is there. All are gone at first.
+func (h *Host) NodeUp(broker int32) { h.nodeChanged(broker, true) }
+
+// NodeDown tells that a node is gone: who followed a leader there chooses another one at once.
+func (h *Host) NodeDown(broker int32) { h.nodeChanged(broker, false) }
+
+func (h *Host) nodeChanged(broker int32, up bool) {
+	h.nodes.Lock()
+	now := make(map[int32]bool, len(h.nodes.up)+1)
+	for b := range h.nodes.up {
+		now[b] = true
+	}
+	if delete(now, broker); up {
+		now[broker] = true
+	}
+	h.nodes.up = now
+	h.nodes.Unlock()
+	h.groups.Range(func(_, g any) bool {
+		g.(*Group).put(func(in *inbox) {
+			if up {
+				in.up = append(in.up, broker)
+			} else {
+				in.down = append(in.down, broker)
+			}
+		})
+		return true
+	})
+}
+
+// present gives the nodes that are there, this one aside.
+func (h *Host) present() map[int32]bool {
+	h.nodes.Lock()
+	defer h.nodes.Unlock()
+	return h.nodes.up
+}
+
+func (h *Host) isUp(id NodeID) bool { return id == h.cfg.Self || h.present()[BrokerOf(id)] }
+
+// Awake is the number of groups for which time passes.
+func (h *Host) Awake() int {
+	h.nodes.Lock()
+	defer h.nodes.Unlock()
+	return len(h.nodes.awake)
+}
+
+// Tick lets a tenth of an election timeout pass for the groups that are awake. It tells whether there are any: if not, the next
+// call may wait until Stirred says so.
+func (h *Host) Tick() bool {
+	h.nodes.Lock()
+	groups := make([]*Group, 0, len(h.nodes.awake))
+	for g := range h.nodes.awake {
+		groups = append(groups, g)
+	}
+	h.nodes.Unlock()
+	for _, g := range groups {
+		g.tick()
+	}
+	return len(groups) > 0
+}
+
+// Stirred has something when a group wakes up while all slept.
+func (h *Host) Stirred() <-chan struct{} { return h.nodes.stirred }
+
+// wake notes that time passes for a group. The group's mu is held.
+func (h *Host) wake(g *Group) {
+	h.nodes.Lock()
+	defer h.nodes.Unlock()
+	if h.nodes.awake[g] = struct{}{}; len(h.nodes.awake) == 1 {
+		select {
+		case h.nodes.stirred <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (h *Host) lull(g *Group) {
+	h.nodes.Lock()
+	defer h.nodes.Unlock()
+	delete(h.nodes.awake, g)
+}
+
+// tick lets time pass.
+func (g *Group) tick() { g.put(func(in *inbox) { in.ticks++ }) }
+
+// pass is a tick in the turn.
+func (g *Group) pass() {
+	live := &g.live
+	live.idle++
+	now := g.rn.BasicStatus()
+	if now.RaftState == raft.StateLeader {
+		live.leaderless = 0
+		if g.tickLeader(&now) {
+			g.goodNight(now.GetTerm(), g.log.LastIndex()) // in place of the heartbeats of this tick, whose answers would wake it
+			return
+		}
+	}
+	g.rn.Tick()
+	switch {
+	case now.RaftState == raft.StateLeader:
+	case now.Lead == raft.None:
+		g.tickLeaderless()
+		live.leaderless++
+	default:
+		live.leaderless = 0
+	}
+}
+
+// tickLeaderless campaigns when it is this replica's turn to.
+func (g *Group) tickLeaderless() {
+	if place, ok := g.place(); ok && g.live.leaderless%(campaignEach*len(g.live.order)) == campaignEach*place {
+		g.campaign()
+	}
+}
+
+// place gives this replica's place in the line of those that may become leader. False: it is no voter, or too few are there.
+func (g *Group) place() (place int, ok bool) {
+	self, there := -1, 0
+	for _, id := range g.live.order {
+		if id == g.host.cfg.Self {
+			self = there
+		}
+		if g.host.isUp(id) {
+			there++
+		}
+	}
+	return self, self >= 0 && there > len(g.live.order)/2
+}
+
+// nodesChanged takes the coming and going of nodes.
+func (g *Group) nodesChanged(up, down []int32) {
+	for _, broker := range down {
+		if lead := g.rn.BasicStatus().Lead; lead != raft.None && lead != g.host.cfg.Self && BrokerOf(lead) == broker {
+			if err := g.rn.ForgetLeader(); err != nil {
+				panic("BUG: raft does not forget a leader: " + err.Error())
+			}
+			g.live.leaderless = 0
+			if place, ok := g.place(); ok && place == 0 {
+				g.live.leaderless = 1 // this tick's attempt is made
+				g.campaign()
+			}
+		}
+	}
+	if len(up)+len(down) > 0 {
+		g.live.idle = 0
+		if g.announced.lead == g.host.cfg.Self {
+			g.judge()
+		}
+	}
+}
+
+// leads begins a leadership.
+func (g *Group) beginLeading() {
+	live := &g.live
+	live.ticks, live.followers = 0, live.followers[:0]
+	for _, id := range live.order {
+		if id != g.host.cfg.Self {
+			live.followers = append(live.followers, follower{id: id})
+		}
+	}
+	live.inSync = nil
+	g.judge()
+}
+
+// tickLeader sees which followers keep up. True: all that are there do, and there is nothing more to do.
+func (g *Group) tickLeader(now *raft.BasicStatus) (quiet bool) {
+	live := &g.live
+	if g.announced.lead != g.host.cfg.Self {
+		return false
+	}
+	live.ticks++
+	last, commit := g.log.LastIndex(), now.GetCommit()
+	_, majority := g.place()
+	quiet = majority && live.idle > idleTicks && commit == last && g.applied == last && now.LeadTransferee == raft.None && len(g.stalled) == 0
+	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
+		if id == g.host.cfg.Self {
+			return
+		}
+		if g.host.isUp(id) && (pr.Match != last || !pr.RecentActive || pr.State != tracker.StateReplicate) {
+			quiet = false
+		}
+		for i := range live.followers {
+			if f := &live.followers[i]; f.id == id {
+				if pr.Match >= f.behind && pr.RecentActive {
+					f.caught = live.ticks
+				}
+				f.behind = commit
+			}
+		}
+	})
+	g.judge()
+	return quiet
+}
+
+// judge tells who is in sync, when that changed.
+func (g *Group) judge() {
+	live := &g.live
+	inSync := []int32{}
+	for _, id := range live.order {
+		in := id == g.host.cfg.Self
+		for _, f := range live.followers {
+			in = in || f.id == id && live.ticks-f.caught <= lagTicks && g.host.isUp(id)
+		}
+		if in {
+			inSync = append(inSync, BrokerOf(id))
+		}
+	}
+	if !slices.Equal(inSync, live.inSync) {
+		live.inSync = inSync
+		g.replica.InSyncChanged(inSync)
+	}
+}
+
+// goodNight tells the followers to sleep, and sleeps.
+func (g *Group) goodNight(term, last uint64) {
+	for _, f := range g.live.followers {
+		if g.host.isUp(f.id) {
+			g.post(&raftpb.Message{
+				Type: raftpb.MsgHeartbeat.Enum(), From: new(g.host.cfg.Self), To: new(f.id), Term: new(term), Commit: new(last), Context: goodNight,
+			})
+		}
+	}
+	g.sleep()
+}
+
+// heardGoodNight sleeps if this follower has all that its leader has.
+func (g *Group) heardGoodNight() {
+	g.live.wantsSleep = false
+	now := g.rn.BasicStatus()
+	if last := g.log.LastIndex(); now.RaftState == raft.StateFollower && now.Lead != raft.None && now.GetCommit() == last && g.applied == last {
+		g.sleep()
+	}
+}
+
+// sleep ends the passing of time until something comes.
+func (g *Group) sleep() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.inbox.empty() || g.inbox.closed {
+		return
+	}
+	g.asleep = true
+	g.live.idle = 0
+	g.host.lull(g)
+}
+
+// Transfer hands the leadership to another voter, if this node leads and that one can take it.
+func (g *Group) Transfer(to NodeID) { g.put(func(in *inbox) { in.transfer = to }) }
+
+// Resign hands the leadership to the first voter that is in sync, if this node leads and there is one.
+func (g *Group) Resign() {
+	g.put(func(in *inbox) {
+		in.calls = append(in.calls, func() {
+			for _, id := range g.live.order {
+				if id != g.host.cfg.Self && g.announced.lead == g.host.cfg.Self && slices.Contains(g.live.inSync, BrokerOf(id)) {
+					g.rn.TransferLeader(id)
+					return
+				}
+			}
+		})
+	})
+}
