@@ -16,6 +16,7 @@ type TopicConfig struct {
 	RetentionBytes        int64 // -1: without limit
 	IndexIntervalBytes    int64
 	MaxMessageBytes       int
+	MinInSync             int // replicas that must be in sync for acks=all, at most as many as there are
 	CompressionType       string
 	CompressionGzipLevel  int
 	CompressionLZ4Level   int
@@ -178,6 +179,7 @@ func (c *Config) Topic(l Layers) *TopicConfig {
 		RetentionBytes:       number("retention.bytes"),
 		IndexIntervalBytes:   number("index.interval.bytes"),
 		MaxMessageBytes:      int(number("max.message.bytes")),
+		MinInSync:            int(number("min.insync.replicas")),
 		CompressionType:      text("compression.type"),
 		CompressionGzipLevel: int(number("compression.gzip.level")),
 		CompressionLZ4Level:  int(number("compression.lz4.level")),

@@ -40,6 +40,7 @@ type Partition struct {
 	leadership atomic.Pointer[Leadership]
 	high       atomic.Int64 // high watermark
 	inSync     atomic.Int32 // replicas, of a leader
+	replicas   atomic.Int32 // that there are
 	leaders    *Leaders     // nil: nobody wants to know
 
 	known         atomic.Int64 // producers that are remembered
@@ -82,6 +83,12 @@ func (p *Partition) LogEnd() int64 { return p.log.EndOffset() }
 
 // Size is the log's size on disk in bytes.
 func (p *Partition) Size() int64 { return p.log.Size() }
+
+// TooFewInSync tells whether fewer replicas are in sync than min.insync.replicas asks for.
+func (p *Partition) TooFewInSync() bool {
+	_, leads := p.Leads()
+	return leads && p.InSync() < min(p.Config().MinInSync, int(p.replicas.Load()))
+}
 
 // Resign hands the leadership to a replica that is in sync, if there is one.
 func (p *Partition) Resign() { p.group.Resign() }

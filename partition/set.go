@@ -109,6 +109,7 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32
 	for i, r := range replicas {
 		voters[i] = s.cfg.NodeOf(r)
 	}
+	p.replicas.Store(int32(len(replicas)))
 	p.high.Store(l.StartOffset())
 	if len(voters) == 1 && voters[0] == s.cfg.Self {
 		p.high.Store(l.EndOffset()) // what a lone voter has on disk is committed

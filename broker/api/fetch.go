@@ -1,6 +1,7 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -146,11 +147,22 @@ func (f *fetching) answer() {
 			continue
 		}
 		addFetched(resp, got.want, out)
+		if out.ErrorCode == kerr.NotLeaderForPartition.Code && f.req.Version >= 16 {
+			f.nameLeader(resp, out.CurrentLeader.LeaderID)
+		}
 		data = append(data, got.result.Data)
 	}
 	f.results = nil
 	f.session.close()
 	f.r.ReplyFetch(resp, data)
+}
+
+// nameLeader adds where a leader is that the answer names (KIP-951).
+func (f *fetching) nameLeader(resp *wire.FetchResponse, id int32) {
+	e, rack, ok := f.b.endpoint(id, f.r.Conn.Listener)
+	if ok && !slices.ContainsFunc(resp.Brokers, func(b wire.FetchBroker) bool { return b.ID == id }) {
+		resp.Brokers = append(resp.Brokers, wire.FetchBroker{ID: id, Host: e.Host, Port: e.Port, Rack: rack})
+	}
 }
 
 func (f *fetching) describe(got *fetched) wire.FetchPartition {
@@ -161,9 +173,13 @@ func (f *fetching) describe(got *fetched) wire.FetchPartition {
 	}
 	if got.err != nil {
 		out.ErrorCode = code(got.err)
-		if out.ErrorCode == kerr.NotLeaderForPartition.Code && got.part != nil && !f.follower() {
-			l := got.part.Leadership()
-			out.CurrentLeader = wire.LeaderIDAndEpoch{LeaderID: l.Broker, LeaderEpoch: l.Epoch}
+		if out.ErrorCode == kerr.NotLeaderForPartition.Code && !f.follower() {
+			t := f.b.Controller.Image().Topic(got.want.topic)
+			if f.session.byID {
+				t = f.b.Controller.Image().TopicByID(got.want.id)
+			}
+			leader, epoch := f.b.leaderHint(t, got.want.partition)
+			out.CurrentLeader = wire.LeaderIDAndEpoch{LeaderID: leader, LeaderEpoch: epoch}
 		}
 		return out
 	}

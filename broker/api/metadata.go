@@ -241,6 +241,28 @@ func (b *Broker) describeTopic(t *cluster.Topic) kmsg.MetadataResponseTopic {
 // controllerID is the broker that leads the metadata; -1: nobody that is known.
 func (b *Broker) controllerID() int32 { return b.MetadataLog.Leadership().Broker }
 
+// leaderHint tells who leads a partition, for clients that asked the wrong broker.
+func (b *Broker) leaderHint(topic *cluster.Topic, number int32) (leader, epoch int32) {
+	if topic == nil || number < 0 || int(number) >= len(topic.Partitions) {
+		return -1, -1
+	}
+	v := b.leaderOf(topic, number)
+	return v.leader, v.epoch
+}
+
+// endpoint tells where a broker is reached by clients of a listener.
+func (b *Broker) endpoint(id int32, listener string) (e cluster.Endpoint, rack *string, ok bool) {
+	broker := b.Controller.Image().Broker(id)
+	if broker == nil {
+		return e, nil, false
+	}
+	if broker.Rack != "" {
+		rack = &broker.Rack
+	}
+	e, ok = broker.Endpoint(listener)
+	return e, rack, ok
+}
+
 // leaderView is what clients are told of a partition's replicas.
 type leaderView struct {
 	leader          int32 // -1: none

@@ -18,7 +18,7 @@ import (
 const adminClientID = "__admin_client"
 
 // produce answers Produce 3–13. Each batch goes to its partition at once; the answer goes out when all are committed
-// (acks 1 and -1: on this node, the leader, committed and on disk are the same moment for a lone replica), or at once
+// (acks 1 and -1: most replicas have them on disk; for -1 there must be as many in sync as min.insync.replicas asks for), or at once
 // after checking (acks 0: no answer; an error closes the connection so that the client looks for the leader again).
 func (b *Broker) produce(r *server.Request, req *kmsg.ProduceRequest) {
 	p := newProducing(b, r, req)
@@ -36,6 +36,8 @@ func (b *Broker) produce(r *server.Request, req *kmsg.ProduceRequest) {
 			return nil, kerr.UnsupportedCompressionType
 		case req.Acks < -1 || req.Acks > 1:
 			return nil, kerr.InvalidRequiredAcks
+		case req.Acks == -1 && part.TooFewInSync():
+			return nil, kerr.NotEnoughReplicas
 		}
 		return part, nil
 	})
@@ -124,13 +126,13 @@ func (p *producing) result(t, i int, part *partition.Partition, res partition.Ap
 	out.BaseOffset, out.LogAppendTime, out.LogStartOffset = res.BaseOffset, res.LogAppendTime, res.LogStart
 	if res.Err != nil {
 		p.failed.Store(true)
-		p.describe(&out, part, res.Err)
+		p.describe(&out, t, part, res.Err)
 	}
 	p.resp.Topics[t].Partitions[i] = out
 	p.settle()
 }
 
-func (p *producing) describe(out *kmsg.ProduceResponseTopicPartition, part *partition.Partition, err error) {
+func (p *producing) describe(out *kmsg.ProduceResponseTopicPartition, topic int, part *partition.Partition, err error) {
 	out.ErrorCode = code(err)
 	if out.ErrorCode == kerr.UnknownServerError.Code {
 		p.b.Logger.Error("a batch was refused for an unexpected reason", "partition", part.String(), "error", err)
@@ -144,9 +146,30 @@ func (p *producing) describe(out *kmsg.ProduceResponseTopicPartition, part *part
 			out.ErrorRecords = append(out.ErrorRecords, e)
 		}
 	}
-	if out.ErrorCode == kerr.NotLeaderForPartition.Code && part != nil {
-		l := part.Leadership()
-		out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = l.Broker, l.Epoch
+	if out.ErrorCode == kerr.NotLeaderForPartition.Code {
+		t := p.b.Controller.Image().Topic(p.req.Topics[topic].Topic)
+		if p.req.Version >= 13 {
+			t = p.b.Controller.Image().TopicByID(p.req.Topics[topic].TopicID)
+		}
+		out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = p.b.leaderHint(t, out.Partition)
+	}
+}
+
+// nameLeaders adds where the leaders are that the answer names (KIP-951).
+func (p *producing) nameLeaders() {
+	named := map[int32]bool{}
+	for _, t := range p.resp.Topics {
+		for _, part := range t.Partitions {
+			id := part.CurrentLeader.LeaderID
+			e, rack, ok := p.b.endpoint(id, p.r.Conn.Listener)
+			if part.ErrorCode != kerr.NotLeaderForPartition.Code || named[id] || !ok {
+				continue
+			}
+			named[id] = true
+			out := kmsg.NewProduceResponseBroker()
+			out.NodeID, out.Host, out.Port, out.Rack = id, e.Host, e.Port, rack
+			p.resp.Brokers = append(p.resp.Brokers, out)
+		}
 	}
 }
 
@@ -159,6 +182,9 @@ func (p *producing) settle() {
 		p.timer.Stop()
 	}
 	if p.req.Acks != 0 && p.answered.CompareAndSwap(false, true) {
+		if p.failed.Load() && p.req.Version >= 10 {
+			p.nameLeaders()
+		}
 		p.r.Reply(p.resp)
 	}
 }

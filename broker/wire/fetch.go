@@ -8,6 +8,15 @@ type FetchResponse struct {
 	ErrorCode      int16
 	SessionID      int32
 	Topics         []FetchTopic
+	Brokers        []FetchBroker // where the leaders are that partitions name (KIP-951); from version 16 on
+}
+
+// FetchBroker is where a leader is reached.
+type FetchBroker struct {
+	ID   int32
+	Host string
+	Port int32
+	Rack *string // nil: null
 }
 
 // FetchTopic is a topic of a fetch's answer: its name up to version 12, its id from 13 on.
@@ -77,7 +86,7 @@ func AppendFetch(dst []byte, correlationID int32, version int16, r *FetchRespons
 		}
 		e.tags()
 	}
-	e.tags()
+	e.brokers(r.Brokers)
 	binary.BigEndian.PutUint32(e.b[at:], uint32(len(e.b)-at-4+records))
 	return e.b, cuts
 }
@@ -132,6 +141,30 @@ func (e *encoder) leaderTags(p *FetchPartition) {
 		e.i32(p.CurrentLeader.LeaderEpoch)
 		e.b = append(e.b, 0)
 	}
+}
+
+// brokers writes the tagged field of the answer: 0 brokers.
+func (e *encoder) brokers(brokers []FetchBroker) {
+	if !e.flexible || len(brokers) == 0 {
+		e.tags()
+		return
+	}
+	in := encoder{flexible: true}
+	in.array(len(brokers))
+	for _, b := range brokers {
+		in.i32(b.ID)
+		in.str(b.Host)
+		in.i32(b.Port)
+		if b.Rack != nil {
+			in.str(*b.Rack)
+		} else {
+			in.b = append(in.b, 0)
+		}
+		in.tags()
+	}
+	e.b = append(e.b, 1, 0)
+	e.b = binary.AppendUvarint(e.b, uint64(len(in.b)))
+	e.b = append(e.b, in.b...)
 }
 
 type encoder struct {

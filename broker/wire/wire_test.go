@@ -180,6 +180,15 @@ func TestFetchEncodingIsTheLibrarys(t *testing.T) {
 				theirs.Topics = append(theirs.Topics, theirTopic)
 				ours.Topics = append(ours.Topics, topic)
 			}
+			for range rng.IntN(3) {
+				b := FetchBroker{ID: rng.Int32N(9), Host: "host", Port: rng.Int32N(99)}
+				if rng.IntN(2) == 0 {
+					b.Rack = kmsg.StringPtr("rack")
+				}
+				their := kmsg.NewFetchResponseBroker()
+				their.NodeID, their.Host, their.Port, their.Rack = b.ID, b.Host, b.Port, b.Rack
+				ours.Brokers, theirs.Brokers = append(ours.Brokers, b), append(theirs.Brokers, their)
+			}
 			buf, cuts := AppendFetch(nil, 42, version, ours)
 			var got []byte
 			at := 0
