@@ -546,6 +546,7 @@ func (n *Node) Stop() error {
 	if n.http != nil {
 		n.http.stop()
 	}
+	n.transport.Stop()
 	n.running.Wait()
 	return n.closeStorage()
 }

@@ -1,0 +1,411 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir/weir/internal/vfs"
+)
+
+// several is a cluster of nodes within the test's process.
+type several struct {
+	t     *testing.T
+	peers []string // addresses for other nodes
+	ports []string // addresses for clients; "" until first started
+	disks []*vfs.Mem
+	nodes []*Node // nil: not running
+	logs  []*said
+	set   []string
+}
+
+// freeAddress gives an address that nobody listens on, and that the system does not give out by itself.
+func freeAddress(t *testing.T) string {
+	for {
+		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		if l, err := net.Listen("tcp", address); err == nil {
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			return address
+		}
+	}
+}
+
+func newSeveral(t *testing.T, count int, set ...string) *several {
+	c := &several{t: t, nodes: make([]*Node, count), logs: make([]*said, count), set: set}
+	for range count {
+		c.peers, c.ports, c.disks = append(c.peers, freeAddress(t)), append(c.ports, freeAddress(t)), append(c.disks, vfs.NewMem())
+	}
+	t.Cleanup(func() {
+		for i := range c.nodes {
+			c.stop(i)
+		}
+		if t.Failed() {
+			for i, log := range c.logs {
+				t.Logf("node %d:\n%s", i+1, log)
+			}
+		}
+	})
+	return c
+}
+
+// begin starts a node, the first being 0 with the id 1.
+func (c *several) begin(i int) error {
+	voters := make([]string, len(c.peers))
+	for j, p := range c.peers {
+		voters[j] = fmt.Sprintf("%d@%s", j+1, p)
+	}
+	if c.logs[i] == nil {
+		c.logs[i] = &said{}
+	}
+	n, err := startWith(c.t, Options{FS: c.disks[i], Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}, append([]string{
+		fmt.Sprintf("node.id=%d", i+1), "controller.quorum.voters=" + strings.Join(voters, ","),
+		"listeners=PLAINTEXT://" + c.ports[i] + ",CONTROLLER://" + c.peers[i],
+		"default.replication.factor=3", "min.insync.replicas=2", "offsets.topic.replication.factor=3", "offsets.topic.num.partitions=3",
+	}, c.set...)...)
+	c.nodes[i] = n
+	return err
+}
+
+// start starts nodes, all at once.
+func (c *several) start(which ...int) {
+	c.t.Helper()
+	var starting sync.WaitGroup
+	errs := make([]error, len(c.nodes))
+	for _, i := range which {
+		starting.Go(func() { errs[i] = c.begin(i) })
+	}
+	starting.Wait()
+	if err := errors.Join(errs...); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *several) stop(i int) {
+	if n := c.nodes[i]; n != nil {
+		c.nodes[i] = nil
+		if err := n.Stop(); err != nil {
+			c.t.Errorf("node %d: %v", i+1, err)
+		}
+	}
+}
+
+// kill gives a node up as kill -9 does; its disk stays as it is.
+func (c *several) kill(i int) {
+	n := c.nodes[i]
+	c.nodes[i] = nil
+	if err := n.Kill(); err != nil {
+		c.t.Error(err)
+	}
+	n.Wait()
+}
+
+func (c *several) client(opts ...kgo.Opt) *kgo.Client {
+	c.t.Helper()
+	k, err := kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(c.ports...), kgo.DefaultProduceTopic("t"), kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }),
+		kgo.MetadataMinAge(10 * time.Millisecond), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+	}, opts...)...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(k.Close)
+	return k
+}
+
+// eventually waits until something is so.
+func (c *several) eventually(what string, ok func() bool) {
+	c.t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			c.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+// topic describes a topic, as a running node tells it.
+func (c *several) topic(k *kgo.Client, name string) kadm.TopicDetail {
+	c.t.Helper()
+	topics, err := kadm.NewClient(k).ListTopicsWithInternal(timeout(c.t), name)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return topics[name]
+}
+
+func (c *several) create(k *kgo.Client, name string, partitions int32) {
+	c.t.Helper()
+	if _, err := kadm.NewClient(k).CreateTopic(timeout(c.t), partitions, 3, nil, name); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func TestThreeNodesFormACluster(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	for _, n := range c.nodes {
+		if n.ClusterID() != c.nodes[0].ClusterID() || n.ClusterID() == "" {
+			t.Fatalf("node %d is of cluster %q, and the first of %q", n.cfg.NodeID, n.ClusterID(), c.nodes[0].ClusterID())
+		}
+	}
+	k := c.client()
+	c.create(k, "t", 6)
+	leaders := map[int32]int{}
+	for _, p := range c.topic(k, "t").Partitions {
+		if len(p.Replicas) != 3 || !slices.Equal(p.Replicas, p.ISR) || p.Leader != p.Replicas[0] || len(p.OfflineReplicas) > 0 {
+			t.Errorf("%+v", p)
+		}
+		leaders[p.Leader]++
+	}
+	if leaders[1] != 2 || leaders[2] != 2 || leaders[3] != 2 {
+		t.Errorf("leaders are %v", leaders)
+	}
+}
+
+// stream sends records one after the other to every partition of t, until it is told to stop.
+type stream struct {
+	stop  chan struct{}
+	work  sync.WaitGroup
+	mu    sync.Mutex
+	acked [][]string      // by partition
+	gaps  []time.Duration // the longest time without an ack, by partition, since reset
+	last  []time.Time
+}
+
+func (c *several) stream(k *kgo.Client, partitions int) *stream {
+	s := &stream{stop: make(chan struct{}), acked: make([][]string, partitions), gaps: make([]time.Duration, partitions), last: make([]time.Time, partitions)}
+	for p := range partitions {
+		s.work.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-s.stop:
+					return
+				default:
+				}
+				value := fmt.Sprintf("%d.%d", p, i)
+				err := k.ProduceSync(context.Background(), &kgo.Record{Partition: int32(p), Value: []byte(value)}).FirstErr()
+				if err != nil {
+					c.t.Errorf("sending %s: %v", value, err)
+					return
+				}
+				s.mu.Lock()
+				now := time.Now()
+				if !s.last[p].IsZero() {
+					s.gaps[p] = max(s.gaps[p], now.Sub(s.last[p]))
+				}
+				s.last[p] = now
+				s.acked[p] = append(s.acked[p], value)
+				s.mu.Unlock()
+			}
+		})
+	}
+	return s
+}
+
+func (s *stream) count() (sum int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range s.acked {
+		sum += len(a)
+	}
+	return sum
+}
+
+// longest gives the longest times without an ack of the partitions, and forgets them.
+func (s *stream) longest() []time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := slices.Clone(s.gaps)
+	clear(s.gaps)
+	return out
+}
+
+// moves waits until every partition takes records.
+func (c *several) moves(s *stream) {
+	c.t.Helper()
+	s.mu.Lock()
+	before := make([]int, len(s.acked))
+	for p, a := range s.acked {
+		before[p] = len(a)
+	}
+	s.mu.Unlock()
+	c.eventually("acknowledgements of all partitions", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for p, a := range s.acked {
+			if len(a) < before[p]+5 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// check reads everything: what was acknowledged is there, once and in order, and nothing else.
+func (c *several) check(s *stream) {
+	c.t.Helper()
+	close(s.stop)
+	s.work.Wait()
+	k := c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	ctx := timeout(c.t)
+	got := make([][]string, len(s.acked))
+	for left := s.count(); left > 0; {
+		fetches := k.PollFetches(ctx)
+		if ctx.Err() != nil {
+			c.t.Fatalf("%d records are missing", left)
+		}
+		fetches.EachRecord(func(r *kgo.Record) {
+			got[r.Partition] = append(got[r.Partition], string(r.Value))
+			left--
+		})
+	}
+	for p := range got {
+		if !slices.Equal(got[p], s.acked[p]) {
+			c.t.Errorf("partition %d has %d records, and %d were acknowledged; or they are not in order", p, len(got[p]), len(s.acked[p]))
+		}
+	}
+}
+
+// TestNodesAreKilled: whichever node is killed, the others go on with all that was acknowledged, and it comes back.
+func TestNodesAreKilled(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 3)
+	s := c.stream(k, 3)
+	for i := range 3 {
+		c.moves(s)
+		s.longest()
+		c.kill(i)
+		c.moves(s)
+		t.Logf("node %d was killed: the longest times without an ack: %v", i+1, s.longest())
+		c.start(i)
+		c.eventually("three in sync", func() bool {
+			for _, p := range c.topic(k, "t").Partitions {
+				if len(p.ISR) != 3 {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	c.check(s)
+}
+
+// TestAllNodesAreKilled: nothing that was acknowledged is lost, and the metadata is what it was.
+func TestAllNodesAreKilled(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 3)
+	s := c.stream(k, 3)
+	c.moves(s)
+	before := c.topic(k, "t").ID
+	for i := range 3 {
+		c.kill(i)
+	}
+	c.start(0, 1, 2)
+	c.moves(s)
+	if now := c.topic(k, "t").ID; now != before {
+		t.Errorf("the topic was %v and is %v", before, now)
+	}
+	c.check(s)
+}
+
+// TestNodesAreStopped: a node hands over what it leads before it stops.
+func TestNodesAreStopped(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 3)
+	s := c.stream(k, 3)
+	for i := range 3 {
+		c.moves(s)
+		s.longest()
+		c.stop(i)
+		c.moves(s)
+		t.Logf("node %d was stopped: the longest times without an ack: %v", i+1, s.longest())
+		c.start(i)
+	}
+	c.check(s)
+}
+
+// TestTooFewReplicas: below min.insync.replicas a write is refused, and nothing of it is there.
+func TestTooFewReplicas(t *testing.T) {
+	c := newSeveral(t, 3, "min.insync.replicas=3")
+	c.start(0, 1, 2)
+	k := c.client(kgo.RecordRetries(0), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.AllISRAcks()))
+	c.create(k, "t", 1)
+	send := func(value string) error {
+		return k.ProduceSync(timeout(t), &kgo.Record{Value: []byte(value)}).FirstErr()
+	}
+	if err := send("all"); err != nil {
+		t.Fatal(err)
+	}
+	c.kill(int(c.topic(k, "t").Partitions[0].Replicas[2]) - 1)
+	c.eventually("two in sync", func() bool { return len(c.topic(k, "t").Partitions[0].ISR) == 2 })
+	if err := send("two"); !errors.Is(err, kerr.NotEnoughReplicas) {
+		t.Errorf("with two of three in sync: %v", err)
+	}
+}
+
+// TestGroupsSurviveTheirCoordinator: a consumer goes on after the node that coordinates its group was killed, and nothing that it
+// committed is lost.
+func TestGroupsSurviveTheirCoordinator(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 3)
+	s := c.stream(k, 3)
+	g := c.client(kgo.ConsumeTopics("t"), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.AutoCommitInterval(100*time.Millisecond))
+	read := map[string]int{}
+	poll := func(until int) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); len(read) < until; {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			g.PollFetches(ctx).EachRecord(func(r *kgo.Record) { read[string(r.Value)]++ })
+			cancel()
+			if time.Now().After(end) {
+				t.Fatalf("%d records were read, and %d are there", len(read), s.count())
+			}
+		}
+	}
+	poll(50)
+	adm := kadm.NewClient(k)
+	for range 2 {
+		described, err := adm.DescribeGroups(timeout(t), "g")
+		if err != nil || described["g"].Err != nil || described["g"].State != "Stable" {
+			t.Fatalf("%+v, %v", described["g"], err)
+		}
+		member := described["g"].Members[0].MemberID
+		victim := int(described["g"].Coordinator.NodeID) - 1
+		c.kill(victim)
+		poll(len(read) + 50)
+		c.start(victim)
+		described, err = adm.DescribeGroups(timeout(t), "g")
+		if err != nil || len(described["g"].Members) != 1 || described["g"].Members[0].MemberID != member {
+			t.Errorf("the member was %s, and now there is %+v, %v", member, described["g"], err)
+		}
+	}
+	close(s.stop)
+	s.work.Wait()
+	poll(s.count())
+	for value, times := range read {
+		if times > 1 {
+			t.Errorf("%s was read %d times by one consumer", value, times)
+		}
+	}
+}
