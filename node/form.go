@@ -144,10 +144,5 @@ func (n *Node) join(clusterID string) error {
 		}
 	}
 	n.cluster.Store(&clusterID)
-	for _, v := range n.cfg.Voters {
-		if v.ID != n.cfg.NodeID {
-			n.transport.SetPeer(v.ID, v.Address)
-		}
-	}
 	return nil
 }

@@ -63,6 +63,7 @@ type Node struct {
 	leaders   *partition.Leaders
 	following atomic.Pointer[metadata] // metadata, for other nodes' questions
 	host      *replication.Host
+	receiving atomic.Pointer[replication.Host] // host, for the transport, which is there before
 	set       *partition.Set
 	log       *partition.Partition // the metadata log
 	metadata  *metadata
@@ -165,8 +166,12 @@ func (n *Node) startTransport() error {
 	n.leaders = partition.NewLeaders(n.cfg.NodeID)
 	n.transport = transport.New(transport.Config{
 		ClusterID: n.ClusterID, Self: n.cfg.NodeID, Logger: n.opts.Logger, Answer: n.answer,
-		Deliver: func(id replication.GroupID, m *raftpb.Message) { n.host.Deliver(id, m) },
-		Note:    func(from int32, note []byte) { n.peers.Note(from, note) },
+		Deliver: func(id replication.GroupID, m *raftpb.Message) {
+			if host := n.receiving.Load(); host != nil {
+				host.Deliver(id, m)
+			}
+		},
+		Note: func(from int32, note []byte) { n.peers.Note(from, note) },
 		Up: func(broker int32) {
 			n.opts.Logger.Info("another node is there", "node", broker)
 			n.peers.Up(broker)
@@ -213,6 +218,7 @@ func (n *Node) startReplication() (err error) {
 	if err != nil {
 		return err
 	}
+	n.receiving.Store(n.host)
 	if n.several() {
 		n.running.Go(n.tick)
 	}
@@ -326,6 +332,9 @@ func (n *Node) startMetadata() error {
 	voters := make([]int32, len(n.cfg.Voters))
 	for i, v := range n.cfg.Voters {
 		voters[i] = v.ID
+		if v.ID != n.cfg.NodeID {
+			n.transport.SetPeer(v.ID, v.Address)
+		}
 	}
 	n.log, err = n.set.Open(cluster.MetadataTopic, cluster.UUID{}, 0, voters, cfg)
 	if err != nil {

@@ -29,6 +29,12 @@ const Anybody int32 = -1
 // errForeign says that what came is not of this protocol.
 var errForeign = errors.New("this is not a node's message")
 
+// errNotYet says that the other node does not know its cluster yet.
+var errNotYet = errors.New("the node is still starting")
+
+// notYet is what it answers then, in place of a length.
+const notYet = 255
+
 // RefusedError is why a node does not talk to another. It stays so until somebody changes something.
 type RefusedError struct{ Why string }
 
@@ -59,6 +65,9 @@ func greet(c net.Conn, g greeting) error {
 	var length [1]byte
 	if _, err := io.ReadFull(c, length[:]); err != nil {
 		return err
+	}
+	if length[0] == notYet {
+		return errNotYet
 	}
 	if length[0] > 0 {
 		why := make([]byte, length[0])
@@ -98,7 +107,8 @@ func (t *Transport) welcome(c net.Conn) (g greeting, err error) {
 	case g.use != forFrames && g.use != forQuestion:
 		return g, errForeign
 	case g.use == forFrames && own == "":
-		return g, t.refuse(c, "node %d does not yet know its cluster", t.cfg.Self)
+		_, err := c.Write([]byte{notYet})
+		return g, errors.Join(errNotYet, err)
 	case g.cluster != own && g.cluster != "" && own != "" || g.use == forFrames && g.cluster == "":
 		return g, t.refuse(c, "node %d belongs to cluster %s, not to %s", t.cfg.Self, own, g.cluster)
 	case g.to != t.cfg.Self && (g.to != Anybody || g.use == forFrames):
@@ -114,7 +124,7 @@ func (t *Transport) welcome(c net.Conn) (g greeting, err error) {
 
 func (t *Transport) refuse(c net.Conn, format string, args ...any) error {
 	why := fmt.Sprintf(format, args...)
-	why = why[:min(len(why), 255)]
+	why = why[:min(len(why), notYet-1)]
 	_, err := c.Write(append([]byte{byte(len(why))}, why...))
 	return errors.Join(&RefusedError{why}, err)
 }

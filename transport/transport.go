@@ -7,7 +7,7 @@
 //
 // and is answered with
 //
-//	0 uint8, or else: length uint8, why not
+//	0 uint8; or 255: not yet; or else: length uint8, why not
 //
 // Use 1: it sends frames and is sent nothing. A frame is: length uint32 of what follows, kind uint8, and
 //
@@ -203,7 +203,6 @@ func (t *Transport) receive(c net.Conn) {
 	var refused *RefusedError
 	switch {
 	case err == nil || t.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
-	case errors.As(err, &refused) && t.cfg.ClusterID() == "": // it is asked again
 	case errors.As(err, &refused), errors.Is(err, errForeign):
 		t.cfg.Logger.Warn("a connection of another node is refused", "address", c.RemoteAddr().String(), "why", err)
 	default:
