@@ -25,43 +25,75 @@ const (
 	uncleanElection   = 1
 )
 
-// electLeaders answers ElectLeaders 0–2, when all leaderships that are to be moved are moved, or could not be. Asked about
-// all topics, partitions that need no election are left out.
+// electLeaders answers ElectLeaders 0–2.
 func (b *Broker) electLeaders(r *server.Request, req *kmsg.ElectLeadersRequest) {
-	resp := req.ResponseKind().(*kmsg.ElectLeadersResponse)
+	e := &electionRound{img: b.Controller.Image(), leaderOf: b.leaderOf, elections: b.Elections}
+	e.resp = req.ResponseKind().(*kmsg.ElectLeadersResponse)
+	e.hold(req)
+	e.run(func() { r.Reply(e.resp) })
+}
+
+// electionRound decides over all partitions of a request, moves leaderships side by side, and answers when the last one is
+// moved or could not be.
+type electionRound struct {
+	img       *cluster.Image
+	leaderOf  func(*cluster.Topic, int32) leaderView
+	elections Elections // nil: leadership cannot be moved
+	resp      *kmsg.ElectLeadersResponse
+	transfers []transfer
+
+	mu   sync.Mutex
+	left int
+}
+
+// transfer is a leadership to be moved, and where its result belongs in the answer.
+type transfer struct {
+	verdict
+	number             int32
+	topicAt, partition int
+}
+
+// hold decides over the partitions of a request. Of all topics, partitions that need no election are left out.
+func (e *electionRound) hold(req *kmsg.ElectLeadersRequest) {
 	known := req.ElectionType == preferredElection || req.ElectionType == uncleanElection
 	if !known && (req.Topics == nil || len(req.Topics) > 0) { // Kafka does not look at the type when it is asked for nothing
-		resp.ErrorCode = kerr.InvalidRequest.Code
+		e.resp.ErrorCode = kerr.InvalidRequest.Code
 	}
-	img := b.Controller.Image()
-	round := &electionRound{answer: func() { r.Reply(resp) }}
 	if req.Topics == nil && known {
-		for t := range img.Topics() {
-			out := kmsg.NewElectLeadersResponseTopic()
-			out.Topic = t.Name
+		for t := range e.img.Topics() {
+			e.topic(t.Name)
 			for number := range t.Partitions {
-				if v := b.election(t, t.Name, int32(number), req.ElectionType); v.ke != kerr.ElectionNotNeeded {
-					out.Partitions = append(out.Partitions, v.answer(int32(number)))
-					round.add(v, int32(number), len(resp.Topics), len(out.Partitions)-1)
+				if v := e.decide(t, t.Name, int32(number), req.ElectionType); v.ke != kerr.ElectionNotNeeded {
+					e.add(int32(number), v)
 				}
 			}
-			resp.Topics = append(resp.Topics, out)
 		}
 	}
 	for _, want := range req.Topics {
-		out := kmsg.NewElectLeadersResponseTopic()
-		out.Topic = want.Topic
+		e.topic(want.Topic)
 		for _, number := range want.Partitions {
-			v := verdict{ke: kerr.InvalidRequest, text: fmt.Sprintf("Unknown election type %d", req.ElectionType)}
 			if known {
-				v = b.election(img.Topic(want.Topic), want.Topic, number, req.ElectionType)
+				e.add(number, e.decide(e.img.Topic(want.Topic), want.Topic, number, req.ElectionType))
+			} else {
+				e.add(number, verdict{ke: kerr.InvalidRequest, text: fmt.Sprintf("Unknown election type %d", req.ElectionType)})
 			}
-			out.Partitions = append(out.Partitions, v.answer(number))
-			round.add(v, number, len(resp.Topics), len(out.Partitions)-1)
 		}
-		resp.Topics = append(resp.Topics, out)
 	}
-	round.run(b.Elections, resp)
+}
+
+func (e *electionRound) topic(name string) {
+	out := kmsg.NewElectLeadersResponseTopic()
+	out.Topic = name
+	e.resp.Topics = append(e.resp.Topics, out)
+}
+
+func (e *electionRound) add(number int32, v verdict) {
+	at := len(e.resp.Topics) - 1
+	out := &e.resp.Topics[at]
+	out.Partitions = append(out.Partitions, v.answer(number))
+	if v.ke == nil {
+		e.transfers = append(e.transfers, transfer{v, number, at, len(out.Partitions) - 1})
+	}
 }
 
 // verdict is what is to be done about a partition: refused with an error, or its leadership moved.
@@ -83,73 +115,55 @@ func (v verdict) answer(number int32) kmsg.ElectLeadersResponseTopicPartition {
 
 func refuse(ke *kerr.Error) verdict { return verdict{ke: ke, text: *described(ke)} }
 
-// election decides over one partition. An unclean election would give up what was acknowledged, which is never done: a
+// decide decides over one partition. An unclean election would give up what was acknowledged, which is never done: a
 // partition whose replicas come back elects a leader by itself.
-func (b *Broker) election(t *cluster.Topic, name string, number int32, kind int8) verdict {
+func (e *electionRound) decide(t *cluster.Topic, name string, number int32, kind int8) verdict {
 	switch {
 	case t == nil:
 		return verdict{ke: kerr.UnknownTopicOrPartition, text: "No such topic as " + name}
 	case number < 0 || int(number) >= len(t.Partitions):
 		return verdict{ke: kerr.UnknownTopicOrPartition, text: fmt.Sprintf("No such partition as %s-%d", name, number)}
 	}
-	v, preferred := b.leaderOf(t, number), t.Partitions[number].Replicas[0]
+	v, preferred := e.leaderOf(t, number), t.Partitions[number].Replicas[0]
 	switch {
 	case kind == uncleanElection && v.leader < 0:
 		return verdict{ke: kerr.EligibleLeadersNotAvailable, text: *described(kerr.EligibleLeadersNotAvailable) +
-			" Weir never gives up acknowledged records: start most of the partition's replicas, and they elect a leader."}
+			" Acknowledged records are never given up: start most of the partition's replicas, and they elect a leader."}
 	case kind == uncleanElection || v.leader == preferred:
 		return refuse(kerr.ElectionNotNeeded)
-	case v.leader < 0 || !slices.Contains(v.inSync, preferred) || b.Elections == nil:
+	case v.leader < 0 || !slices.Contains(v.inSync, preferred) || e.elections == nil:
 		return refuse(kerr.PreferredLeaderNotAvailable)
 	}
 	return verdict{topic: t, to: preferred}
 }
 
-// electionRound moves leaderships side by side, and answers when the last one is done.
-type electionRound struct {
-	answer    func()
-	transfers []transfer
-
-	mu   sync.Mutex
-	left int
-}
-
-// transfer is a leadership to be moved, and where its result belongs in the answer.
-type transfer struct {
-	verdict
-	number             int32
-	topicAt, partition int
-}
-
-func (e *electionRound) add(v verdict, number int32, topicAt, partition int) {
-	if v.ke == nil {
-		e.transfers = append(e.transfers, transfer{v, number, topicAt, partition})
-	}
-}
-
-func (e *electionRound) run(elections Elections, resp *kmsg.ElectLeadersResponse) {
-	if len(e.transfers) == 0 {
-		e.answer()
+// run moves the leaderships, and calls done when all is answered.
+func (e *electionRound) run(done func()) {
+	if e.left = len(e.transfers); e.left == 0 {
+		done()
 		return
 	}
-	e.left = len(e.transfers)
 	for _, t := range e.transfers {
-		elections.Transfer(t.topic, t.number, t.to, func(err error) {
-			if err != nil {
-				ke := kafkaError(err)
-				if ke == nil {
-					ke = kerr.PreferredLeaderNotAvailable
-				}
-				out := &resp.Topics[t.topicAt].Partitions[t.partition]
-				out.ErrorCode, out.ErrorMessage = ke.Code, described(ke)
-			}
+		e.elections.Transfer(t.topic, t.number, t.to, func(err error) {
 			e.mu.Lock()
+			if err != nil {
+				e.failed(t, err)
+			}
 			e.left--
 			last := e.left == 0
 			e.mu.Unlock()
 			if last {
-				e.answer()
+				done()
 			}
 		})
 	}
+}
+
+func (e *electionRound) failed(t transfer, err error) {
+	ke := kafkaError(err)
+	if ke == nil {
+		ke = kerr.PreferredLeaderNotAvailable
+	}
+	out := &e.resp.Topics[t.topicAt].Partitions[t.partition]
+	out.ErrorCode, out.ErrorMessage = ke.Code, described(ke)
 }
