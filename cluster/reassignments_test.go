@@ -106,6 +106,8 @@ func TestReassignment(t *testing.T) {
 		{func() string { d.reached("a", 0, 1, 2); return "" }, "[2 1] [] []"},
 		{func() string { return d.reassign(true, alteration("a", 0, []int32{1, 2})) }, "[1 2] [] []"}, // only the order
 		{func() string { return d.reassign(true, alteration("a", 0, []int32{4, 1})) }, "[4 1 2] [4] [2]"},
+		{func() string { return d.reassign(true, alteration("a", 0, []int32{4, 1, 2})) }, "[4 1 2] [4] []"}, // 2 stays after all
+		{func() string { return d.reassign(true, alteration("a", 0, []int32{4, 1})) }, "[4 1 2] [4] [2]"},
 		{func() string { return d.reassign(false, alteration("a", 0, []int32{4, 3})) }, "[4 3 1 2] [3 4] [1 2]"}, // changed
 		{func() string { return d.reassign(false, alteration("a", 0, []int32{5})) }, "[4 3 1 2] [3 4] [1 2]"},
 		{func() string { return d.reassign(true, alteration("a", 0, []int32{5})) }, "[5 1 2 3 4] [3 4 5] [1 2 3 4]"},
