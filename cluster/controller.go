@@ -20,6 +20,14 @@ type Config struct {
 	NewID func() UUID
 	// Pick gives a random number in [0, n), to spread first replicas.
 	Pick func(n int) int
+	// Self is the broker whose controller this is.
+	Self int32
+	// Alive tells whether a registered broker, of the incarnation in the image, can be reached. Nil: all can.
+	Alive func(id int32) bool
+	// Full tells whether a broker has no room for more replicas. Nil: none is full.
+	Full func(id int32) bool
+	// Features is what this version supports. Nil: what Features gives.
+	Features []Feature
 	// Defaults of the cluster for requests that leave these open.
 	Partitions        int32
 	ReplicationFactor int16
@@ -36,8 +44,29 @@ type Config struct {
 
 // Requests of nodes, beside those of clients.
 type (
-	// RegisterBroker makes a broker known or changes its addresses. Its reply is nil.
+	// RegisterBroker makes a broker known or changes what is known of it. Its Incarnation is not looked at. Its reply is
+	// BrokerRegistered.
 	RegisterBroker struct{ Broker Broker }
+	// BrokerRegistered tells a broker which incarnation it is, or why it is not registered.
+	BrokerRegistered struct {
+		Incarnation int32
+		Refused     string // "": it is registered
+	}
+	// ReplicasReached says that a partition is on these replicas and no others, in any order. Epoch is that of the
+	// partition in the image that was worked towards. Its reply is nil; it may be sent again.
+	ReplicasReached struct {
+		Topic     UUID
+		Partition int32
+		Epoch     int32
+		Replicas  []int32
+	}
+	// SetVoters makes Voters the voters of the metadata, when they are Were until then (nil: never said). A voter without
+	// a directory is the broker with its id. Its reply is VotersSet.
+	SetVoters struct{ Were, Voters []Voter }
+	// VotersSet answers SetVoters.
+	VotersSet struct {
+		Refused string // why nothing changed; "": they are the voters
+	}
 	// AllocateProducerIDs asks for a block of producer ids. Its reply is ProducerIDs.
 	AllocateProducerIDs struct{}
 	// ProducerIDs are the ids [First, First+Count), given to one broker only.
@@ -63,6 +92,7 @@ type Controller struct {
 type Changes struct {
 	Topics  []string // created, grown, reconfigured or deleted
 	Brokers bool     // the configuration of brokers, which is the default of topics
+	Members bool     // who the brokers and voters are, and the levels of features
 }
 
 var _ machine.Machine = (*Controller)(nil)
@@ -79,7 +109,13 @@ func (c *Controller) Replay(r machine.Record) error {
 	if err != nil {
 		return err
 	}
+	if next.members {
+		if err := c.checkLevels(next); err != nil {
+			return err
+		}
+	}
 	c.image = next
+	c.changes.Members = c.changes.Members || next.members
 	switch {
 	case next.touched.Kind == TopicResource:
 		c.changes.Topics = append(c.changes.Topics, next.touched.Name)
@@ -108,7 +144,11 @@ func (c *Controller) Handle(_ time.Time, id uint64, request any) machine.Effects
 	var reply any
 	switch r := request.(type) {
 	case RegisterBroker:
-		d.put(kindBroker, brokerRecord{ID: r.Broker.ID, Rack: r.Broker.Rack, Endpoints: r.Broker.Endpoints})
+		reply = c.registerBroker(d, r.Broker)
+	case ReplicasReached:
+		c.replicasReached(d, r)
+	case SetVoters:
+		reply = c.setVoters(d, r)
 	case AllocateProducerIDs:
 		first := c.image.nextProducerID
 		d.put(kindProducerIDs, producerIDsRecord{Next: first + producerIDBlock})
@@ -129,6 +169,16 @@ func (c *Controller) handleClient(d *draft, r Request) kmsg.Response {
 		return c.deleteTopics(d, body)
 	case *kmsg.CreatePartitionsRequest:
 		return c.createPartitions(d, body)
+	case *kmsg.AlterPartitionAssignmentsRequest:
+		return c.alterPartitionAssignments(d, body)
+	case *kmsg.UnregisterBrokerRequest:
+		return c.unregisterBroker(d, body)
+	case *kmsg.AddRaftVoterRequest:
+		return c.addRaftVoter(d, body)
+	case *kmsg.RemoveRaftVoterRequest:
+		return c.removeRaftVoter(d, body)
+	case *kmsg.UpdateFeaturesRequest:
+		return c.updateFeatures(d, body)
 	case *kmsg.AlterConfigsRequest:
 		return c.alterConfigs(d, body)
 	case *kmsg.IncrementalAlterConfigsRequest:

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/benbjohnson/immutable"
 )
@@ -40,10 +41,42 @@ type Topic struct {
 	Partitions []Partition // by number
 }
 
-// Partition says where a partition lives.
+// Partition says where a partition lives. While its replicas change, Replicas are those that it shall have, in their order,
+// and behind them all others that may still hold it.
 type Partition struct {
 	Replicas []int32 // broker ids, the preferred leader first
+	// Adding are the replicas that it did not have before the change, Removing those that it shall not have after it. One that
+	// is in both was to be added by a change that was called off.
+	Adding, Removing []int32
+	// Epoch counts the changes, so that news of an earlier one can be told apart.
+	Epoch int32
 }
+
+// Moving tells whether the replicas change.
+func (p Partition) Moving() bool { return len(p.Adding) > 0 || len(p.Removing) > 0 }
+
+// Target gives the replicas that the partition shall have.
+func (p Partition) Target() []int32 { return without(p.Replicas, p.Removing) }
+
+// origin gives the replicas that the partition had before the change.
+func (p Partition) origin() []int32 { return without(p.Replicas, p.Adding) }
+
+// without gives what is in all and not in some, in the order of all.
+func without(all, some []int32) []int32 {
+	if len(some) == 0 {
+		return all
+	}
+	out := make([]int32, 0, len(all))
+	for _, id := range all {
+		if !slices.Contains(some, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// sameSet tells whether two lists without repetitions have the same members.
+func sameSet(a, b []int32) bool { return len(a) == len(b) && len(without(a, b)) == 0 }
 
 // Internal tells whether the platform keeps the topic for itself.
 func (t *Topic) Internal() bool { return Internal(t.Name) }
@@ -58,7 +91,18 @@ type Broker struct {
 	ID        int32
 	Rack      string
 	Endpoints []Endpoint
+	Peer      string // host:port where other nodes reach it
+	Directory UUID   // of its data directory
+	// Incarnation counts how often the broker came back with another data directory. What an earlier one had promised is
+	// forgotten, so to Raft it is another node.
+	Incarnation int32
+	Features    []Feature // what its version supports
 }
+
+// Node gives the broker's number in Raft groups, where 0 is nobody.
+func (b *Broker) Node() uint64 { return node(b.ID, b.Incarnation) }
+
+func node(id, incarnation int32) uint64 { return uint64(uint32(incarnation))<<32 | uint64(uint32(id)+1) }
 
 // Endpoint is where a broker's listener is reached.
 type Endpoint struct {
@@ -105,11 +149,16 @@ type Image struct {
 	topics  *immutable.SortedMap[string, *Topic]
 	names   *immutable.Map[string, string] // topic id, as a string of 16 bytes → name
 	brokers *immutable.SortedMap[int32, *Broker]
+	// gone are brokers that were unregistered: one that comes back must not be taken for one that it is not.
+	gone    *immutable.SortedMap[int32, identity]
+	voters  []Voter          // of the metadata, by id; nil: not known
+	levels  map[string]int16 // of features; nil: those of logs that do not say
 	configs *immutable.SortedMap[Resource, *immutable.SortedMap[string, string]]
 	// nextProducerID is the first id of the next block.
 	nextProducerID int64
 	version        int64
 	touched        Resource // by the last record; a zero kind: no resource
+	members        bool     // whether the last record changed brokers, voters or levels
 }
 
 func emptyImage() *Image {
@@ -117,6 +166,7 @@ func emptyImage() *Image {
 		topics:  immutable.NewSortedMap[string, *Topic](nil),
 		names:   immutable.NewMap[string, string](nil),
 		brokers: immutable.NewSortedMap[int32, *Broker](nil),
+		gone:    immutable.NewSortedMap[int32, identity](nil),
 		configs: immutable.NewSortedMap[Resource, *immutable.SortedMap[string, string]](resourceComparer{}),
 	}
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/benbjohnson/immutable"
 )
@@ -12,7 +13,11 @@ const (
 	kindTopic       = "topic"
 	kindPartitions  = "partitions"
 	kindTopicGone   = "topic-deleted"
+	kindReplicas    = "replicas"
 	kindBroker      = "broker"
+	kindBrokerGone  = "broker-unregistered"
+	kindVoters      = "voters"
+	kindFeatures    = "features"
 	kindConfig      = "config"
 	kindProducerIDs = "producer-ids"
 	kindVersion     = "version"
@@ -37,10 +42,45 @@ type topicGoneRecord struct {
 	ID   UUID   `json:"id"`
 }
 
+// replicasRecord says all about the replicas of some of a topic's partitions.
+type replicasRecord struct {
+	Topic      string     `json:"topic"`
+	Partitions []replicas `json:"partitions"`
+}
+
+type replicas struct {
+	Partition int32   `json:"partition"`
+	Replicas  []int32 `json:"replicas"`
+	Adding    []int32 `json:"adding,omitempty"`
+	Removing  []int32 `json:"removing,omitempty"`
+	Epoch     int32   `json:"epoch"`
+}
+
 type brokerRecord struct {
-	ID        int32      `json:"id"`
-	Rack      string     `json:"rack,omitempty"`
-	Endpoints []Endpoint `json:"endpoints"`
+	ID          int32      `json:"id"`
+	Rack        string     `json:"rack,omitempty"`
+	Endpoints   []Endpoint `json:"endpoints"`
+	Peer        string     `json:"peer,omitempty"`
+	Directory   UUID       `json:"directory,omitzero"`
+	Incarnation int32      `json:"incarnation,omitempty"`
+	Features    []Feature  `json:"features,omitempty"`
+}
+
+// brokerGoneRecord unregisters a broker, and says which one it was.
+type brokerGoneRecord struct {
+	ID          int32 `json:"id"`
+	Directory   UUID  `json:"directory,omitzero"`
+	Incarnation int32 `json:"incarnation,omitempty"`
+}
+
+// votersRecord says who the voters of the metadata are.
+type votersRecord struct {
+	Voters []Voter `json:"voters"`
+}
+
+// featuresRecord says the levels of all features.
+type featuresRecord struct {
+	Levels map[string]int16 `json:"levels"`
 }
 
 // configRecord sets one configuration, or removes it (Value nil).
@@ -65,7 +105,7 @@ type versionRecord struct {
 func (i *Image) apply(kind string, value []byte) (*Image, error) {
 	next := *i
 	next.version++
-	next.touched = Resource{}
+	next.touched, next.members = Resource{}, false
 	var err error
 	switch kind {
 	case kindTopic:
@@ -74,8 +114,16 @@ func (i *Image) apply(kind string, value []byte) (*Image, error) {
 		err = change(value, next.addPartitions)
 	case kindTopicGone:
 		err = change(value, next.removeTopic)
+	case kindReplicas:
+		err = change(value, next.setReplicas)
 	case kindBroker:
 		err = change(value, next.setBroker)
+	case kindBrokerGone:
+		err = change(value, next.removeBroker)
+	case kindVoters:
+		err = change(value, next.setVoters)
+	case kindFeatures:
+		err = change(value, next.setLevels)
 	case kindConfig:
 		err = change(value, next.setConfig)
 	case kindProducerIDs:
@@ -140,8 +188,50 @@ func (i *Image) removeTopic(r topicGoneRecord) error {
 	return nil
 }
 
+func (i *Image) setReplicas(r replicasRecord) error {
+	t := i.Topic(r.Topic)
+	if t == nil {
+		return fmt.Errorf("topic %q is not there", r.Topic)
+	}
+	moved := *t
+	moved.Partitions = slices.Clone(t.Partitions)
+	for _, p := range r.Partitions {
+		if p.Partition < 0 || int(p.Partition) >= len(moved.Partitions) {
+			return fmt.Errorf("topic %q has no partition %d", r.Topic, p.Partition)
+		}
+		moved.Partitions[p.Partition] = Partition{Replicas: p.Replicas, Adding: p.Adding, Removing: p.Removing, Epoch: p.Epoch}
+	}
+	i.touched = Resource{TopicResource, r.Topic}
+	i.topics = i.topics.Set(r.Topic, &moved)
+	return nil
+}
+
 func (i *Image) setBroker(r brokerRecord) error {
-	i.brokers = i.brokers.Set(r.ID, &Broker{ID: r.ID, Rack: r.Rack, Endpoints: r.Endpoints})
+	i.brokers = i.brokers.Set(r.ID, &Broker{
+		ID: r.ID, Rack: r.Rack, Endpoints: r.Endpoints, Peer: r.Peer,
+		Directory: r.Directory, Incarnation: r.Incarnation, Features: r.Features,
+	})
+	i.gone = i.gone.Delete(r.ID)
+	i.members = true
+	return nil
+}
+
+func (i *Image) removeBroker(r brokerGoneRecord) error {
+	i.brokers = i.brokers.Delete(r.ID)
+	i.gone = i.gone.Set(r.ID, identity{r.Directory, r.Incarnation})
+	i.members = true
+	return nil
+}
+
+func (i *Image) setVoters(r votersRecord) error {
+	i.voters = r.Voters
+	i.members = true
+	return nil
+}
+
+func (i *Image) setLevels(r featuresRecord) error {
+	i.levels = r.Levels
+	i.members = true
 	return nil
 }
 

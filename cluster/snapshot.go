@@ -7,15 +7,21 @@ func (c *Controller) Snapshot() ([]machine.Record, bool) {
 	d := &draft{}
 	i := c.image
 	d.put(kindVersion, versionRecord{Version: i.version})
+	if i.levels != nil {
+		d.put(kindFeatures, featuresRecord{Levels: i.levels})
+	}
 	for b := range i.Brokers() {
-		d.put(kindBroker, brokerRecord{ID: b.ID, Rack: b.Rack, Endpoints: b.Endpoints})
+		d.put(kindBroker, recordOf(b))
+	}
+	for it := i.gone.Iterator(); !it.Done(); {
+		id, was, _ := it.Next()
+		d.put(kindBrokerGone, brokerGoneRecord{ID: id, Directory: was.directory, Incarnation: was.incarnation})
+	}
+	if i.voters != nil {
+		d.put(kindVoters, votersRecord{Voters: i.voters})
 	}
 	for t := range i.Topics() {
-		r := topicRecord{Name: t.Name, ID: t.ID, Replicas: make([][]int32, len(t.Partitions))}
-		for number := range t.Partitions {
-			r.Replicas[number] = t.Partitions[number].Replicas
-		}
-		d.put(kindTopic, r)
+		d.putTopic(t)
 	}
 	for it := i.configs.Iterator(); !it.Done(); {
 		res, set, _ := it.Next()
@@ -26,4 +32,20 @@ func (c *Controller) Snapshot() ([]machine.Record, bool) {
 	}
 	d.put(kindProducerIDs, producerIDsRecord{Next: i.nextProducerID})
 	return d.records, true
+}
+
+// putTopic says all about a topic but its configuration.
+func (d *draft) putTopic(t *Topic) {
+	r := topicRecord{Name: t.Name, ID: t.ID, Replicas: make([][]int32, len(t.Partitions))}
+	changed := replicasRecord{Topic: t.Name}
+	for number, p := range t.Partitions {
+		r.Replicas[number] = p.Replicas
+		if p.Moving() || p.Epoch != 0 {
+			changed.Partitions = append(changed.Partitions, p.record(int32(number)))
+		}
+	}
+	d.put(kindTopic, r)
+	if changed.Partitions != nil {
+		d.put(kindReplicas, changed)
+	}
 }

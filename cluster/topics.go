@@ -151,108 +151,6 @@ func (c *Controller) collision(name string) string {
 	return ""
 }
 
-func (c *Controller) plan(t *kmsg.CreateTopicsRequestTopic) ([][]int32, *problem) {
-	if len(t.ReplicaAssignment) > 0 {
-		if t.ReplicationFactor != -1 {
-			return nil, fail(kerr.InvalidRequest, "A manual partition assignment was specified, but replication factor was not set to -1.")
-		}
-		if t.NumPartitions != -1 {
-			return nil, fail(kerr.InvalidRequest, "A manual partition assignment was specified, but numPartitions was not set to -1.")
-		}
-		byNumber := map[int32][]int32{}
-		for _, a := range t.ReplicaAssignment {
-			if _, twice := byNumber[a.Partition]; twice {
-				return nil, fail(kerr.InvalidReplicaAssignment, "Found multiple manual partition assignments for partition %d", a.Partition)
-			}
-			byNumber[a.Partition] = a.Replicas
-		}
-		return c.assigned(byNumber)
-	}
-	partitions, factor := t.NumPartitions, t.ReplicationFactor
-	if partitions == -1 {
-		partitions = c.cfg.Partitions
-	}
-	if factor == -1 {
-		factor = c.cfg.ReplicationFactor
-	}
-	switch {
-	case factor <= 0:
-		return nil, fail(kerr.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.")
-	case partitions <= 0:
-		return nil, fail(kerr.InvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
-	case partitions > partitionsMax: // the request is refused as a whole
-		return nil, fail(kerr.PolicyViolation, "Excessively large number of partitions per request.")
-	}
-	return c.place(int(partitions), int(factor), c.pickStart())
-}
-
-func (c *Controller) pickStart() int {
-	if n := c.image.brokers.Len(); n > 1 {
-		return c.cfg.Pick(n)
-	}
-	return 0
-}
-
-// assigned checks a placement that the client made.
-func (c *Controller) assigned(byNumber map[int32][]int32) ([][]int32, *problem) {
-	out := make([][]int32, len(byNumber))
-	for number, replicas := range byNumber {
-		if number < 0 || int(number) >= len(out) {
-			return nil, fail(kerr.InvalidReplicaAssignment, "partitions should be a consecutive 0-based integer sequence")
-		}
-		out[number] = replicas
-	}
-	for _, replicas := range out {
-		if p := c.checkReplicas(replicas, len(out[0])); p != nil {
-			return nil, p
-		}
-	}
-	return out, nil
-}
-
-func (c *Controller) checkReplicas(replicas []int32, factor int) *problem {
-	if len(replicas) == 0 {
-		return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
-	}
-	ids := slices.Sorted(slices.Values(replicas))
-	for i, id := range ids {
-		switch {
-		case c.image.Broker(id) == nil:
-			return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
-		case i > 0 && id == ids[i-1]:
-			return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes the broker %d more than once.", id)
-		}
-	}
-	if len(replicas) != factor {
-		return fail(kerr.InvalidReplicaAssignment, "The manual partition assignment includes a partition with %d replica(s), but this is not consistent with previous partitions, which have %d replica(s).", len(replicas), factor)
-	}
-	return nil
-}
-
-// place spreads partitions over the brokers, each one's replicas on brokers that follow each other.
-func (c *Controller) place(partitions, factor, start int) ([][]int32, *problem) {
-	var brokers []int32
-	for b := range c.image.Brokers() {
-		brokers = append(brokers, b.ID)
-	}
-	if factor > len(brokers) {
-		return nil, fail(kerr.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): The target replication factor of %d cannot be reached because only %d broker(s) are registered or some brokers have all their log directories cordoned.", factor, factor, len(brokers))
-	}
-	out := make([][]int32, partitions)
-	for i := range out {
-		out[i] = make([]int32, factor)
-		for r := range factor {
-			// The gap between first and further replicas widens a round, so that a lost broker's load goes to all others.
-			step := 0
-			if r > 0 && len(brokers) > 1 {
-				step = 1 + (i/len(brokers)+r-1)%(len(brokers)-1)
-			}
-			out[i][r] = brokers[(start+i+step)%len(brokers)]
-		}
-	}
-	return out, nil
-}
-
 func (c *Controller) deleteTopics(d *draft, req *kmsg.DeleteTopicsRequest) *kmsg.DeleteTopicsResponse {
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	answer := func(name *string, id UUID, p *problem) {
@@ -391,16 +289,20 @@ func (c *Controller) planMore(t *kmsg.CreatePartitionsRequestTopic) ([][]int32, 
 	case t.Count > partitionsMax:
 		return nil, fail(kerr.InvalidPartitions, "Number of partitions must not be above %d.", partitionsMax)
 	}
-	factor := len(topic.Partitions[0].Replicas)
+	factor := len(topic.Partitions[0].Target())
 	if t.Assignment == nil {
-		return c.place(int(t.Count-have), factor, c.pickStart())
+		replicas, text := c.place(topic.Partitions, int(t.Count-have), factor)
+		if text != "" {
+			return nil, fail(kerr.InvalidReplicationFactor, "%s", text)
+		}
+		return replicas, nil
 	}
 	if len(t.Assignment) != int(t.Count-have) {
 		return nil, fail(kerr.InvalidReplicaAssignment, "Attempted to add %d additional partition(s), but only %d assignment(s) were specified.", t.Count-have, len(t.Assignment))
 	}
 	out := make([][]int32, 0, len(t.Assignment))
-	for _, a := range t.Assignment {
-		if p := c.checkReplicas(a.Replicas, factor); p != nil {
+	for i, a := range t.Assignment {
+		if p := c.checkNew(int(have)+i, a.Replicas, factor); p != nil {
 			return nil, p
 		}
 		out = append(out, a.Replicas)

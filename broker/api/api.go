@@ -73,9 +73,12 @@ func init() {
 		{kmsg.UpdateFeatures, 0, 2, 0, on((*Broker).updateFeatures)},
 		{kmsg.DescribeCluster, 0, 2, 0, on((*Broker).describeCluster)},
 		{kmsg.DescribeProducers, 0, 0, 0, on((*Broker).describeProducers)},
+		{kmsg.UnregisterBroker, 0, 0, 0, on((*Broker).unregisterBroker)},
 		{kmsg.ListTransactions, 0, 2, 0, on((*Broker).listTransactions)},
 		{kmsg.ListConfigResources, 0, 1, 0, on((*Broker).listConfigResources)},
 		{kmsg.DescribeTopicPartitions, 0, 0, 0, on((*Broker).describeTopicPartitions)},
+		{kmsg.AddRaftVoter, 0, 1, 0, on((*Broker).addRaftVoter)},
+		{kmsg.RemoveRaftVoter, 0, 0, 0, on((*Broker).removeRaftVoter)},
 	}
 }
 
@@ -110,6 +113,8 @@ type Broker struct {
 	Leaders     *partition.Leaders
 	Alive       func(broker int32) bool // whether a broker is there, as far as this one knows
 	Groups      Groups
+	Elections   Elections // nil: leadership cannot be moved
+	Quorum      Quorum    // nil: this node keeps the metadata alone
 	Logger      *slog.Logger
 	LogLevel    *slog.LevelVar // of Logger; nil: it cannot be changed
 	Now         func() time.Time

@@ -26,13 +26,7 @@ func (b *Broker) apiVersions(r *server.Request, req *kmsg.ApiVersionsRequest) {
 		k.ApiKey, k.MinVersion, k.MaxVersion = int16(apis[i].key), apis[i].advertised, apis[i].max
 		resp.ApiKeys = append(resp.ApiKeys, k)
 	}
-	level := kmsg.NewApiVersionsResponseFinalizedFeature()
-	level.Name, level.MinVersionLevel, level.MaxVersionLevel = metadataVersion, metadataLevel, metadataLevel
-	can := kmsg.NewApiVersionsResponseSupportedFeature()
-	can.Name, can.MinVersion, can.MaxVersion = metadataVersion, metadataLevel, metadataLevel
-	resp.SupportedFeatures = append(resp.SupportedFeatures, can)
-	resp.FinalizedFeatures = append(resp.FinalizedFeatures, level)
-	resp.FinalizedFeaturesEpoch = b.Controller.Image().Version()
+	describeFeatures(resp, b.Controller.Image())
 	r.Reply(resp)
 }
 
