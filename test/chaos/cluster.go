@@ -109,7 +109,7 @@ func (c *cluster) create(ctx context.Context, partitions int) error {
 	configs := map[string]*string{"segment.bytes": kadm.StringPtr("1048576")}
 	err := eventually(ctx, func() error {
 		if err := c.wrong(); err != nil {
-			return err
+			return hopeless{err}
 		}
 		asked, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
@@ -186,12 +186,15 @@ func (c *cluster) stop() error {
 	return c.each(func(n *node) error { return n.end(syscall.SIGTERM) })
 }
 
-// eventually does f until there is no error. When ctx ends, it gives the last error.
+// hopeless is an error after which trying again is in vain.
+type hopeless struct{ error }
+
+// eventually does f until there is no error, or no hope. When ctx ends, it gives the last error.
 func eventually(ctx context.Context, f func() error) error {
 	for {
 		err := f()
-		if err == nil {
-			return nil
+		if err == nil || errors.As(err, new(hopeless)) {
+			return err
 		}
 		if sleep(ctx, 50*time.Millisecond) != nil {
 			return err

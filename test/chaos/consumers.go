@@ -50,7 +50,7 @@ func (w *workload) read(ctx context.Context, name string) error {
 	}
 	defer client.Close()
 	for ctx.Err() == nil {
-		w.took(name, history.Assign, client.PollFetches(ctx))
+		w.took(name, history.Assign, withoutTimeouts(client.PollFetches(ctx), ctx))
 	}
 	return nil
 }

@@ -40,11 +40,11 @@ func acknowledgements(events []history.Event, clients []string) []series {
 	return all
 }
 
-// longestGap gives the longest time between two acknowledgements of which a part lies between from and to.
+// longestGap gives the longest time between two acknowledgements of which the later one came after from, and not after to.
 func (s series) longestGap(from, to int64) time.Duration {
 	longest := int64(0)
-	first, _ := slices.BinarySearch(s.acks, from)
-	for i := max(first, 1); i < len(s.acks) && s.acks[i-1] <= to; i++ {
+	first, _ := slices.BinarySearch(s.acks, from+1)
+	for i := max(first, 1); i < len(s.acks) && s.acks[i] <= to; i++ {
 		longest = max(longest, s.acks[i]-s.acks[i-1])
 	}
 	return time.Duration(longest)

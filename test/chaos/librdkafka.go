@@ -7,7 +7,6 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +17,7 @@ import (
 	"github.com/weir/weir/test/chaos/history"
 )
 
-// librdkafka is the client of most other languages, in a process of its own. It says what it does on standard output, as events.
+// librdkafka is the client of most other languages, in processes of their own. They say what they do on standard output, as events.
 type librdkafka struct {
 	python string
 	dir    string
@@ -46,15 +45,25 @@ func findLibrdkafka(root, dir string) (*librdkafka, error) {
 	return &librdkafka{python: filepath.Join(home, "bin/python"), dir: dir}, nil
 }
 
-// run lets it send until sending ends, and read until reading ends.
-func (l *librdkafka) run(sending, reading context.Context, w *workload, every time.Duration) error {
-	log, err := os.Create(filepath.Join(l.dir, "librdkafka.log"))
+// send sends a record every so often until ctx ends, and then waits up to drain for what is on its way.
+func (l *librdkafka) send(ctx context.Context, w *workload, every, drain time.Duration) error {
+	return l.run(ctx, w, "send", seconds(every), seconds(drain))
+}
+
+// read follows the log until ctx ends.
+func (l *librdkafka) read(ctx context.Context, w *workload) error { return l.run(ctx, w, "read") }
+
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) }
+
+// run runs the client, and takes down what it says. It tells it when ctx ends, and waits for its end.
+func (l *librdkafka) run(ctx context.Context, w *workload, what string, more ...string) error {
+	log, err := os.Create(filepath.Join(l.dir, "librdkafka-"+what+".log"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(l.python, "-c", librdkafkaScript, strings.Join(w.cluster.bootstrap(), ","), topic, strconv.Itoa(w.partitions),
-		strconv.FormatFloat(every.Seconds(), 'f', -1, 64), strconv.FormatFloat(drainMost.Seconds(), 'f', -1, 64))
+	args := []string{"-c", librdkafkaScript, what, strings.Join(w.cluster.bootstrap(), ","), topic, strconv.Itoa(w.partitions)}
+	cmd := exec.Command(l.python, append(args, more...)...)
 	cmd.Stderr = log
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -68,10 +77,8 @@ func (l *librdkafka) run(sending, reading context.Context, w *workload, every ti
 		return err
 	}
 	go func() {
-		<-sending.Done()
-		_, _ = io.WriteString(in, "no more sending\n")
-		<-reading.Done()
-		_ = in.Close() // ends it
+		<-ctx.Done()
+		_ = in.Close()
 	}()
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 64<<20)
@@ -90,5 +97,5 @@ func (l *librdkafka) run(sending, reading context.Context, w *workload, every ti
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("librdkafka's client: %w; see %s", err, log.Name())
 	}
-	return nil
+	return lines.Err()
 }

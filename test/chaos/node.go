@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -32,7 +33,7 @@ type expectation int
 
 const (
 	toRun    expectation = iota // it must not end
-	toEnd                       // it was asked to end, and must do so without an error
+	toEnd                       // it was asked to end, and must do so without an error, or as the signal does
 	anything                    // its disk fails
 )
 
@@ -92,7 +93,7 @@ func (n *node) start() error {
 		n.mu.Lock()
 		if n.expect == toRun {
 			n.faults = append(n.faults, fmt.Sprintf("node %d ended by itself: %v; the end of %s:\n%s", n.id, cmd.ProcessState, n.logFile(), n.said()))
-		} else if code := cmd.ProcessState.ExitCode(); n.expect == toEnd && code > 0 {
+		} else if code := cmd.ProcessState.ExitCode(); n.expect == toEnd && code > 0 && code != 128+int(syscall.SIGTERM) {
 			n.faults = append(n.faults, fmt.Sprintf("node %d was stopped and ended with exit code %d", n.id, code))
 		}
 		n.process = nil
@@ -145,7 +146,7 @@ func (n *node) signal(s syscall.Signal) error {
 func (n *node) wrong() []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.faults
+	return slices.Clone(n.faults)
 }
 
 // said gives the end of the node's log.

@@ -101,13 +101,6 @@ func (r *recorder) ackedSince(s seriesKey, at int64) bool {
 	return r.acked[s] > at
 }
 
-// sending gives the number of sends that have not ended.
-func (r *recorder) sending() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.open)
-}
-
 // close ends the file, and gives all events.
 func (r *recorder) close() ([]history.Event, error) {
 	r.mu.Lock()

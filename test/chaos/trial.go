@@ -60,11 +60,7 @@ func (t *trial) do(ctx context.Context) (*verdict, error) {
 	if t.workload, err = newWorkload(ctx, t.options, t.cluster, t.recorder, client); err != nil {
 		return nil, err
 	}
-	sending, stopSending := context.WithCancel(ctx)
-	defer stopSending()
-	reading, stopReading := context.WithCancel(ctx)
-	defer stopReading()
-	wait := t.workload.start(sending, reading, t.options)
+	senders, readers := t.workload.send(ctx, t.options), t.workload.follow(ctx, t.options)
 
 	t.say("%d nodes are up", t.nodes)
 	t.failed("before any fault", t.recovered(ctx, 0))
@@ -73,11 +69,10 @@ func (t *trial) do(ctx context.Context) (*verdict, error) {
 	}
 
 	t.say("draining")
-	stopSending()
+	t.failed("a sender", senders.stop())
 	ends, err := t.workload.finish(ctx)
 	t.failed("at the end", err)
-	stopReading()
-	t.failed("a client", wait())
+	t.failed("a reader", readers.stop())
 	t.failed("stopping", t.cluster.stop())
 	t.failed("a node", t.cluster.wrong())
 	if t.files {

@@ -31,6 +31,8 @@ type workload struct {
 
 const (
 	franzProducers = 2
+	members        = 2
+	onceEvery      = 50 * time.Millisecond
 	drainMost      = 60 * time.Second
 	finalMost      = 120 * time.Second
 )
@@ -52,37 +54,51 @@ func newWorkload(ctx context.Context, o *options, c *cluster, r *recorder, l *li
 	return w, nil
 }
 
-// start lets all clients work: those that send until sending ends, the others until reading ends. It gives how to wait for them.
-func (w *workload) start(sending, reading context.Context, o *options) (wait func() error) {
-	every := time.Second * time.Duration(len(w.producers)) / time.Duration(o.rate)
-	var g errgroup.Group
-	for i := range franzProducers {
-		g.Go(func() error { return w.produce(sending, w.producers[i], every, drainMost) })
-	}
-	g.Go(func() error { return w.produceOnce(sending, "once", 50*time.Millisecond) })
-	g.Go(func() error { return w.followLeaders(sending) })
-	g.Go(func() error { return w.read(reading, "reader") })
-	for i := range 2 {
-		random := rand.New(rand.NewPCG(o.seed, uint64(100+i)))
-		g.Go(func() error { return w.member(reading, fmt.Sprintf("member%d", i+1), random) })
-	}
-	g.Go(func() error { return w.ask(reading, "asker") })
-	if w.librdkafka != nil {
-		g.Go(func() error { return w.librdkafka.run(sending, reading, w, every) })
-	}
-	return g.Wait
+// clients are goroutines that act as clients until they are told to end.
+type clients struct {
+	errgroup.Group
+	end context.CancelFunc
 }
 
-// finish waits until every send has ended, and then reads everything twice.
+func (c *clients) stop() error {
+	c.end()
+	return c.Wait()
+}
+
+// send lets all that send begin.
+func (w *workload) send(ctx context.Context, o *options) *clients {
+	g := &clients{}
+	ctx, g.end = context.WithCancel(ctx)
+	every := time.Second * time.Duration(len(w.producers)) / time.Duration(o.rate)
+	for i := range franzProducers {
+		g.Go(func() error { return w.produce(ctx, w.producers[i], every, drainMost) })
+	}
+	g.Go(func() error { return w.produceOnce(ctx, "once", onceEvery) })
+	g.Go(func() error { return w.followLeaders(ctx) })
+	if w.librdkafka != nil {
+		g.Go(func() error { return w.librdkafka.send(ctx, w, every, drainMost) })
+	}
+	return g
+}
+
+// follow lets all that read begin.
+func (w *workload) follow(ctx context.Context, o *options) *clients {
+	g := &clients{}
+	ctx, g.end = context.WithCancel(ctx)
+	g.Go(func() error { return w.read(ctx, "reader") })
+	for i := range members {
+		random := rand.New(rand.NewPCG(o.seed, uint64(100+i)))
+		g.Go(func() error { return w.member(ctx, fmt.Sprintf("member%d", i+1), random) })
+	}
+	g.Go(func() error { return w.ask(ctx, "asker") })
+	if w.librdkafka != nil {
+		g.Go(func() error { return w.librdkafka.read(ctx, w) })
+	}
+	return g
+}
+
+// finish reads everything twice, when no one sends any more. It gives the ends of the log.
 func (w *workload) finish(ctx context.Context) (ends map[int32]int64, err error) {
-	drained, cancel := context.WithTimeout(ctx, drainMost+10*time.Second)
-	defer cancel()
-	err = eventually(drained, func() error {
-		if n := w.recorder.sending(); n > 0 {
-			return fmt.Errorf("%d sends do not end", n)
-		}
-		return nil
-	})
 	final, cancel := context.WithTimeout(ctx, finalMost)
 	defer cancel()
 	for _, name := range []string{"final1", "final2"} {
@@ -117,6 +133,9 @@ func (w *workload) leader(partition int32) (int32, bool) {
 // sent after that time, and all replicas are in sync.
 func (w *workload) recovered(ctx context.Context, at int64) error {
 	err := eventually(ctx, func() error {
+		if err := w.cluster.wrong(); err != nil {
+			return hopeless{err}
+		}
 		for _, name := range w.producers {
 			for p := range w.partitions {
 				if s := (seriesKey{name, int32(p)}); !w.recorder.ackedSince(s, at) {
@@ -124,7 +143,7 @@ func (w *workload) recovered(ctx context.Context, at int64) error {
 				}
 			}
 		}
-		return w.cluster.wrong()
+		return nil
 	})
 	if err != nil {
 		return err
