@@ -96,7 +96,7 @@ func (c *cluster) each(f func(*node) error) error {
 	return errors.Join(errs...)
 }
 
-const createMost = 60 * time.Second
+const createMost = 120 * time.Second
 
 // create starts all nodes and makes the topic.
 func (c *cluster) create(ctx context.Context, partitions int) error {
@@ -156,18 +156,6 @@ func (c *cluster) inSync(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// led gives the partitions that a node leads; if there is no answer, none.
-func (c *cluster) led(ctx context.Context, node int) map[int32]bool {
-	partitions, _ := c.state(ctx)
-	out := map[int32]bool{}
-	for _, p := range partitions {
-		if p.Leader == int32(c.nodes[node].id) {
-			out[p.Partition] = true
-		}
-	}
-	return out
 }
 
 // wrong tells what nodes did wrong by themselves.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -9,26 +8,29 @@ import (
 // step is one fault: what happens, to which node, for how long.
 type step struct {
 	Kind   string        `json:"kind"`
-	Node   int           `json:"node"`  // index; a fault of all nodes has none
-	Pause  time.Duration `json:"pause"` // before it, with everything healed
+	Node   int           `json:"node"`   // index; that of the leader when the fault begins, if Leader is set
+	Leader int32         `json:"leader"` // it hits the leader of this partition; -1: the node it says
+	Pause  time.Duration `json:"pause"`  // before it, with everything healed
 	Lasts  time.Duration `json:"lasts"`
 	Degree float64       `json:"degree"` // 0 to 1: how bad, for what has degrees
 }
 
-func (s step) String() string { return fmt.Sprintf("%s of node %d for %v", s.Kind, s.Node+1, s.Lasts) }
-
 // planner gives the steps of a run. The same seed, kinds and nodes give the same steps.
 type planner struct {
-	random *rand.Rand
-	kinds  []*kind
-	nodes  int
-	bag    []*kind // left of this round; in each round every kind comes once
+	random     *rand.Rand
+	kinds      []*kind
+	nodes      int
+	partitions int32
+	bag        []*kind // left of this round; in each round every kind comes once
 }
+
+// leaderShare is the share of the faults that hit the leader of a partition, wherever it is.
+const leaderShare = 0.7
 
 const pauseLeast, pauseMost = 500 * time.Millisecond, 2500 * time.Millisecond
 
-func newPlanner(seed uint64, kinds []*kind, nodes int) *planner {
-	return &planner{random: rand.New(rand.NewPCG(seed, 1)), kinds: kinds, nodes: nodes}
+func newPlanner(seed uint64, kinds []*kind, nodes int, partitions int) *planner {
+	return &planner{random: rand.New(rand.NewPCG(seed, 1)), kinds: kinds, nodes: nodes, partitions: int32(partitions)}
 }
 
 func (p *planner) next() step {
@@ -38,9 +40,14 @@ func (p *planner) next() step {
 	}
 	k := p.bag[0]
 	p.bag = p.bag[1:]
+	leader := int32(-1)
+	if p.random.Float64() < leaderShare {
+		leader = p.random.Int32N(p.partitions)
+	}
 	return step{
 		Kind:   k.name,
 		Node:   p.random.IntN(p.nodes),
+		Leader: leader,
 		Pause:  p.between(pauseLeast, pauseMost),
 		Lasts:  p.between(k.least, k.most),
 		Degree: p.random.Float64(),

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +63,7 @@ func (t *trial) do(ctx context.Context) (*verdict, error) {
 
 	t.say("%d nodes are up", t.nodes)
 	t.failed("before any fault", t.recovered(ctx, 0))
-	for planner := newPlanner(t.seed, t.kinds, t.nodes); len(t.wrong) == 0 && ctx.Err() == nil && time.Since(t.begun) < t.duration; {
+	for planner := newPlanner(t.seed, t.kinds, t.nodes, t.partitions); len(t.wrong) == 0 && ctx.Err() == nil && time.Since(t.begun) < t.duration; {
 		t.step(ctx, planner.next())
 	}
 
@@ -97,27 +96,35 @@ func (t *trial) recovered(ctx context.Context, at int64) error {
 	return t.workload.recovered(ctx, at)
 }
 
+// aim finds out which node a step hits, and which partitions that node leads.
+func (t *trial) aim(ctx context.Context, k *kind, s step) (step, []int32) {
+	partitions, _ := t.cluster.state(ctx) // without an answer, no one leads
+	for i, n := range t.cluster.nodes {
+		if s.Leader >= 0 && partitions[s.Leader].Leader == int32(n.id) {
+			s.Node = i
+		}
+	}
+	var hit []int32
+	for p := range int32(t.partitions) {
+		if k.all || partitions[p].Leader == int32(t.cluster.nodes[s.Node].id) {
+			hit = append(hit, p)
+		}
+	}
+	return s, hit
+}
+
 // step does one fault, from the pause before it to the recovery after it.
 func (t *trial) step(ctx context.Context, s step) {
 	k := kindOf(s.Kind)
 	if sleep(ctx, s.Pause) != nil {
 		return
 	}
-	f := fault{step: s}
-	for p := range t.cluster.led(ctx, s.Node) {
-		f.Hit = append(f.Hit, p)
-	}
-	if k.all {
-		f.Hit = nil
-		for p := range t.partitions {
-			f.Hit = append(f.Hit, int32(p))
-		}
-	}
-	slices.Sort(f.Hit)
+	s, hit := t.aim(ctx, k, s)
+	f := fault{step: s, Hit: hit}
 	limited, cancel := context.WithTimeout(ctx, faultMost)
 	defer cancel()
 	f.Begun = now()
-	t.say("%v, which leads %v", s, f.Hit)
+	t.say("%s of node %d, which leads %v, for %v", s.Kind, s.Node+1, f.Hit, s.Lasts)
 	err := k.inject(limited, t.cluster, s)
 	if err == nil {
 		_ = sleep(ctx, s.Lasts)
