@@ -2,7 +2,7 @@
 // clients saw. It prints the verdict, the faults done, and how long clients were without acknowledgements; it ends with 1 if
 // anything was against the promises, and then keeps logs, disks and the history.
 //
-// Every node is a host with a network and a disk of its own, as far as the machine allows. docs/testing.md tells more.
+// Every node is a host with a network and a disk of its own, as far as the machine allows. README.md tells more.
 package main
 
 import (
@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/weir/weir/test/chaos/history"
 )
 
 type options struct {
@@ -50,7 +52,11 @@ func main() {
 	flag.Var(&o.set, "set", "a further `property=value` of the nodes; may be given several times")
 	flag.BoolVar(&o.files, "files", true, "compare the nodes' files at the end")
 	flag.StringVar(&o.dir, "dir", "", "a new `directory` for logs, disks and the history (default: a temporary one, kept after a failure)")
+	again := flag.String("check", "", "only judge the `history` of an earlier run once more")
 	flag.Parse()
+	if *again != "" {
+		os.Exit(check(*again))
+	}
 	if os.Getenv(insideMark) == "" {
 		code, err := outside(o)
 		if err != nil {
@@ -122,4 +128,25 @@ func inside(o *options) (good bool, err error) {
 	}
 	v.write(os.Stdout)
 	return v.good(), nil
+}
+
+// check judges a history that was kept.
+func check(name string) (code int) {
+	f, err := os.Open(name)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		return 2
+	}
+	defer func() { _ = f.Close() }()
+	events, err := history.Load(f)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "chaos: %s: %v\n", name, err)
+		return 2
+	}
+	anomalies := history.Check(events)
+	for _, a := range anomalies {
+		fmt.Println("ANOMALY:", a)
+	}
+	fmt.Printf("%d anomalies in %d events\n", len(anomalies), len(events))
+	return min(len(anomalies), 1)
 }

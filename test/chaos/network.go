@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"sync/atomic"
@@ -32,7 +33,7 @@ type link struct {
 type wire struct {
 	state  atomic.Pointer[link]
 	random *rand.Rand
-	to     *os.File
+	to     io.Writer
 	free   time.Time // when the last frame that was carried slowly arrives
 	queue  chan frame
 	inside atomic.Int32 // frames in the queue

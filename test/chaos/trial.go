@@ -67,6 +67,10 @@ func (t *trial) do(ctx context.Context) (*verdict, error) {
 		t.step(ctx, planner.next())
 	}
 
+	if ctx.Err() != nil {
+		return nil, errors.New("interrupted")
+	}
+
 	t.say("draining")
 	t.failed("a sender", senders.stop())
 	ends, err := t.workload.finish(ctx)

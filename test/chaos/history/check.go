@@ -11,7 +11,7 @@ import (
 // The names of anomalies. None of them is ever allowed; Unseen says that a record may only be late.
 const (
 	InconsistentOffset = "inconsistent-offset" // one offset, two values
-	LostWrite          = "lost-write"          // acknowledged; readers went past it, and none has seen it
+	LostWrite          = "lost-write"          // acknowledged; the readers went past it without seeing it
 	Unseen             = "unseen"              // acknowledged; no reader has come that far
 	VanishedRead       = "vanished-read"       // someone read it, and at the end the log stops before it
 	Duplicate          = "duplicate"           // one value at two offsets
@@ -187,15 +187,20 @@ func (c *checker) place(p *partition, offset int64, value, how string) {
 	p.place[value] = offset
 }
 
-// seen looks for acknowledged records that nobody read, and for read ones that are gone at the end.
+// seen looks for acknowledged records that are not there, and for read ones that are gone at the end. What counts is what the
+// final readers saw; if there are none, what anyone saw.
 func (c *checker) seen(p *partition) {
 	last, ends := int64(-1), map[string]int64{}
-	values := map[string]bool{}
+	final := slices.ContainsFunc(p.polls, func(e Event) bool { return e.Mode == Final })
+	reached, values := int64(-1), map[string]bool{}
 	for _, e := range p.polls {
 		for _, r := range e.Reads {
-			last, values[r.Value] = max(last, r.Offset), true
+			last = max(last, r.Offset)
 			if e.Mode == Final {
 				ends[e.Client] = r.Offset
+			}
+			if e.Mode == Final || !final {
+				reached, values[r.Value] = max(reached, r.Offset), true
 			}
 		}
 	}
@@ -203,10 +208,10 @@ func (c *checker) seen(p *partition) {
 		if s.phase != OK || values[s.value] {
 			continue
 		}
-		if s.offset >= 0 && s.offset < last {
-			c.report(LostWrite, "%q was acknowledged to %s at %d; readers came to %d", s.value, s.client, s.offset, last)
+		if s.offset >= 0 && s.offset < reached {
+			c.report(LostWrite, "%q was acknowledged to %s at %d; readers came to %d", s.value, s.client, s.offset, reached)
 		} else {
-			c.report(Unseen, "%q was acknowledged to %s at %d; readers came to %d only", s.value, s.client, s.offset, last)
+			c.report(Unseen, "%q was acknowledged to %s at %d; readers came to %d only", s.value, s.client, s.offset, reached)
 		}
 	}
 	for _, client := range slices.Sorted(maps.Keys(ends)) {

@@ -103,6 +103,13 @@ func TestEachAnomalyIsNamed(t *testing.T) {
 			s.send("q", "f", 5)
 			s.poll("final", Final, "0=a 1=b 2=c 3=d 5=f")
 		}, []string{LostWrite, PollSkip}},
+		{"a record is lost that was read before", func(s *script) {
+			s.send("q", "e", 4)
+			s.poll("g", Subscribe, "4=e")
+			s.begin(Send, "q", "f", 0)
+			s.begin(Send, "q", "g", 0)
+			s.poll("final", Final, "0=a 1=b 2=c 3=d 4=f 5=g")
+		}, []string{LostWrite, InconsistentOffset}},
 		{"the last record is not seen", func(s *script) {
 			s.send("q", "e", 4)
 			finals(s)
