@@ -37,7 +37,7 @@ const (
 	anything                    // its disk fails
 )
 
-const stopMost = 60 * time.Second
+const stopMost = 30 * time.Second
 
 func (n *node) properties() string { return filepath.Join(n.dir, "server.properties") }
 func (n *node) logFile() string    { return filepath.Join(n.dir, "log") }
@@ -92,7 +92,7 @@ func (n *node) start() error {
 		_ = cmd.Wait()
 		n.mu.Lock()
 		if n.expect == toRun {
-			n.faults = append(n.faults, fmt.Sprintf("node %d ended by itself: %v; the end of %s:\n%s", n.id, cmd.ProcessState, n.logFile(), n.said()))
+			n.faults = append(n.faults, fmt.Sprintf("node %d ended by itself: %v; %s says: %s", n.id, cmd.ProcessState, n.logFile(), n.said()))
 		} else if code := cmd.ProcessState.ExitCode(); n.expect == toEnd && code > 0 && code != 128+int(syscall.SIGTERM) {
 			n.faults = append(n.faults, fmt.Sprintf("node %d was stopped and ended with exit code %d", n.id, code))
 		}
@@ -121,7 +121,10 @@ func (n *node) end(signal syscall.Signal) error {
 	case <-ended:
 		return nil
 	case <-time.After(stopMost):
-		return fmt.Errorf("node %d has not ended %v after %v", n.id, stopMost, signal)
+		_ = process.Signal(syscall.SIGQUIT) // its log then tells what it waits for
+		time.Sleep(time.Second)
+		_ = process.Kill()
+		return fmt.Errorf("node %d was not gone %v after signal %q; what it waited for is at the end of %s", n.id, stopMost, signal, n.logFile())
 	}
 }
 
@@ -149,9 +152,14 @@ func (n *node) wrong() []string {
 	return slices.Clone(n.faults)
 }
 
-// said gives the end of the node's log.
+// said gives what the node's log says of its end: the last panic, or else the last line.
 func (n *node) said() string {
-	const most = 3000
 	text, _ := os.ReadFile(n.logFile())
-	return string(text[max(0, len(text)-most):])
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	for _, line := range slices.Backward(lines) {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return line
+		}
+	}
+	return lines[len(lines)-1]
 }

@@ -77,7 +77,9 @@ func (t *trial) do(ctx context.Context) (*verdict, error) {
 	t.failed("at the end", err)
 	t.failed("a reader", readers.stop())
 	t.failed("stopping", t.cluster.stop())
-	t.failed("a node", t.cluster.wrong())
+	for _, n := range t.cluster.nodes {
+		t.wrong = append(t.wrong, n.wrong()...)
+	}
 	if t.files {
 		t.wrong = append(t.wrong, compareReplicas(t.cluster.nodes, ends)...)
 	}

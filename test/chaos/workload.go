@@ -133,8 +133,8 @@ func (w *workload) leader(partition int32) (int32, bool) {
 // sent after that time, and all replicas are in sync.
 func (w *workload) recovered(ctx context.Context, at int64) error {
 	err := eventually(ctx, func() error {
-		if err := w.cluster.wrong(); err != nil {
-			return hopeless{err}
+		if w.cluster.wrong() != nil {
+			return hopeless{errors.New("a node has ended")}
 		}
 		for _, name := range w.producers {
 			for p := range w.partitions {
