@@ -6,7 +6,7 @@ SHELL := /bin/bash
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build run test lint race fuzz shop clients differential bench bench-kafka generate clean
+.PHONY: help build run test lint race fuzz shop clients differential chaos bench bench-kafka generate clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -45,6 +45,11 @@ clients: build ## other people's clients and Kafka's own tools, against Weir and
 
 differential: build ## ask Weir and Apache Kafka the same and compare the answers (needs a JDK and Maven)
 	$(GO) run ./test/differential
+
+DURATION ?= 60s
+chaos: build ## a cluster under faults; DURATION=60s SEED=1, CHAOS="-only kill" and others: docs/testing.md
+	$(GO) build -o bin/chaos ./test/chaos
+	bin/chaos -duration $(DURATION) $(if $(SEED),-seed $(SEED)) $(CHAOS)
 
 bench: ## benchmarks of the packages
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./record ./log ./broker/wire ./node

@@ -17,7 +17,7 @@ const module = "github.com/weir/weir/"
 // layers are the packages from the top down. A package may import those in lower rows only, never one
 // beside it.
 var layers = [][]string{
-	{"cmd/weir"},
+	{"cmd/weir", "test/chaos"},
 	{"cli", "weirtest"},
 	{"node"},
 	{"broker/api"},
@@ -27,11 +27,11 @@ var layers = [][]string{
 	{"coordinator/group", "partition", "broker/wire", "transport"},
 	{"cluster", "replication"},
 	{"coordinator/machine", "config", "log"},
-	{"record", "internal/vfs", "internal/load", "internal/nearest", "internal/stats"},
+	{"record", "internal/vfs", "internal/load", "internal/nearest", "internal/stats", "test/chaos/history"},
 }
 
 // pure packages hold decisions: no clock of their own, no goroutine, no file, no socket.
-var pure = []string{"cluster", "coordinator/group", "coordinator/machine", "record", "broker/wire"}
+var pure = []string{"cluster", "coordinator/group", "coordinator/machine", "record", "broker/wire", "test/chaos/history"}
 
 var impure = []string{"os", "net", "net/http", "log/slog", module + "internal/vfs", "syscall", "golang.org/x/sys/unix"}
 
