@@ -239,7 +239,7 @@ func (s *syncer) round(batch []syncRequest) {
 
 // sync makes requests durable, and gives those that are: all but what hold keeps back.
 func (s *syncer) sync(batch []syncRequest) ([]syncRequest, error) {
-	var files []vfs.File
+	var files []log.File
 	var dirs []string
 	var votes []Update
 	var sum written
