@@ -81,9 +81,9 @@ type Log struct {
 	// The writer's own.
 	staging []byte
 	dirty   Dirty
-	since   int64 // bytes appended since the last checkpoint
-	rolled  bool  // since the last checkpoint
-	saved   int64 // end offset of the last checkpoint
+	since   int64  // bytes appended since the last checkpoint
+	rolled  bool   // since the last checkpoint
+	saved   int64  // end offset of the last checkpoint
 	kept    uint64 // entries from this one on stay; 0: none must
 
 	checkpointMu sync.Mutex // held while a checkpoint is written, and while the log is cut
