@@ -201,6 +201,50 @@ func (g *Group) change(changes []*raftpb.ConfChangeSingle) {
 	_ = g.rn.ProposeConfChange(cc)
 }
 
+// ReplicaStatus says which replicas a group has, as far as a node knows.
+type ReplicaStatus struct {
+	Voters, Learners []NodeID
+	// Leaving are voters until the change that is under way is complete.
+	Leaving []NodeID
+	// Target is what SetReplicas asked for; nil: nothing.
+	Target []NodeID
+	// Reached tells whether the replicas are those of the target, on the leader.
+	Reached bool
+	// Followers are the others, on the leader.
+	Followers []Follower
+}
+
+// Follower is what a leader knows of another replica.
+type Follower struct {
+	ID      NodeID
+	Learner bool
+	Active  bool   // it was heard of in this or the last election timeout
+	Match   uint64 // the last entry that it is known to have
+}
+
+// Replicas gives the group's replicas. It takes a turn of the group.
+func (g *Group) Replicas() (s ReplicaStatus) {
+	_ = g.Do(func() error { // a closed group knows none
+		m := &g.members
+		s = ReplicaStatus{
+			Voters: slices.Clone(m.now.State.Voters), Learners: slices.Clone(m.now.State.Learners),
+			Leaving: slices.DeleteFunc(slices.Clone(m.now.State.VotersOutgoing), func(id NodeID) bool { return slices.Contains(m.now.State.Voters, id) }),
+			Target:  slices.Clone(m.target),
+		}
+		if g.announced.lead != g.host.cfg.Self {
+			return nil
+		}
+		s.Reached = m.target != nil && !m.due
+		g.rn.WithProgress(func(id uint64, t raft.ProgressType, p tracker.Progress) {
+			if id != g.host.cfg.Self {
+				s.Followers = append(s.Followers, Follower{ID: id, Learner: t == raft.ProgressTypeLearner, Active: p.RecentActive, Match: p.Match})
+			}
+		})
+		return nil
+	})
+	return s
+}
+
 // synced tells which replicas have all entries up to one and are there.
 func (g *Group) synced(goal uint64) func(NodeID) bool {
 	var ids []NodeID
