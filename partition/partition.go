@@ -199,7 +199,8 @@ func (p *Partition) Committed(index uint64) {
 	if err != nil {
 		panic(fmt.Sprintf("BUG: %v: no end offset of committed entry %d: %v", p.ID, index, err))
 	}
-	if end = max(end, p.log.StartOffset()); end < p.high.Load() {
+	end = max(end, p.log.StartOffset()) // only what was committed is ever deleted
+	if end < p.high.Load() {
 		panic(fmt.Sprintf("BUG: %v: high watermark would go back from %d to %d", p.ID, p.high.Load(), end))
 	}
 	p.high.Store(end)

@@ -29,7 +29,7 @@ func saysGoodNight(m *raftpb.Message) bool { return string(m.GetContext()) == st
 
 // liveness is what a group knows of its replicas' being there. It is the turn's own.
 type liveness struct {
-	order      []NodeID   // voters, the preferred leader first
+	order      []NodeID   // voters, the preferred leader first; see enlist
 	leaderless int        // ticks without a leader
 	idle       int        // ticks without anything to do
 	followers  []follower // of a leader
@@ -99,6 +99,7 @@ func (h *Host) Tick() bool {
 		groups = append(groups, g)
 	}
 	h.nodes.Unlock()
+	h.catchUp.refill()
 	for _, g := range groups {
 		g.tick()
 	}
@@ -198,14 +199,22 @@ func (g *Group) nodesChanged(up, down []int32) {
 // leads begins a leadership.
 func (g *Group) beginLeading() {
 	live := &g.live
-	live.ticks, live.followers = 0, live.followers[:0]
+	live.ticks, live.followers, live.inSync = 0, live.followers[:0], nil
 	for _, id := range live.order {
-		if id != g.host.cfg.Self {
-			live.followers = append(live.followers, follower{id: id})
+		live.follower(id)
+	}
+	g.judge()
+}
+
+// follower gives what is known of a voter. A new one is taken to be in sync, until it shows that it is not.
+func (l *liveness) follower(id NodeID) *follower {
+	for i := range l.followers {
+		if l.followers[i].id == id {
+			return &l.followers[i]
 		}
 	}
-	live.inSync = nil
-	g.judge()
+	l.followers = append(l.followers, follower{id: id, caught: l.ticks})
+	return &l.followers[len(l.followers)-1]
 }
 
 // tickLeader sees which followers keep up. True: all that are there do, and there is nothing more to do.
@@ -217,7 +226,7 @@ func (g *Group) tickLeader(now *raft.BasicStatus) (quiet bool) {
 	live.ticks++
 	last, commit := g.log.LastIndex(), now.GetCommit()
 	_, majority := g.place()
-	quiet = majority && live.idle > idleTicks && commit == last && g.applied == last && now.LeadTransferee == raft.None && len(g.stalled) == 0
+	quiet = majority && live.idle > idleTicks && commit == last && g.applied == last && now.LeadTransferee == raft.None && len(g.stalled) == 0 && !g.members.due
 	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
 		if id == g.host.cfg.Self {
 			return
@@ -225,13 +234,11 @@ func (g *Group) tickLeader(now *raft.BasicStatus) (quiet bool) {
 		if g.host.isUp(id) && (pr.Match != last || !pr.RecentActive || pr.State != tracker.StateReplicate) {
 			quiet = false
 		}
-		for i := range live.followers {
-			if f := &live.followers[i]; f.id == id {
-				if pr.Match >= f.behind && pr.RecentActive {
-					f.caught = live.ticks
-				}
-				f.behind = commit
+		if f := live.follower(id); kind == raft.ProgressTypePeer {
+			if pr.Match >= f.behind && pr.RecentActive {
+				f.caught = live.ticks
 			}
+			f.behind = commit
 		}
 	})
 	g.judge()
@@ -243,11 +250,7 @@ func (g *Group) judge() {
 	live := &g.live
 	inSync := []int32{}
 	for _, id := range live.order {
-		in := id == g.host.cfg.Self
-		for _, f := range live.followers {
-			in = in || f.id == id && live.ticks-f.caught <= lagTicks && g.host.isUp(id)
-		}
-		if in {
+		if id == g.host.cfg.Self || live.ticks-live.follower(id).caught <= lagTicks && g.host.isUp(id) {
 			inSync = append(inSync, BrokerOf(id))
 		}
 	}
@@ -259,13 +262,13 @@ func (g *Group) judge() {
 
 // goodNight tells the followers to sleep, and sleeps.
 func (g *Group) goodNight(term, last uint64) {
-	for _, f := range g.live.followers {
-		if g.host.isUp(f.id) {
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, _ tracker.Progress) {
+		if id != g.host.cfg.Self && g.host.isUp(id) {
 			g.post(&raftpb.Message{
-				Type: raftpb.MsgHeartbeat.Enum(), From: new(g.host.cfg.Self), To: new(f.id), Term: new(term), Commit: new(last), Context: goodNight,
+				Type: raftpb.MsgHeartbeat.Enum(), From: new(g.host.cfg.Self), To: new(id), Term: new(term), Commit: new(last), Context: goodNight,
 			})
 		}
-	}
+	})
 	g.sleep()
 }
 

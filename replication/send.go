@@ -15,6 +15,9 @@ func (g *Group) send(m *raftpb.Message) {
 	switch {
 	case m.GetType() == raftpb.MsgHeartbeatResp && saysGoodNight(m): // it would wake the leader
 		return
+	case m.GetType() == raftpb.MsgSnap:
+		g.sendSnapshot(m)
+		return
 	case m.GetType() != raftpb.MsgApp || len(m.Entries) == 0:
 		g.post(m)
 		return
@@ -25,6 +28,10 @@ func (g *Group) send(m *raftpb.Message) {
 		part := &raftpb.Message{
 			Type: m.Type, To: m.To, From: m.From, Term: m.Term, Commit: m.Commit,
 			Index: new(entries[0].GetIndex() - 1), LogTerm: new(term), Entries: entries,
+		}
+		if !g.afford(m.GetTo(), size) {
+			g.rn.ReportUnreachable(m.GetTo())
+			return false
 		}
 		term, size = entries[len(entries)-1].GetTerm(), 0
 		entries = make([]*raftpb.Entry, 0, len(m.Entries)-len(entries))
