@@ -50,6 +50,33 @@ type Partition struct {
 	Adding, Removing []int32
 	// Epoch counts the changes, so that news of an earlier one can be told apart.
 	Epoch int32
+	// nodes are the replicas that it was made with, as Raft numbers them; nil: those in Replicas, in their first incarnation.
+	nodes []uint64
+}
+
+// First gives the nodes that a partition was made with, as Raft numbers them, as long as they are those that it has. A node that is
+// none of them is not to take part in decisions until it was made a replica; nil: that is so of all.
+func (p Partition) First() []uint64 {
+	switch {
+	case p.Epoch != 0:
+		return nil
+	case p.nodes != nil:
+		return p.nodes
+	}
+	out := make([]uint64, len(p.Replicas))
+	for i, id := range p.Replicas {
+		out[i] = node(id, 0)
+	}
+	return out
+}
+
+// Nodes gives brokers as Raft numbers them now.
+func (i *Image) Nodes(brokers []int32) []uint64 {
+	out := make([]uint64, len(brokers))
+	for at, id := range brokers {
+		out[at] = node(id, i.identity(id).incarnation)
+	}
+	return out
 }
 
 // Moving tells whether the replicas change.
@@ -102,7 +129,9 @@ type Broker struct {
 // Node gives the broker's number in Raft groups, where 0 is nobody.
 func (b *Broker) Node() uint64 { return node(b.ID, b.Incarnation) }
 
-func node(id, incarnation int32) uint64 { return uint64(uint32(incarnation))<<32 | uint64(uint32(id)+1) }
+func node(id, incarnation int32) uint64 {
+	return uint64(uint32(incarnation))<<32 | uint64(uint32(id)+1)
+}
 
 // Endpoint is where a broker's listener is reached.
 type Endpoint struct {

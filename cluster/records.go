@@ -25,16 +25,18 @@ const (
 
 // topicRecord says all about a topic but its configuration. One that says it again, in a snapshot, changes nothing.
 type topicRecord struct {
-	Name     string    `json:"name"`
-	ID       UUID      `json:"id"`
-	Replicas [][]int32 `json:"replicas"`
+	Name     string     `json:"name"`
+	ID       UUID       `json:"id"`
+	Replicas [][]int32  `json:"replicas"`
+	Nodes    [][]uint64 `json:"nodes,omitempty"` // see Partition.nodes
 }
 
 // partitionsRecord adds partitions to a topic, numbered from First on.
 type partitionsRecord struct {
-	Topic    string    `json:"topic"`
-	First    int       `json:"first"`
-	Replicas [][]int32 `json:"replicas"`
+	Topic    string     `json:"topic"`
+	First    int        `json:"first"`
+	Replicas [][]int32  `json:"replicas"`
+	Nodes    [][]uint64 `json:"nodes,omitempty"`
 }
 
 type topicGoneRecord struct {
@@ -153,12 +155,20 @@ func (i *Image) addTopic(r topicRecord) error {
 	}
 	t := &Topic{Name: r.Name, ID: r.ID, Partitions: make([]Partition, len(r.Replicas))}
 	for number, replicas := range r.Replicas {
-		t.Partitions[number].Replicas = replicas
+		t.Partitions[number] = Partition{Replicas: replicas, nodes: nodesOf(r.Nodes, number)}
 	}
 	i.touched = Resource{TopicResource, r.Name}
 	i.topics = i.topics.Set(r.Name, t)
 	i.names = i.names.Set(string(r.ID[:]), r.Name)
 	return nil
+}
+
+// nodesOf gives what a record says of one of its partitions.
+func nodesOf(nodes [][]uint64, at int) []uint64 {
+	if at >= len(nodes) {
+		return nil
+	}
+	return nodes[at]
 }
 
 func (i *Image) addPartitions(r partitionsRecord) error {
@@ -168,8 +178,8 @@ func (i *Image) addPartitions(r partitionsRecord) error {
 	}
 	grown := *t
 	grown.Partitions = append(make([]Partition, 0, r.First+len(r.Replicas)), t.Partitions...)
-	for _, replicas := range r.Replicas {
-		grown.Partitions = append(grown.Partitions, Partition{Replicas: replicas})
+	for at, replicas := range r.Replicas {
+		grown.Partitions = append(grown.Partitions, Partition{Replicas: replicas, nodes: nodesOf(r.Nodes, at)})
 	}
 	i.touched = Resource{TopicResource, r.Topic}
 	i.topics = i.topics.Set(r.Topic, &grown)

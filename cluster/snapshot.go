@@ -40,6 +40,12 @@ func (d *draft) putTopic(t *Topic) {
 	changed := replicasRecord{Topic: t.Name}
 	for number, p := range t.Partitions {
 		r.Replicas[number] = p.Replicas
+		if p.nodes != nil {
+			if r.Nodes == nil {
+				r.Nodes = make([][]uint64, len(t.Partitions))
+			}
+			r.Nodes[number] = p.nodes
+		}
 		if p.Moving() || p.Epoch != 0 {
 			changed.Partitions = append(changed.Partitions, p.record(int32(number)))
 		}

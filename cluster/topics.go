@@ -67,7 +67,7 @@ func (c *Controller) createTopics(d *draft, req *kmsg.CreateTopicsRequest, own b
 		out.Topic, out.TopicID = t.Topic, id
 		out.NumPartitions, out.ReplicationFactor = int32(len(replicas)), int16(len(replicas[0]))
 		if !req.ValidateOnly {
-			d.put(kindTopic, topicRecord{Name: t.Topic, ID: id, Replicas: replicas})
+			d.put(kindTopic, topicRecord{Name: t.Topic, ID: id, Replicas: replicas, Nodes: c.image.nodesApart(replicas)})
 			for _, cfg := range t.Configs {
 				d.put(kindConfig, configRecord{Kind: TopicResource, Name: t.Topic, Key: cfg.Name, Value: cfg.Value})
 			}
@@ -76,6 +76,21 @@ func (c *Controller) createTopics(d *draft, req *kmsg.CreateTopicsRequest, own b
 	}
 	resp.Topics = append(resp.Topics, twice...)
 	return resp
+}
+
+// nodesApart gives the replicas of new partitions as Raft numbers them; nil: all are in their first incarnation.
+func (i *Image) nodesApart(replicas [][]int32) [][]uint64 {
+	out, apart := make([][]uint64, len(replicas)), false
+	for at, brokers := range replicas {
+		out[at] = i.Nodes(brokers)
+		for _, id := range brokers {
+			apart = apart || i.identity(id).incarnation > 0
+		}
+	}
+	if !apart {
+		return nil
+	}
+	return out
 }
 
 // refused answers for a topic that is not created.
@@ -266,7 +281,7 @@ func (c *Controller) createPartitions(d *draft, req *kmsg.CreatePartitionsReques
 				out.ErrorMessage = &p.message
 			}
 		case !req.ValidateOnly:
-			d.put(kindPartitions, partitionsRecord{Topic: t.Topic, First: len(c.image.Topic(t.Topic).Partitions), Replicas: more})
+			d.put(kindPartitions, partitionsRecord{Topic: t.Topic, First: len(c.image.Topic(t.Topic).Partitions), Replicas: more, Nodes: c.image.nodesApart(more)})
 		}
 		resp.Topics = append(resp.Topics, out)
 	}

@@ -42,10 +42,12 @@ func (g *Groups) Follow(img *cluster.Image, set *partition.Set) {
 	g.topic = t.ID
 	g.runtimes = append(g.runtimes, make([]*Runtime, max(len(t.Partitions)-len(g.runtimes), 0))...)
 	for number, r := range g.runtimes {
-		if r != nil {
-			continue
+		p, err := set.Lookup(t.Name, int32(number))
+		if r != nil && err != nil { // it moved away
+			r.Stop()
+			g.runtimes[number] = nil
 		}
-		if p, err := set.Lookup(t.Name, int32(number)); err == nil {
+		if r == nil && err == nil {
 			cfg := g.base
 			cfg.Partition = p
 			cfg.New = func() machine.Machine { return group.New(g.limits) }

@@ -95,8 +95,8 @@ func newRigWith(t *testing.T, fs vfs.FS, rewriteFloor int64) *rig {
 		t.Fatal(err)
 	}
 	r.set = partition.NewSet(partition.SetConfig{FS: fs, Dir: "data", Self: replication.NodeOf(1, 0), Host: r.host, Logger: logger, Now: time.Now,
-		NodeOf: func(id int32) replication.NodeID { return replication.NodeOf(id, 0) }, Leaders: partition.NewLeaders(1)})
-	if r.p, err = r.set.Open("counter", [16]byte{1}, 0, []int32{1}, c.Topic(config.Layers{})); err != nil {
+		Leaders: partition.NewLeaders(1)})
+	if r.p, err = r.set.Open("counter", [16]byte{1}, 0, []replication.NodeID{replication.NodeOf(1, 0)}, c.Topic(config.Layers{})); err != nil {
 		t.Fatal(err)
 	}
 	r.runtime = Start(Config{Partition: r.p, New: func() machine.Machine { return &counter{} }, Now: time.Now, Logger: logger, RewriteFloor: rewriteFloor})

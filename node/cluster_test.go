@@ -352,6 +352,7 @@ func TestTooFewReplicas(t *testing.T) {
 	send := func(value string) error {
 		return k.ProduceSync(timeout(t), &kgo.Record{Value: []byte(value)}).FirstErr()
 	}
+	c.eventually("three in sync", func() bool { return len(c.topic(k, "t").Partitions[0].ISR) == 3 })
 	if err := send("all"); err != nil {
 		t.Fatal(err)
 	}
@@ -408,4 +409,78 @@ func TestGroupsSurviveTheirCoordinator(t *testing.T) {
 			t.Errorf("%s was read %d times by one consumer", value, times)
 		}
 	}
+}
+
+// TestDiskIsLost: a node whose disk is lost comes back with an empty one, as another voter, and is filled from the others; also the
+// one that leads the metadata.
+func TestDiskIsLost(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 3)
+	s := c.stream(k, 3)
+	for i := range 3 {
+		c.moves(s)
+		c.kill(i)
+		c.disks[i] = vfs.NewMem()
+		c.moves(s)
+		c.start(i)
+		c.eventually("three in sync", func() bool {
+			for _, p := range c.topic(k, "t").Partitions {
+				if len(p.ISR) != 3 {
+					return false
+				}
+			}
+			return true
+		})
+		if got := c.nodes[i].dir.incarnation; got != 1 {
+			t.Errorf("node %d came back in incarnation %d", i+1, got)
+		}
+		c.eventually("a voter of the metadata", func() bool {
+			voters := c.nodes[i].metadata.Image().Voters()
+			return len(voters) == 3 && voters[i].Incarnation == 1 && c.nodes[i].log.LogEnd() == c.nodes[(i+1)%3].log.LogEnd()
+		})
+	}
+	c.check(s)
+}
+
+// TestReassignment moves a topic from node to node while records come in.
+func TestReassignment(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	k := c.client()
+	adm := kadm.NewClient(k)
+	if _, err := adm.CreateTopic(timeout(t), 2, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	s := c.stream(k, 2)
+	for _, target := range [][]int32{{2, 3}, {1}, {3, 2, 1}, {3}, {2}} {
+		c.moves(s)
+		var req kadm.AlterPartitionAssignmentsReq
+		for p := range int32(2) {
+			req.Assign("t", p, target)
+		}
+		began, before := time.Now(), s.count()
+		resp, err := adm.AlterPartitionAssignments(timeout(t), req)
+		if err != nil || resp.Error() != nil {
+			t.Fatal(err, resp.Error())
+		}
+		c.eventually(fmt.Sprint("the target ", target), func() bool {
+			for _, p := range c.topic(k, "t").Partitions {
+				if !slices.Equal(p.Replicas, target) || !slices.Equal(p.ISR, target) || !slices.Contains(target, p.Leader) {
+					return false
+				}
+			}
+			left, err := adm.ListPartitionReassignments(timeout(t), kadm.TopicsSet{})
+			return err == nil && len(left) == 0
+		})
+		t.Logf("to %v in %v; %d records were there, and %d came", target, time.Since(began).Round(time.Millisecond), before, s.count()-before)
+		for i, n := range c.nodes {
+			c.eventually("the files to be where they belong", func() bool {
+				names, err := c.disks[i].List("/data")
+				return err == nil && slices.Contains(names, "t-0") == slices.Contains(target, n.cfg.NodeID)
+			})
+		}
+	}
+	c.check(s)
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/weir/weir/cluster"
 	"github.com/weir/weir/internal/vfs"
 )
 
@@ -27,7 +28,10 @@ type dataDir struct {
 	path      string
 	nodeID    int32
 	clusterID string // "": a new one, whose cluster is not known yet
-	lock      io.Closer
+	// id tells this directory from any other that the node had before. incarnation counts these: see cluster.Broker.
+	id          cluster.UUID
+	incarnation int32
+	lock        io.Closer
 }
 
 // openDataDir takes the data directory.
@@ -53,25 +57,41 @@ func (d *dataDir) load() error {
 	meta, err := ReadMeta(d.fs, d.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		d.id = randomID()
 		return nil
 	case err != nil:
 		return err
 	case meta.NodeID != strconv.Itoa(int(d.nodeID)):
 		return fmt.Errorf("the data directory %s belongs to node %s, and this is node %d: set node.id=%s, or choose another directory with log.dirs", d.path, meta.NodeID, d.nodeID, meta.NodeID)
 	}
-	d.clusterID = meta.ClusterID
+	d.clusterID, d.id, d.incarnation = meta.ClusterID, meta.Directory, meta.Incarnation
+	if d.id.IsZero() { // earlier versions gave none
+		d.id = randomID()
+		return d.save()
+	}
 	return nil
 }
 
 // join marks a new data directory as this node's in a cluster.
-func (d *dataDir) join(clusterID string) error {
-	d.clusterID = clusterID
-	text := fmt.Sprintf("version=%d\ncluster.id=%s\nnode.id=%d\n", dirVersion, clusterID, d.nodeID)
+func (d *dataDir) join(clusterID string, incarnation int32) error {
+	d.clusterID, d.incarnation = clusterID, incarnation
+	return d.save()
+}
+
+func (d *dataDir) save() error {
+	text := fmt.Sprintf("version=%d\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", dirVersion, d.clusterID, d.nodeID, base64.RawURLEncoding.EncodeToString(d.id[:]))
+	if d.incarnation > 0 {
+		text += fmt.Sprintf("incarnation=%d\n", d.incarnation)
+	}
 	return vfs.WriteFileAtomic(d.fs, path.Join(d.path, metaName), []byte(text))
 }
 
 // Meta is what a data directory says of itself.
-type Meta struct{ ClusterID, NodeID string }
+type Meta struct {
+	ClusterID, NodeID string
+	Directory         cluster.UUID // zero: earlier versions gave none
+	Incarnation       int32
+}
 
 // ReadMeta reads what a data directory says of itself. For a new one, the error satisfies errors.Is(err, fs.ErrNotExist).
 func ReadMeta(fsys vfs.FS, dir string) (Meta, error) {
@@ -86,13 +106,29 @@ func ReadMeta(fsys vfs.FS, dir string) (Meta, error) {
 			values[key] = value
 		}
 	}
+	damaged := fmt.Errorf("%s is damaged; restore it: it holds version=%d, the cluster.id, the node.id and the directory.id", name, dirVersion)
 	switch version, err := strconv.Atoi(values["version"]); {
 	case err != nil || values["cluster.id"] == "":
-		return Meta{}, fmt.Errorf("%s is damaged; restore it: it holds version=%d, the cluster.id and the node.id", name, dirVersion)
+		return Meta{}, damaged
 	case version > dirVersion:
 		return Meta{}, fmt.Errorf("the data directory %s was written by a newer version of weir (format %d, this one knows %d): start it with that version", dir, version, dirVersion)
 	}
-	return Meta{values["cluster.id"], values["node.id"]}, nil
+	m := Meta{ClusterID: values["cluster.id"], NodeID: values["node.id"]}
+	if text, ok := values["directory.id"]; ok {
+		id, err := base64.RawURLEncoding.DecodeString(text)
+		if err != nil || len(id) != len(m.Directory) {
+			return Meta{}, damaged
+		}
+		m.Directory = cluster.UUID(id)
+	}
+	if text, ok := values["incarnation"]; ok {
+		n, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || n < 0 {
+			return Meta{}, damaged
+		}
+		m.Incarnation = int32(n)
+	}
+	return m, nil
 }
 
 // newClusterID makes an id in Kafka's form: 16 random bytes in base64.

@@ -3,10 +3,12 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/weir/weir/cluster"
 	"github.com/weir/weir/config"
 )
 
@@ -26,13 +28,16 @@ type about struct {
 	// forgotten what it promised. Loaded says that the metadata is known.
 	Started bool `json:"started"`
 	Loaded  bool `json:"loaded"`
+	// Registered answers a broker that asks to be registered, once it was.
+	Registered *cluster.BrokerRegistered `json:"registered,omitempty"`
 }
 
-// answer answers another node's question which cluster this is.
-func (n *Node) answer(int32, []byte) []byte {
-	a := about{Cluster: n.ClusterID(), Started: !n.fresh}
+// answer answers another node's question which cluster this is. The question is the node as a broker, to be registered.
+func (n *Node) answer(from int32, question []byte) []byte {
+	a := about{Cluster: n.ClusterID(), Started: !n.fresh.Load()}
 	if m := n.following.Load(); m != nil && m.Image() != nil {
 		a.Started, a.Loaded = true, true
+		a.Registered = n.registerOther(m, from, question)
 	}
 	b, err := json.Marshal(a)
 	if err != nil {
@@ -41,27 +46,47 @@ func (n *Node) answer(int32, []byte) []byte {
 	return b
 }
 
+// registerOther registers a broker that cannot do so itself yet. nil: it could not be done now.
+func (n *Node) registerOther(m *metadata, from int32, question []byte) *cluster.BrokerRegistered {
+	var b cluster.Broker
+	if err := json.Unmarshal(question, &b); err != nil || b.ID != from {
+		return nil
+	}
+	done := make(chan *cluster.BrokerRegistered, 1)
+	m.submit(cluster.RegisterBroker{Broker: b}, time.Now().Add(askTime/2), func(reply any, err error) {
+		if r, ok := reply.(cluster.BrokerRegistered); ok && err == nil {
+			done <- &r
+		} else {
+			done <- nil
+		}
+	})
+	return <-done
+}
+
 // form finds out which cluster a new data directory is for. A node that is alone begins a new one. Of several voters the first
 // begins it, when most of them are there and none knows a cluster; the others ask until one does.
+//
+// A cluster that has begun may know this node with another directory, which is lost. What it promised there it does not know, so it
+// comes back as another incarnation, which votes on nothing until it was made a replica anew.
 func (n *Node) form() error {
 	if n.dir.clusterID != "" {
-		return n.join(n.dir.clusterID)
+		n.cluster.Store(&n.dir.clusterID)
+		return nil
 	}
-	n.fresh = true
-	voters := n.cfg.Voters
-	if len(voters) == 1 {
-		return n.join(newClusterID())
+	n.fresh.Store(true)
+	if len(n.cfg.Voters) == 1 {
+		return n.join(newClusterID(), 0)
 	}
 	tick := time.NewTicker(askEach)
 	defer tick.Stop()
 	for began, told := time.Now(), false; ; {
 		answers, failures := n.askVoters()
-		id, err := decide(n.cfg.NodeID, voters, answers)
+		id, incarnation, err := decide(n.cfg.NodeID, n.cfg.Voters, answers)
 		if err != nil {
 			return err
 		}
 		if id != "" {
-			return n.join(id)
+			return n.join(id, incarnation)
 		}
 		if !told && time.Since(began) > patience {
 			told = true
@@ -75,9 +100,9 @@ func (n *Node) form() error {
 	}
 }
 
-// decide tells which cluster a new node is of, by what the other voters say; "": that cannot be said yet.
-func decide(self int32, voters []config.Voter, answers map[int32]about) (cluster string, err error) {
-	lowest, heard := true, 1
+// decide tells which cluster a new node is of, and as which incarnation, by what the other voters say; "": that cannot be said yet.
+func decide(self int32, voters []config.Voter, answers map[int32]about) (id string, incarnation int32, err error) {
+	lowest, heard, known := true, 1, false
 	for _, v := range voters {
 		if v.ID < self {
 			lowest = false
@@ -87,29 +112,34 @@ func decide(self int32, voters []config.Voter, answers map[int32]about) (cluster
 			continue
 		}
 		heard++
-		if a.Cluster == "" || a.Started && !a.Loaded {
+		known = known || a.Cluster != ""
+		switch {
+		case a.Cluster == "" || a.Started && a.Registered == nil:
 			continue
+		case a.Registered != nil && a.Registered.Refused != "":
+			return "", 0, errors.New(a.Registered.Refused)
+		case id != "" && id != a.Cluster:
+			return "", 0, fmt.Errorf("the nodes in controller.quorum.voters belong to two clusters, %s and %s: name those of one", id, a.Cluster)
 		}
-		if cluster != "" && cluster != a.Cluster {
-			return "", fmt.Errorf("the nodes in controller.quorum.voters belong to two clusters, %s and %s: name those of one", cluster, a.Cluster)
-		}
-		cluster = a.Cluster
-	}
-	for _, a := range answers {
-		if a.Cluster != "" {
-			return cluster, nil
+		id = a.Cluster
+		if a.Registered != nil {
+			incarnation = a.Registered.Incarnation
 		}
 	}
-	if lowest && heard > len(voters)/2 {
-		return newClusterID(), nil
+	if !known && lowest && heard > len(voters)/2 {
+		id = newClusterID()
 	}
-	return "", nil
+	return id, incarnation, nil
 }
 
 // askVoters asks all other voters what they know, and gives why those that do not answer do not.
 func (n *Node) askVoters() (answers map[int32]about, failures string) {
 	ctx, cancel := context.WithTimeout(n.opts.Context, askTime)
 	defer cancel()
+	question, err := json.Marshal(n.asBroker())
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
 	var mu sync.Mutex
 	var asking sync.WaitGroup
 	answers = map[int32]about{}
@@ -119,7 +149,7 @@ func (n *Node) askVoters() (answers map[int32]about, failures string) {
 		}
 		asking.Go(func() {
 			var a about
-			b, err := n.transport.Ask(ctx, v.Address, v.ID, nil)
+			b, err := n.transport.Ask(ctx, v.Address, v.ID, question)
 			if err == nil {
 				err = json.Unmarshal(b, &a)
 			}
@@ -137,11 +167,9 @@ func (n *Node) askVoters() (answers map[int32]about, failures string) {
 }
 
 // join makes this node one of a cluster.
-func (n *Node) join(clusterID string) error {
-	if n.dir.clusterID == "" {
-		if err := n.dir.join(clusterID); err != nil {
-			return err
-		}
+func (n *Node) join(clusterID string, incarnation int32) error {
+	if err := n.dir.join(clusterID, incarnation); err != nil {
+		return err
 	}
 	n.cluster.Store(&clusterID)
 	return nil

@@ -27,6 +27,7 @@ const (
 //	1  a broker registers: JSON
 //	2  producer ids are asked for
 //	3  a client's request: key int16, version int16, own uint8, body
+//	4  the replicas of a partition are those that were wanted: JSON
 //
 // and what is answered:
 //
@@ -37,6 +38,7 @@ const (
 	askRegister byte = 1 + iota
 	askProducerIDs
 	askClient
+	askReached
 )
 
 const (
@@ -50,13 +52,18 @@ var errNotDone = errors.New("the node asked is not the controller")
 
 // encodeRequest writes a request to the controller.
 func encodeRequest(request any) []byte {
-	switch r := request.(type) {
-	case cluster.RegisterBroker:
-		b, err := json.Marshal(r)
+	text := func(kind byte) []byte {
+		b, err := json.Marshal(request)
 		if err != nil {
 			panic("BUG: " + err.Error())
 		}
-		return append([]byte{askRegister}, b...)
+		return append([]byte{kind}, b...)
+	}
+	switch r := request.(type) {
+	case cluster.RegisterBroker:
+		return text(askRegister)
+	case cluster.ReplicasReached:
+		return text(askReached)
 	case cluster.AllocateProducerIDs:
 		return []byte{askProducerIDs}
 	case cluster.Request:
@@ -80,7 +87,12 @@ func decodeRequest(b []byte) (any, error) {
 	switch kind {
 	case askRegister:
 		var r cluster.RegisterBroker
-		return r, json.Unmarshal(b, &r)
+		err := json.Unmarshal(b, &r)
+		return r, err
+	case askReached:
+		var r cluster.ReplicasReached
+		err := json.Unmarshal(b, &r)
+		return r, err
 	case askProducerIDs:
 		return cluster.AllocateProducerIDs{}, nil
 	case askClient:
@@ -122,6 +134,10 @@ func decodeReply(request any, b []byte) (reply any, version int64, err error) {
 	}
 	version, b = int64(binary.BigEndian.Uint64(b[1:])), b[9:]
 	switch r := request.(type) {
+	case cluster.RegisterBroker:
+		var registered cluster.BrokerRegistered
+		err = json.Unmarshal(b, &registered)
+		return registered, version, err
 	case cluster.AllocateProducerIDs:
 		var ids cluster.ProducerIDs
 		err = json.Unmarshal(b, &ids)

@@ -29,8 +29,9 @@ type metadata struct {
 	groups  *coordinator.Groups
 	image   atomic.Pointer[cluster.Image]
 	from    machine.Machine // which the image is of
-	// brokersChanged is told of the first image, and of each with other configurations of brokers; imageChanged of each.
-	brokersChanged, imageChanged func(*cluster.Image)
+	// brokersChanged is told of the first image, and of each with other configurations of brokers, membersChanged of the first, and
+	// of each with other brokers or voters.
+	brokersChanged, membersChanged func(*cluster.Image)
 
 	mu        sync.Mutex
 	changed   *sync.Cond
@@ -143,6 +144,7 @@ func joined(updates []update) update {
 	for _, before := range updates[:len(updates)-1] {
 		u.changes.Topics = append(u.changes.Topics, before.changes.Topics...)
 		u.changes.Brokers = u.changes.Brokers || before.changes.Brokers
+		u.changes.Members = u.changes.Members || before.changes.Members
 	}
 	return u
 }
@@ -154,15 +156,17 @@ func (m *metadata) apply(u update) {
 		for t := range before.Topics() {
 			u.changes.Topics = append(u.changes.Topics, t.Name)
 		}
-		u.changes.Brokers = true
+		u.changes.Brokers, u.changes.Members = true, true
 	}
 	m.from = u.from
 	gone := replaced(before, u)
 	m.image.Store(u.image)
-	m.imageChanged(u.image)
 	first := before == nil
+	if u.changes.Members || first {
+		m.membersChanged(u.image)
+	}
 	switch {
-	case first:
+	case first || u.changes.Members: // other incarnations of brokers are other replicas
 		m.bring(u.image, nil)
 	case len(u.changes.Topics) > 0:
 		m.bring(u.image, u.changes.Topics)

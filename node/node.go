@@ -56,7 +56,7 @@ type Node struct {
 	opts      Options
 	cfg       *config.Config
 	dir       *dataDir
-	fresh     bool // the data directory was new
+	fresh     atomic.Bool // the data directory was new
 	cluster   atomic.Pointer[string]
 	transport *transport.Transport
 	peers     *peers.Peers
@@ -159,7 +159,8 @@ func (n *Node) listen() error {
 // several tells whether there may be other nodes.
 func (n *Node) several() bool { return len(n.cfg.Voters) > 1 }
 
-func (n *Node) nodeOf(broker int32) replication.NodeID { return replication.NodeOf(broker, 0) }
+// self names this node to raft.
+func (n *Node) self() replication.NodeID { return replication.NodeOf(n.cfg.NodeID, n.dir.incarnation) }
 
 // startTransport lets other nodes in, and finds out which cluster this is.
 func (n *Node) startTransport() error {
@@ -205,7 +206,7 @@ func (n *Node) startTransport() error {
 
 func (n *Node) startReplication() (err error) {
 	n.host, err = replication.NewHost(replication.HostConfig{
-		FS: n.opts.FS, Dir: n.dir.path, Self: n.nodeOf(n.cfg.NodeID), Logger: n.opts.Logger, Fatal: n.fail,
+		FS: n.opts.FS, Dir: n.dir.path, Self: n.self(), Logger: n.opts.Logger, Fatal: n.fail, Reached: n.reached,
 		Send: func(id replication.GroupID, m *raftpb.Message) bool {
 			return n.transport.Send(replication.BrokerOf(m.GetTo()), id, m)
 		},
@@ -223,7 +224,7 @@ func (n *Node) startReplication() (err error) {
 		n.running.Go(n.tick)
 	}
 	n.set = partition.NewSet(partition.SetConfig{
-		FS: n.opts.FS, Dir: n.dir.path, Self: n.nodeOf(n.cfg.NodeID), NodeOf: n.nodeOf, Leaders: n.leaders,
+		FS: n.opts.FS, Dir: n.dir.path, Self: n.self(), Leaders: n.leaders,
 		Host: n.host, Logger: n.opts.Logger, Now: n.opts.Now,
 		TopicConfig: n.topicConfig,
 		ProducerIdle: func() time.Duration {
@@ -329,9 +330,9 @@ func (n *Node) startMetadata() error {
 		"retention.ms": never, "retention.bytes": never, "cleanup.policy": "delete", "durability": "fsync",
 	}})
 	var err error
-	voters := make([]int32, len(n.cfg.Voters))
+	voters := make([]replication.NodeID, len(n.cfg.Voters))
 	for i, v := range n.cfg.Voters {
-		voters[i] = v.ID
+		voters[i] = replication.NodeOf(v.ID, 0)
 		if v.ID != n.cfg.NodeID {
 			n.transport.SetPeer(v.ID, v.Address)
 		}
@@ -344,7 +345,7 @@ func (n *Node) startMetadata() error {
 	n.groups = coordinator.NewGroups(base, n.groupLimits())
 	n.metadata = (&metadata{
 		self: n.cfg.NodeID, log: n.log, peers: n.peers, logger: n.opts.Logger, set: n.set, groups: n.groups,
-		brokersChanged: n.brokersChanged, imageChanged: n.imageChanged,
+		brokersChanged: n.brokersChanged, membersChanged: n.membersChanged,
 	}).start()
 	base.Partition, base.Follow = n.log, n.several()
 	base.New = func() machine.Machine { return cluster.NewController(n.controllerConfig()) }
@@ -389,6 +390,8 @@ func (n *Node) controllerConfig() cluster.Config {
 	return cluster.Config{
 		NewID:                func() cluster.UUID { return randomID() },
 		Pick:                 rand.IntN,
+		Self:                 n.cfg.NodeID,
+		Alive:                n.peers.Alive,
 		Partitions:           n.cfg.NumPartitions,
 		ReplicationFactor:    n.cfg.DefaultReplicationFactor,
 		DeleteTopics:         n.cfg.DeleteTopicEnable,
@@ -409,32 +412,58 @@ func (n *Node) controllerConfig() cluster.Config {
 	}
 }
 
+// asBroker describes this node as a broker.
+func (n *Node) asBroker() cluster.Broker {
+	b := cluster.Broker{ID: n.cfg.NodeID, Rack: n.cfg.BrokerRack, Directory: n.dir.id, Features: cluster.Features()}
+	for _, l := range n.bound {
+		e := l.endpoint()
+		b.Endpoints = append(b.Endpoints, e)
+	}
+	for _, l := range n.peerPorts {
+		e := l.endpoint()
+		b.Peer = net.JoinHostPort(e.Host, strconv.Itoa(int(e.Port)))
+	}
+	for _, v := range n.cfg.Voters {
+		if v.ID == n.cfg.NodeID && v.Address != "" {
+			b.Peer = v.Address
+		}
+	}
+	return b
+}
+
+// endpoint is where others reach a listener.
+func (l bound) endpoint() cluster.Endpoint {
+	port := l.AdvertisedPort
+	if port == 0 {
+		port = l.socket.Addr().(*net.TCPAddr).Port
+	}
+	host := l.AdvertisedHost
+	if host == "" || host == "0.0.0.0" || host == "::" {
+		host = hostName()
+	}
+	return cluster.Endpoint{Listener: l.Name, Host: host, Port: int32(port)}
+}
+
 // register makes this broker and its addresses known.
 func (n *Node) register() error {
-	b := cluster.Broker{ID: n.cfg.NodeID, Rack: n.cfg.BrokerRack}
-	for _, l := range n.bound {
-		port := l.AdvertisedPort
-		if port == 0 {
-			port = l.socket.Addr().(*net.TCPAddr).Port
-		}
-		host := l.AdvertisedHost
-		if host == "" || host == "0.0.0.0" || host == "::" {
-			host = hostName()
-		}
-		b.Endpoints = append(b.Endpoints, cluster.Endpoint{Listener: l.Name, Host: host, Port: int32(port)})
-	}
-	if known := n.metadata.Image().Broker(b.ID); known != nil && sameBroker(*known, b) {
-		return nil
+	type result struct {
+		reply any
+		err   error
 	}
 	for {
-		done := make(chan error, 1)
-		n.metadata.Submit(cluster.RegisterBroker{Broker: b}, func(_ any, err error) { done <- err })
+		done := make(chan result, 1)
+		n.metadata.Submit(cluster.RegisterBroker{Broker: n.asBroker()}, func(reply any, err error) { done <- result{reply, err} })
 		select {
-		case err := <-done:
-			if err == nil || !n.several() {
-				return err
+		case r := <-done:
+			switch registered, ok := r.reply.(cluster.BrokerRegistered); {
+			case r.err == nil && ok && registered.Refused != "":
+				return errors.New(registered.Refused)
+			case r.err == nil && ok && registered.Incarnation != n.dir.incarnation:
+				return fmt.Errorf("the data directory %s is not the one that node %d had last, but an older one: what it promised since is not known there. Empty the directory, and it is filled from the other nodes", n.dir.path, n.cfg.NodeID)
+			case r.err == nil || !n.several():
+				return r.err
 			}
-			n.opts.Logger.Warn("this node could not be registered yet; it is tried on", "error", err)
+			n.opts.Logger.Warn("this node could not be registered yet; it is tried on", "error", r.err)
 		case err := <-n.failed:
 			return err
 		case <-n.opts.Context.Done():
@@ -465,21 +494,6 @@ func (n *Node) awaitLeaders() error {
 	case err := <-n.failed:
 		return err
 	}
-}
-
-// imageChanged is told of every new image.
-func (n *Node) imageChanged(*cluster.Image) {}
-
-func sameBroker(a, b cluster.Broker) bool {
-	if a.Rack != b.Rack || len(a.Endpoints) != len(b.Endpoints) {
-		return false
-	}
-	for i := range a.Endpoints {
-		if a.Endpoints[i] != b.Endpoints[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // hostName is what clients are told when a listener listens on all interfaces: the name of the machine, if it can be

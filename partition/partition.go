@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,10 +39,11 @@ type Partition struct {
 
 	config     atomic.Pointer[config.TopicConfig]
 	leadership atomic.Pointer[Leadership]
-	high       atomic.Int64 // high watermark
-	inSync     atomic.Int32 // replicas, of a leader
-	replicas   atomic.Int32 // that there are
-	leaders    *Leaders     // nil: nobody wants to know
+	high       atomic.Int64         // high watermark
+	inSync     atomic.Int32         // replicas, of a leader
+	replicas   atomic.Int32         // that there are
+	wanted     []replication.NodeID // that shall be the replicas, as it was last told; see SetReplicas
+	leaders    *Leaders             // nil: nobody wants to know
 
 	known         atomic.Int64 // producers that are remembered
 	checkpointing atomic.Bool  // one is being written
@@ -83,6 +85,19 @@ func (p *Partition) LogEnd() int64 { return p.log.EndOffset() }
 
 // Size is the log's size on disk in bytes.
 func (p *Partition) Size() int64 { return p.log.Size() }
+
+// SetReplicas tells which nodes shall be the replicas, the preferred leader first. One goroutine at a time may call it.
+func (p *Partition) SetReplicas(nodes []replication.NodeID) {
+	if slices.Equal(nodes, p.wanted) {
+		return
+	}
+	p.wanted = nodes
+	p.replicas.Store(int32(len(nodes)))
+	p.group.SetReplicas(nodes)
+}
+
+// Transfer hands the leadership to a node, if it is led here.
+func (p *Partition) Transfer(to replication.NodeID) { p.group.Transfer(to) }
 
 // TooFewInSync tells whether fewer replicas are in sync than min.insync.replicas asks for.
 func (p *Partition) TooFewInSync() bool {

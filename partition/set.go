@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -33,11 +34,9 @@ const (
 
 // SetConfig describes a Set.
 type SetConfig struct {
-	FS   vfs.FS
-	Dir  string
-	Self replication.NodeID
-	// NodeOf names a broker to raft.
-	NodeOf  func(broker int32) replication.NodeID
+	FS      vfs.FS
+	Dir     string
+	Self    replication.NodeID
 	Leaders *Leaders
 	Host    *replication.Host
 	Logger  *slog.Logger
@@ -71,12 +70,12 @@ func NewSet(cfg SetConfig) *Set {
 	return &Set{cfg: cfg, topics: map[string]*hosted{}}
 }
 
-// Open opens or creates one partition that is not a topic's: the metadata log.
-func (s *Set) Open(topic string, id cluster.UUID, number int32, replicas []int32, cfg *config.TopicConfig) (*Partition, error) {
-	return s.open(topic, id, number, replicas, cfg, counted{&TopicStats{}, &Stats{}})
+// Open opens or creates one partition that is not a topic's: the metadata log. first are the voters that it was made with.
+func (s *Set) Open(topic string, id cluster.UUID, number int32, first []replication.NodeID, cfg *config.TopicConfig) (*Partition, error) {
+	return s.open(topic, id, number, first, cfg, counted{&TopicStats{}, &Stats{}})
 }
 
-func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32, cfg *config.TopicConfig, stats counted) (*Partition, error) {
+func (s *Set) open(topic string, id cluster.UUID, number int32, first []replication.NodeID, cfg *config.TopicConfig, stats counted) (*Partition, error) {
 	p := &Partition{
 		Topic: topic, ID: replication.GroupID{Topic: id, Partition: number},
 		self: s.cfg.Self, logger: s.cfg.Logger,
@@ -105,13 +104,13 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32
 		}
 	}
 	p.log = l
-	voters := make([]replication.NodeID, len(replicas))
-	for i, r := range replicas {
-		voters[i] = s.cfg.NodeOf(r)
+	if !slices.Contains(first, s.cfg.Self) {
+		first = nil // it is to join
 	}
-	p.replicas.Store(int32(len(replicas)))
+	p.wanted = first
+	p.replicas.Store(int32(len(first)))
 	p.high.Store(l.StartOffset())
-	p.group, err = s.cfg.Host.Open(replication.Config{ID: p.ID, Log: l, Voters: voters, Replica: p, Relaxed: cfg.Relaxed()})
+	p.group, err = s.cfg.Host.Open(replication.Config{ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed()})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -155,6 +154,7 @@ func (s *Set) Apply(img *cluster.Image, topics []string) (again []string) {
 		}
 		h.compact = cfg.CleanupCompact()
 		s.reconfigure(h, cfg)
+		s.leave(h, t)
 		for _, number := range s.missing(h, t) {
 			group.Go(func() error {
 				s.openHosted(t, number, cfg, h)
@@ -163,7 +163,41 @@ func (s *Set) Apply(img *cluster.Image, topics []string) (again []string) {
 		}
 	}
 	_ = group.Wait()
+	for _, name := range topics {
+		if t := img.Topic(name); t != nil {
+			s.direct(img, t)
+		}
+	}
 	return s.refused(topics)
+}
+
+// direct tells the replicas here which ones their partitions shall have.
+func (s *Set) direct(img *cluster.Image, t *cluster.Topic) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	h := s.topics[t.Name]
+	for number, p := range t.Partitions {
+		if number < len(h.partitions) && h.partitions[number] != nil {
+			h.partitions[number].SetReplicas(img.Nodes(p.Target()))
+		}
+	}
+}
+
+// leave removes the replicas that this node shall not have any more.
+func (s *Set) leave(h *hosted, t *cluster.Topic) {
+	self := replication.BrokerOf(s.cfg.Self)
+	s.mu.Lock()
+	gone := map[int]*Partition{}
+	for number, p := range h.partitions {
+		if p != nil && number < len(t.Partitions) && !slices.Contains(t.Partitions[number].Replicas, self) {
+			gone[number], h.partitions[number] = p, nil
+		}
+	}
+	s.mu.Unlock()
+	for number, p := range gone {
+		s.cfg.Logger.Info("a replica moved away from this node; its files are removed", "partition", p.String())
+		s.removeOne(t.Name, number, h.id, p)
+	}
 }
 
 // missing makes room for a topic's partitions, and gives those that are to be opened on this node: new ones, and those that a full
@@ -220,7 +254,7 @@ func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
 
 func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, h *hosted) {
 	open := func() (*Partition, error) {
-		return s.open(t.Name, t.ID, int32(number), t.Partitions[number].Replicas, cfg, counted{&h.stats, &s.all})
+		return s.open(t.Name, t.ID, int32(number), t.Partitions[number].First(), cfg, counted{&h.stats, &s.all})
 	}
 	p, err := open()
 	var other *log.IdentityError
@@ -339,18 +373,22 @@ func (s *Set) remove(name string, h *hosted) {
 	delete(s.topics, name)
 	s.mu.Unlock()
 	for number, p := range h.partitions {
-		if p == nil {
-			continue
-		}
-		s.cfg.Host.Close(p.group)
-		dir := path.Join(s.cfg.Dir, p.String())
-		gone := path.Join(s.cfg.Dir, deletedName(name, number, h.id))
-		err := errors.Join(s.cfg.Host.Forget(p.ID), s.cfg.FS.Rename(dir, gone), p.log.Close(), s.cfg.FS.RemoveAll(gone))
-		if err != nil {
-			s.cfg.Logger.Error("a deleted partition's files cannot be removed", "partition", fmt.Sprintf("%s-%d", name, number), "error", err)
+		if p != nil {
+			s.removeOne(name, number, h.id, p)
 		}
 	}
 	s.cfg.Leaders.Forget(h.id)
+}
+
+// removeOne closes and deletes a partition.
+func (s *Set) removeOne(name string, number int, id cluster.UUID, p *Partition) {
+	s.cfg.Host.Close(p.group)
+	dir := path.Join(s.cfg.Dir, p.String())
+	gone := path.Join(s.cfg.Dir, deletedName(name, number, id))
+	err := errors.Join(s.cfg.Host.Forget(p.ID), s.cfg.FS.Rename(dir, gone), p.log.Close(), s.cfg.FS.RemoveAll(gone))
+	if err != nil {
+		s.cfg.Logger.Error("a deleted partition's files cannot be removed", "partition", p.String(), "error", err)
+	}
 }
 
 // deletedName is what a deleted partition's folder is called until it is removed. It fits a file name, however long the
@@ -358,6 +396,12 @@ func (s *Set) remove(name string, h *hosted) {
 func deletedName(topic string, number int, id cluster.UUID) string {
 	suffix := fmt.Sprintf("-%d.%s%s", number, hex.EncodeToString(id[:]), deletedSuffix)
 	return topic[:min(len(topic), 255-len(suffix))] + suffix
+}
+
+// hosts tells whether a topic's partition shall be on this node.
+func (s *Set) hosts(t *cluster.Topic, number string) bool {
+	n, err := strconv.Atoi(number)
+	return err == nil && n < len(t.Partitions) && slices.Contains(t.Partitions[n].Replicas, replication.BrokerOf(s.cfg.Self))
 }
 
 // sweep finishes deletions that a crash cut short, and names folders that belong to no topic.
@@ -375,8 +419,14 @@ func (s *Set) sweep(img *cluster.Image) {
 				s.cfg.Logger.Error("a deleted partition's files cannot be removed", "folder", name, "error", err)
 			}
 		case cut <= 0 || name[:cut] == cluster.MetadataTopic:
-		case img.Topic(name[:cut]) == nil && strings.Trim(name[cut+1:], "0123456789") == "":
+		case strings.Trim(name[cut+1:], "0123456789") != "":
+		case img.Topic(name[:cut]) == nil:
 			s.cfg.Logger.Warn("a folder belongs to no topic; it is left alone, remove it when it is not needed", "folder", name)
+		case !s.hosts(img.Topic(name[:cut]), name[cut+1:]):
+			s.cfg.Logger.Warn("a folder is of a replica that moved away from this node while it was down; it is left alone, remove it when it is not needed", "folder", name)
+			if err := s.cfg.FS.Rename(path.Join(s.cfg.Dir, name), path.Join(s.cfg.Dir, name+straySuffix)); err != nil {
+				s.cfg.Logger.Error("a folder cannot be set aside", "folder", name, "error", err)
+			}
 		}
 	}
 }

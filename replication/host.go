@@ -109,8 +109,12 @@ func (h *Host) Close(g *Group) {
 	h.lull(g)
 }
 
-// Deliver hands over a message of another node. One for a group that is not here is lost.
+// Deliver hands over a message of another node. One for a group that is not here is lost, and so is one for an earlier incarnation of
+// this node.
 func (h *Host) Deliver(id GroupID, m *raftpb.Message) {
+	if m.GetTo() != h.cfg.Self {
+		return
+	}
 	if g, ok := h.groups.Load(id); ok {
 		g.(*Group).deliver(m)
 	}

@@ -17,6 +17,8 @@ const (
 	idleTicks = 3
 	// lagTicks is after how long a follower that never has all that was committed is out of sync.
 	lagTicks = 100
+	// graceTicks is after how long a follower that a leader has not yet heard of is out of sync.
+	graceTicks = 10
 	// campaignEach is the time between attempts of the replica that is first in line to become the leader, when there is none.
 	// Those behind it in the line wait as much longer.
 	campaignEach = 2
@@ -213,7 +215,7 @@ func (l *liveness) follower(id NodeID) *follower {
 			return &l.followers[i]
 		}
 	}
-	l.followers = append(l.followers, follower{id: id, caught: l.ticks})
+	l.followers = append(l.followers, follower{id: id, caught: l.ticks - lagTicks + graceTicks})
 	return &l.followers[len(l.followers)-1]
 }
 
@@ -250,6 +252,9 @@ func (g *Group) judge() {
 	live := &g.live
 	inSync := []int32{}
 	for _, id := range live.order {
+		if target := g.members.target; target != nil && !slices.Contains(target, id) {
+			continue // it is on its way out
+		}
 		if id == g.host.cfg.Self || live.ticks-live.follower(id).caught <= lagTicks && g.host.isUp(id) {
 			inSync = append(inSync, BrokerOf(id))
 		}

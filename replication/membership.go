@@ -24,6 +24,9 @@ import (
 //
 // A change carries the members before it, so that a replica that begins with an empty log needs to be told of none.
 
+// hearsayTicks is how long the others may take to hear that a change is committed. Until then they cannot take leadership over.
+const hearsayTicks = 2
+
 // handoverRest is for how many ticks leadership is not handed over again, so that proposals pass meanwhile.
 const handoverRest = 30
 
@@ -320,7 +323,7 @@ func (g *Group) begin(before *raftpb.ConfState) {
 func (g *Group) become(now Members) {
 	m, self := &g.members, g.host.cfg.Self
 	before := m.now
-	m.now, m.look = now, true
+	m.now, m.look, m.rest = now, true, max(m.rest, hearsayTicks)
 	g.enlist()
 	if before.has(self) && !now.has(self) && g.host.cfg.Removed != nil {
 		g.host.cfg.Removed(g.id)

@@ -27,7 +27,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -128,6 +130,13 @@ func (t *Transport) RemovePeer(id int32) {
 		p.cancel()
 		delete(t.peers, id)
 	}
+}
+
+// Peers gives the peers that are known.
+func (t *Transport) Peers() []int32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Collect(maps.Keys(t.peers))
 }
 
 func (t *Transport) peer(id int32) *peer {

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"slices"
+
+	"github.com/weir/weir/cluster"
+	"github.com/weir/weir/replication"
+)
+
+// membersChanged takes other brokers and voters into effect.
+func (n *Node) membersChanged(img *cluster.Image) {
+	for b := range img.Brokers() {
+		if b.ID != n.cfg.NodeID && b.Peer != "" {
+			n.transport.SetPeer(b.ID, b.Peer)
+		}
+	}
+	for _, id := range n.transport.Peers() {
+		if img.Broker(id) == nil && !n.isVoter(id) {
+			n.transport.RemovePeer(id)
+		}
+	}
+	if voters := img.Voters(); len(voters) > 0 {
+		nodes := make([]replication.NodeID, len(voters))
+		for i, v := range voters {
+			nodes[i] = v.Node()
+		}
+		n.log.SetReplicas(nodes)
+	}
+	n.settleVoters(img)
+}
+
+func (n *Node) isVoter(id int32) bool {
+	for _, v := range n.cfg.Voters {
+		if v.ID == id {
+			return true
+		}
+	}
+	return false
+}
+
+// settleVoters says, on the controller, who the voters of the metadata are, if that was not said yet, or if one came back in another
+// incarnation.
+func (n *Node) settleVoters(img *cluster.Image) {
+	if _, leads := n.log.Leads(); !leads || !n.several() {
+		return
+	}
+	were := img.Voters()
+	now := slices.Clone(were)
+	if were == nil {
+		for _, v := range n.cfg.Voters {
+			now = append(now, cluster.Voter{ID: v.ID, Peer: v.Address})
+		}
+	}
+	for i, v := range now {
+		if b := img.Broker(v.ID); b != nil && b.Incarnation > v.Incarnation {
+			now[i] = cluster.Voter{ID: b.ID, Directory: b.Directory, Incarnation: b.Incarnation, Peer: b.Peer}
+		}
+	}
+	if were != nil && slices.Equal(were, now) {
+		return
+	}
+	n.metadata.Submit(cluster.SetVoters{Were: were, Voters: now}, func(reply any, err error) {
+		if err != nil { // the next image, or the next controller, tries again
+			n.opts.Logger.Debug("the voters could not be set", "error", err)
+		}
+	})
+}
+
+// reached is told that a partition's replicas are those that were wanted. The controller is told, if it waits for that.
+func (n *Node) reached(id replication.GroupID, nodes []replication.NodeID) {
+	m := n.following.Load()
+	if m == nil || m.Image() == nil {
+		return
+	}
+	img := m.Image()
+	t := img.TopicByID(id.Topic)
+	if t == nil || int(id.Partition) >= len(t.Partitions) {
+		return
+	}
+	p := t.Partitions[id.Partition]
+	if !p.Moving() || !slices.Equal(img.Nodes(p.Target()), nodes) {
+		return
+	}
+	go m.Submit(cluster.ReplicasReached{Topic: id.Topic, Partition: id.Partition, Epoch: p.Epoch, Replicas: p.Target()}, func(_ any, err error) {
+		if err != nil {
+			n.opts.Logger.Warn("the controller could not be told that a partition has moved", "partition", id.String(), "error", err)
+		}
+	})
+}
