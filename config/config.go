@@ -28,6 +28,7 @@ type Config struct {
 	LogFormat                   string   `option:"log.format"`
 	LogLevel                    string   `option:"log.level"`
 	AutoCreateTopicsEnable      bool     `option:"auto.create.topics.enable"`
+	AutoLeaderRebalance         bool     `option:"auto.leader.rebalance.enable"`
 	DeleteTopicEnable           bool     `option:"delete.topic.enable"`
 	NumPartitions               int32    `option:"num.partitions"`
 	DefaultReplicationFactor    int16    `option:"default.replication.factor"`

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir/weir/internal/vfs"
 )
@@ -483,4 +484,60 @@ func TestReassignment(t *testing.T) {
 		}
 	}
 	c.check(s)
+}
+
+// TestLeadershipIsGivenBack: a node that comes back becomes the leader of what it is preferred for, by itself and when it is asked for.
+func TestLeadershipIsGivenBack(t *testing.T) {
+	for _, auto := range []string{"true", "false"} {
+		c := newSeveral(t, 3, "auto.leader.rebalance.enable="+auto)
+		c.start(0, 1, 2)
+		k := c.client()
+		c.create(k, "t", 3)
+		c.stop(0)
+		c.start(0)
+		preferred := func() bool {
+			for _, p := range c.topic(k, "t").Partitions {
+				if p.Leader != p.Replicas[0] {
+					return false
+				}
+			}
+			return true
+		}
+		if auto == "false" {
+			c.eventually("the node to be in sync", func() bool {
+				resp, err := kadm.NewClient(k).ElectLeaders(timeout(t), kadm.ElectPreferredReplica, kadm.TopicsSet{"t": {0: {}, 1: {}, 2: {}}})
+				return err == nil && !errors.Is(resp["t"][0].Err, kerr.PreferredLeaderNotAvailable)
+			})
+		}
+		c.eventually("preferred leaders", preferred)
+	}
+}
+
+// TestQuorumIsDescribed: every node tells the same.
+func TestQuorumIsDescribed(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	for i := range 3 {
+		k, err := kgo.NewClient(kgo.SeedBrokers(c.ports[i]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer k.Close()
+		c.eventually("three voters that have all", func() bool {
+			q := kmsg.NewDescribeQuorumRequest()
+			topic, part := kmsg.NewDescribeQuorumRequestTopic(), kmsg.NewDescribeQuorumRequestTopicPartition()
+			topic.Topic, topic.Partitions = "__cluster_metadata", append(topic.Partitions, part)
+			q.Topics = append(q.Topics, topic)
+			resp, err := q.RequestWith(timeout(t), k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := resp.Topics[0].Partitions[0]
+			ok := p.ErrorCode == 0 && p.LeaderID > 0 && len(p.CurrentVoters) == 3 && len(resp.Nodes) == 3
+			for _, v := range p.CurrentVoters {
+				ok = ok && v.LogEndOffset == p.HighWatermark && v.LastCaughtUpTimestamp > 0 && v.ReplicaDirectoryID != [16]byte{}
+			}
+			return ok
+		})
+	}
 }

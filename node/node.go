@@ -61,6 +61,7 @@ type Node struct {
 	transport *transport.Transport
 	peers     *peers.Peers
 	leaders   *partition.Leaders
+	balance   balance
 	following atomic.Pointer[metadata] // metadata, for other nodes' questions
 	host      *replication.Host
 	receiving atomic.Pointer[replication.Host] // host, for the transport, which is there before
@@ -177,6 +178,7 @@ func (n *Node) startTransport() error {
 			n.opts.Logger.Info("another node is there", "node", broker)
 			n.peers.Up(broker)
 			n.host.NodeUp(broker)
+			n.balance.noticed()
 		},
 		Down: func(broker int32) {
 			n.opts.Logger.Warn("another node is gone", "node", broker)
@@ -186,13 +188,7 @@ func (n *Node) startTransport() error {
 	})
 	n.peers = peers.New(peers.Config{
 		Self: n.cfg.NodeID, Leaders: n.leaders, Logger: n.opts.Logger, Note: n.transport.Note,
-		Handle: func(from int32, request []byte, reply func([]byte)) {
-			if m := n.following.Load(); m != nil {
-				m.handle(from, request, reply)
-			} else {
-				reply([]byte{notDone})
-			}
-		},
+		Handle: n.handle,
 	})
 	for _, l := range n.peerPorts {
 		n.running.Go(func() {
@@ -513,6 +509,10 @@ func (n *Node) serve() error {
 	n.broker = &api.Broker{
 		ClusterID: n.ClusterID(), Self: n.cfg.NodeID, Leaders: n.leaders, Alive: n.peers.Alive, Config: n.cfg, Controller: n.metadata, MetadataLog: n.log, Partitions: n.set,
 		Groups: n.groups, Logger: n.opts.Logger, LogLevel: n.opts.LogLevel, Now: n.opts.Now,
+	}
+	if n.several() {
+		n.broker.Elections, n.broker.Quorum = elections{n}, quorum{n}
+		n.running.Go(n.giveBack)
 	}
 	n.broker.Start()
 	n.limits.Lock()

@@ -108,12 +108,21 @@ func (l *Leaders) Await(ctx context.Context, topic cluster.UUID, count int32) er
 }
 
 func (l *Leaders) awaitOne(ctx context.Context, id replication.GroupID) error {
+	return l.await(ctx, id, func(now Leader, known bool) bool { return known && (now.Broker >= 0 || now.Unopened) })
+}
+
+// AwaitLeader waits until a broker leads a partition.
+func (l *Leaders) AwaitLeader(ctx context.Context, id replication.GroupID, broker int32) error {
+	return l.await(ctx, id, func(now Leader, known bool) bool { return known && now.Broker == broker })
+}
+
+func (l *Leaders) await(ctx context.Context, id replication.GroupID, ok func(now Leader, known bool) bool) error {
 	for {
 		l.mu.RLock()
 		changed := l.changed
-		leader, ok := l.known[id.Topic][id.Partition]
+		leader, known := l.known[id.Topic][id.Partition]
 		l.mu.RUnlock()
-		if ok && (leader.Broker >= 0 || leader.Unopened) {
+		if ok(leader, known) {
 			return nil
 		}
 		select {

@@ -96,6 +96,28 @@ func (p *Partition) SetReplicas(nodes []replication.NodeID) {
 	p.group.SetReplicas(nodes)
 }
 
+// Replica is how far a replica is, as the leader knows.
+type Replica struct {
+	Broker int32
+	Voter  bool
+	Active bool // it was heard of lately
+	LogEnd int64
+}
+
+// Replicas tells how far the replicas are, of a partition that this node leads; itself first.
+func (p *Partition) Replicas() []Replica {
+	s := p.group.Replicas()
+	out := []Replica{{Broker: replication.BrokerOf(p.self), Voter: true, Active: true, LogEnd: p.LogEnd()}}
+	for _, f := range s.Followers {
+		end, err := p.log.EndOffsetAt(f.Match)
+		if err != nil { // it is behind the log's start, or nothing is known of it yet
+			end = 0
+		}
+		out = append(out, Replica{Broker: replication.BrokerOf(f.ID), Voter: !f.Learner, Active: f.Active, LogEnd: end})
+	}
+	return out
+}
+
 // Transfer hands the leadership to a node, if it is led here.
 func (p *Partition) Transfer(to replication.NodeID) { p.group.Transfer(to) }
 
