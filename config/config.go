@@ -21,6 +21,7 @@ type Config struct {
 	ControllerListenerNames     []string `option:"controller.listener.names"`
 	ControllerQuorumVoters      []string `option:"controller.quorum.voters"`
 	BrokerRack                  string   `option:"broker.rack"`
+	ReplicaSelector             string   `option:"replica.selector.class"`
 	LogDirs                     []string `option:"log.dirs"`
 	HTTPListener                string   `option:"http.listener"`
 	HTTPMetricsPartitions       bool     `option:"http.metrics.partitions"`

@@ -73,7 +73,7 @@ func (c *several) begin(i int) error {
 		c.logs[i] = &said{}
 	}
 	n, err := startWith(c.t, Options{FS: c.disks[i], Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}, append([]string{
-		fmt.Sprintf("node.id=%d", i+1), "controller.quorum.voters=" + strings.Join(voters, ","),
+		fmt.Sprintf("node.id=%d", i+1), fmt.Sprintf("broker.rack=rack%d", i+1), "controller.quorum.voters=" + strings.Join(voters, ","),
 		"listeners=PLAINTEXT://" + c.ports[i] + ",CONTROLLER://" + c.peers[i],
 		"default.replication.factor=3", "min.insync.replicas=2", "offsets.topic.replication.factor=3", "offsets.topic.num.partitions=3",
 	}, c.set...)...)
@@ -539,5 +539,32 @@ func TestQuorumIsDescribed(t *testing.T) {
 			}
 			return ok
 		})
+	}
+}
+
+// TestConsumersReadInTheirRack: a consumer that says its rack reads from the replica there, if the option says so.
+func TestConsumersReadInTheirRack(t *testing.T) {
+	c := newSeveral(t, 3, "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector")
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 3)
+	s := c.stream(k, 3)
+	c.moves(s)
+	close(s.stop)
+	s.work.Wait()
+	reader := c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.Rack("rack2"))
+	for left := s.count(); left > 0; {
+		fetches := reader.PollFetches(timeout(t))
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		left -= fetches.NumRecords()
+	}
+	for i, n := range c.nodes {
+		for _, topic := range n.set.Topics() {
+			if read := topic.Stats.BytesOut.Value() > 0; topic.Name == "t" && read != (i == 1) {
+				t.Errorf("node %d was read from: %v", i+1, read)
+			}
+		}
 	}
 }

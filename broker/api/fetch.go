@@ -47,7 +47,34 @@ type fetched struct {
 	want   *wanted
 	part   *partition.Partition
 	result partition.ReadResult
+	nearer int32 // the broker that the client shall read from; -1: this one
 	err    error
+}
+
+const (
+	// anyReplicaSince is the first version of Fetch that followers answer, and in which clients say their rack (KIP-392).
+	anyReplicaSince = 11
+	rackAware       = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+)
+
+// nearer gives a replica in the client's rack that is in sync and has what is asked for, if replica.selector.class wants it and this
+// leader is not there itself. Then nothing is read here.
+func (f *fetching) nearer(got *fetched) int32 {
+	rack := f.req.Rack
+	if rack == "" || f.b.Config.ReplicaSelector != rackAware || f.b.Config.BrokerRack == rack {
+		return -1
+	}
+	if _, leads := got.part.Leads(); !leads || got.want.offset >= got.result.HighWatermark {
+		return -1
+	}
+	for _, id := range f.b.Leaders.Of(got.part.ID.Topic, got.part.ID.Partition).InSync {
+		if broker := f.b.Controller.Image().Broker(id); broker != nil && broker.Rack == rack && f.b.Alive(id) {
+			got.result.Data.Release()
+			got.result.Data = log.Data{}
+			return id
+		}
+	}
+	return -1
 }
 
 // read reads every partition of the session, in turn, until the request's bytes are used up.
@@ -55,7 +82,7 @@ func (f *fetching) read() {
 	f.drop()
 	left := int(min(f.req.MaxBytes, f.b.Config.FetchMaxBytes))
 	for w := range f.session.each() {
-		got := fetched{want: w}
+		got := fetched{want: w, nearer: -1}
 		got.part, got.err = f.b.fetchedPartition(f.session, w)
 		if got.err == nil && f.follower() {
 			got.err = kerr.NotLeaderForPartition // not this follower's: no replica of it is elsewhere
@@ -68,12 +95,16 @@ func (f *fetching) read() {
 				LeaderEpoch:      w.leaderEpoch,
 				LastFetchedEpoch: w.lastFetchedEpoch,
 				Committed:        f.req.IsolationLevel == 1,
+				AnyReplica:       f.req.Version >= anyReplicaSince,
 			})
+			if got.err == nil {
+				got.nearer = f.nearer(&got)
+			}
 		}
 		size := got.result.Data.Size()
 		f.bytes += size
 		left -= size
-		f.urgent = f.urgent || got.err != nil || got.result.Diverging != nil
+		f.urgent = f.urgent || got.err != nil || got.result.Diverging != nil || got.nearer >= 0
 		f.results = append(f.results, got)
 	}
 }
@@ -185,7 +216,7 @@ func (f *fetching) describe(got *fetched) wire.FetchPartition {
 	}
 	res := &got.result
 	out.HighWatermark, out.LastStableOffset, out.LogStartOffset = res.HighWatermark, res.LastStable, res.LogStart
-	out.RecordsLen = res.Data.Size()
+	out.RecordsLen, out.PreferredReadReplica = res.Data.Size(), got.nearer
 	if res.Diverging != nil {
 		out.DivergingEpoch = wire.EpochEndOffset{Epoch: res.Diverging.Epoch, EndOffset: res.Diverging.Offset}
 	}
