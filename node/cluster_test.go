@@ -154,6 +154,19 @@ func (c *several) create(k *kgo.Client, name string, partitions int32) {
 	}
 }
 
+// inSync waits until all replicas of t are in sync.
+func (c *several) inSync(k *kgo.Client) {
+	c.t.Helper()
+	c.eventually("three in sync", func() bool {
+		for _, p := range c.topic(k, "t").Partitions {
+			if len(p.ISR) != 3 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func TestThreeNodesFormACluster(t *testing.T) {
 	c := newSeveral(t, 3)
 	c.start(0, 1, 2)
@@ -294,14 +307,7 @@ func TestNodesAreKilled(t *testing.T) {
 		c.moves(s)
 		t.Logf("node %d was killed: the longest times without an ack: %v", i+1, s.longest())
 		c.start(i)
-		c.eventually("three in sync", func() bool {
-			for _, p := range c.topic(k, "t").Partitions {
-				if len(p.ISR) != 3 {
-					return false
-				}
-			}
-			return true
-		})
+		c.inSync(k)
 	}
 	c.check(s)
 }
@@ -353,7 +359,7 @@ func TestTooFewReplicas(t *testing.T) {
 	send := func(value string) error {
 		return k.ProduceSync(timeout(t), &kgo.Record{Value: []byte(value)}).FirstErr()
 	}
-	c.eventually("three in sync", func() bool { return len(c.topic(k, "t").Partitions[0].ISR) == 3 })
+	c.inSync(k)
 	if err := send("all"); err != nil {
 		t.Fatal(err)
 	}
@@ -426,14 +432,7 @@ func TestDiskIsLost(t *testing.T) {
 		c.disks[i] = vfs.NewMem()
 		c.moves(s)
 		c.start(i)
-		c.eventually("three in sync", func() bool {
-			for _, p := range c.topic(k, "t").Partitions {
-				if len(p.ISR) != 3 {
-					return false
-				}
-			}
-			return true
-		})
+		c.inSync(k)
 		if got := c.nodes[i].dir.incarnation; got != 1 {
 			t.Errorf("node %d came back in incarnation %d", i+1, got)
 		}
@@ -552,6 +551,7 @@ func TestConsumersReadInTheirRack(t *testing.T) {
 	c.moves(s)
 	close(s.stop)
 	s.work.Wait()
+	c.inSync(k)
 	reader := c.client(kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.Rack("rack2"))
 	for left := s.count(); left > 0; {
 		fetches := reader.PollFetches(timeout(t))
