@@ -34,6 +34,8 @@ type Partition struct {
 	logger *slog.Logger
 	now    func() int64 // ms
 	stats  counted
+	// background runs what may take long.
+	background func(func())
 
 	config     atomic.Pointer[config.TopicConfig]
 	leadership atomic.Pointer[Leadership]
@@ -212,7 +214,7 @@ func (p *Partition) checkpoint() {
 		return
 	}
 	p.checkpointing.Store(true)
-	go func() {
+	p.background(func() {
 		defer p.checkpointing.Store(false)
 		switch err := c.Write(); {
 		case vfs.IsNoSpace(err):
@@ -220,7 +222,7 @@ func (p *Partition) checkpoint() {
 		case err != nil: // what could not be synced is lost, and must not be acknowledged
 			p.group.Fail(fmt.Errorf("checkpoint of %s: %w", p, err))
 		}
-	}()
+	})
 }
 
 // LeaderChanged implements replication.Replica.

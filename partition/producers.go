@@ -3,7 +3,9 @@ package partition
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -126,8 +128,8 @@ var errSnapshot = errors.New("snapshot of the producers is damaged")
 func (t *producers) Snapshot(upTo int64) []byte {
 	b := []byte{producersVersion, 0, 0, 0, 0}
 	count := uint32(0)
-	for id, p := range t.byID {
-		n := 0
+	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
+		p, n := t.byID[id], 0
 		for n < len(p.batches) && p.batches[n].lastOffset < upTo {
 			n++
 		}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -217,7 +216,7 @@ func (g *Group) Do(f func() error) error {
 	if !g.put(func(in *inbox) { in.calls = append(in.calls, func() { err = f(); close(done) }) }) {
 		return ErrClosed
 	}
-	<-done
+	g.host.await(done)
 	return err
 }
 
@@ -280,6 +279,7 @@ func (g *Group) close() {
 		}
 		g.host.syncer.wait()
 	}
+	g.host.turnsByHand()
 	g.mu.Lock()
 	g.inbox.closed = true
 	for g.state != runIdle {
@@ -437,7 +437,7 @@ func (g *Group) append(m *raftpb.Message) {
 		g.stalled = append(g.stalled, m)
 		g.host.full(g.id.String(), err, g.full)
 		g.full = true
-		time.AfterFunc(stallRetry, func() { g.put(func(in *inbox) { in.retry = true }) })
+		g.host.cfg.After(stallRetry, func() { g.put(func(in *inbox) { in.retry = true }) })
 		return
 	}
 	g.finish(m)

@@ -19,7 +19,7 @@ const module = "github.com/weir/weir/"
 var layers = [][]string{
 	{"cmd/weir"},
 	{"cli", "weirtest"},
-	{"node"},
+	{"node", "sim"},
 	{"broker/api"},
 	{"broker/server"},
 	{"coordinator"},

@@ -1,0 +1,150 @@
+package sim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/weir/weir/log"
+	"github.com/weir/weir/partition"
+	"github.com/weir/weir/replication"
+)
+
+// told checks an acknowledgement that came to a producer: its batches lie in the order in which they were sent.
+func (t *part) told(c *producer, b *batch, result partition.AppendResult) {
+	for _, earlier := range c.open {
+		if earlier == b {
+			break
+		}
+		if earlier.done {
+			continue
+		}
+		if at, ok := t.offsets[earlier.values[0]]; c.id > 0 && (!ok || at > result.BaseOffset) {
+			t.sim.fail("producer %d: the batch of sequence %d is at offset %d, and an earlier one of sequence %d is not before it", c.id, b.seq, result.BaseOffset, earlier.seq)
+		}
+	}
+}
+
+// saw checks what a node that takes itself for the leader of an epoch answers a reader.
+func (t *part) saw(r *replica, epoch int32, high int64, values []valueAt) {
+	s, id := t.sim, r.proc.node.id
+	for _, v := range values {
+		if v.offset >= t.end() || t.values[v.offset] != v.value {
+			s.fail("node %d gives out record %d at offset %d of %v, which is not committed", id, v.value, v.offset, r)
+		}
+	}
+	if high > t.end() {
+		s.fail("node %d answers with a high watermark of %d for %v, and records are committed up to %d", id, high, r, t.end())
+	}
+	for e, before := range t.seen.high {
+		if e <= epoch && before > high {
+			s.fail("node %d answers in epoch %d of %v with a high watermark of %d, and it was %d in epoch %d", id, epoch, r, high, before, e)
+		}
+	}
+	t.seen.high[epoch] = high
+}
+
+// finish lets time pass until all is well, which it must be soon, and compares everything.
+func (s *sim) finish() {
+	const patience = 20 * time.Second
+	end := s.elapsed() + patience
+	for why := s.unsettled(); why != ""; why = s.unsettled() {
+		if s.elapsed() >= end {
+			s.fail("%v after all was mended, %s", patience, why)
+		}
+		s.until(s.elapsed() + 50*time.Millisecond)
+	}
+	for _, n := range s.nodes {
+		for _, r := range n.proc.parts {
+			if r != nil {
+				r.compareAll()
+			}
+		}
+		n.checkFiles()
+	}
+	for _, t := range s.parts {
+		for value, offset := range t.acked {
+			if at, ok := t.offsets[value]; !ok || at != offset {
+				s.fail("record %d was acknowledged at offset %d of partition %d, and is lost", value, offset, t.id.Partition)
+			}
+		}
+	}
+}
+
+// unsettled tells what is not yet well; "": all is.
+func (s *sim) unsettled() string {
+	for _, n := range s.nodes {
+		if n.proc == nil {
+			return "a node does not run"
+		}
+	}
+	for _, t := range s.parts {
+		if why := t.unsettled(); why != "" {
+			return why
+		}
+	}
+	for _, c := range s.producers {
+		if len(c.open) > 0 {
+			return "a producer waits for an acknowledgement"
+		}
+	}
+	for _, c := range s.readers {
+		if c.next < c.part.end() {
+			return fmt.Sprintf("a reader of partition %d has read up to offset %d, and not up to %d", c.part.id.Partition, c.next, c.part.end())
+		}
+	}
+	return ""
+}
+
+func (t *part) unsettled() string {
+	leaders := 0
+	for _, id := range t.replicas {
+		r := t.sim.nodes[id-1].proc.parts[t.id.Partition]
+		if _, leads := r.Leads(); leads {
+			leaders++
+		}
+		if len(r.log) != len(t.committed) || r.applied != uint64(len(t.committed)) {
+			return "a replica lags"
+		}
+	}
+	if leaders != 1 {
+		return "a partition has not one leader"
+	}
+	return ""
+}
+
+// compareAll compares all that a replica holds with what is true.
+func (r *replica) compareAll() {
+	t, s, id := r.part, r.part.sim, r.proc.node.id
+	v, _ := r.proc.host.View(t.id)
+	r.log = r.log[:0]
+	r.compareLog(v)
+	for i, e := range t.committed {
+		if r.log[i].hash != e.hash {
+			s.fail("node %d: entry %d of %v is not what was committed", id, i+1, r)
+		}
+	}
+	if r.HighWatermark() != t.end() || r.LogEnd() != t.end() {
+		s.fail("node %d: %v ends at offset %d, with a high watermark of %d; records are committed up to %d", id, r, r.LogEnd(), r.HighWatermark(), t.end())
+	}
+}
+
+// checkFiles checks the files of a node.
+func (n *node) checkFiles() {
+	c := log.Checker{FS: n.disk.mem, Read: func(int64) error { return nil }, Found: func(f log.Finding) {
+		if f.Damage && !strings.HasSuffix(f.File, ".index") { // which is made anew when it is needed
+			n.sim.fail("node %d: %s is damaged at %d: %s", n.id, f.File, f.Pos, f.Reason)
+		}
+	}}
+	for _, r := range n.proc.parts {
+		if r == nil {
+			continue
+		}
+		if _, err := c.Folder(dataDir + "/" + r.String()); err != nil {
+			n.sim.fail("node %d: the files of %v cannot be checked: %v", n.id, r, err)
+		}
+	}
+	if _, _, err := replication.CheckJournal(n.disk.mem, dataDir); err != nil {
+		n.sim.fail("node %d: %v", n.id, err)
+	}
+}
