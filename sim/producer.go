@@ -23,8 +23,10 @@ type producer struct {
 	open  []*batch // that are not yet acknowledged, in order
 	known bool     // a batch of the epoch was acknowledged
 	conn  *conn
-	node  int // index of the node that it takes for the leader
-	acked int
+	// waiting: what is open is sent again soon, in order
+	waiting bool
+	node    int // index of the node that it takes for the leader
+	acked   int
 }
 
 // batch is what a producer sends at once.
@@ -78,7 +80,9 @@ func (c *producer) make() {
 		c.seq = nextSequence(c.seq)
 	}
 	c.open = append(c.open, b)
-	c.send(b)
+	if !c.waiting {
+		c.send(b)
+	}
 }
 
 func nextSequence(seq int32) int32 {
@@ -168,10 +172,9 @@ func (c *producer) tryElsewhere(moved bool) {
 		c.node = s.guess(c.part, c.node, moved)
 		return
 	}
+	c.waiting = true
 	s.after(s.between(5*time.Millisecond, 100*time.Millisecond), "a client tries again", func() {
-		if c.conn != nil {
-			return
-		}
+		c.waiting = false
 		c.node = s.guess(c.part, c.node, moved)
 		for _, b := range c.open {
 			if !b.done {
