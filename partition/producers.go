@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/record"
 )
 
@@ -49,12 +50,17 @@ func (t *producers) check(h record.Header) (repeat *appendedBatch, err error) {
 	switch {
 	case p == nil:
 		return nil, nil // retention may have removed what was known, so any sequence is accepted
+	case h.ProducerEpoch < p.epoch && bugs.EpochUnfenced:
+		return nil, nil
 	case h.ProducerEpoch < p.epoch:
 		return nil, kerr.InvalidProducerEpoch
 	case h.ProducerEpoch > p.epoch:
 		if h.BaseSequence != 0 {
 			return nil, kerr.OutOfOrderSequenceNumber
 		}
+		return nil, nil
+	}
+	if bugs.RepeatUnseen {
 		return nil, nil
 	}
 	for i, b := range p.batches {
@@ -133,7 +139,10 @@ func (t *producers) Snapshot(upTo int64) []byte {
 		for n < len(p.batches) && p.batches[n].lastOffset < upTo {
 			n++
 		}
-		if n == 0 {
+		if bugs.SnapshotLate {
+			n--
+		}
+		if n <= 0 {
 			continue
 		}
 		count++

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/log"
 )
 
@@ -138,7 +139,7 @@ func newGroup(h *Host, c Config) (*Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("term of the last entry: %w", err)
 	}
-	if lastTerm > hs.Term {
+	if lastTerm > hs.Term || bugs.TermForgotten {
 		// The entries came with the term and were written before the journal was: no vote was given in it.
 		hs = HardState{Term: lastTerm, Commit: hs.Commit}
 	}
@@ -146,6 +147,11 @@ func newGroup(h *Host, c Config) (*Group, error) {
 		hs.Commit = c.Log.LastIndex() // what a lone voter has on disk is committed
 	}
 	hs.Commit = min(max(hs.Commit, c.Log.FirstIndex()-1), c.Log.LastIndex())
+	if bugs.CutAtStart {
+		if err := c.Log.TruncateSuffix(hs.Commit); err != nil {
+			return nil, err
+		}
+	}
 	g.lastVotes, g.applied, g.term = hs, hs.Commit, hs.Term
 	g.storage = &storage{log: c.Log, hard: hs, voters: slices.Clone(c.Voters)}
 	g.rn, err = raft.NewRawNode(&raft.Config{
@@ -481,7 +487,7 @@ func (g *Group) write(m *raftpb.Message) error {
 // and a term say which entry it is. They are left where they are: to cut them off and write them again would forget what the
 // replica knows of proposals that were prepared since.
 func (g *Group) missing(entries []log.Entry) []log.Entry {
-	for len(entries) > 0 && entries[0].Index <= g.log.LastIndex() {
+	for !bugs.FullDiskForgets && len(entries) > 0 && entries[0].Index <= g.log.LastIndex() {
 		if term, err := g.log.Term(entries[0].Index); err != nil || term != entries[0].Term {
 			break
 		}
@@ -508,7 +514,7 @@ func (g *Group) finish(m *raftpb.Message) {
 	if len(m.Responses) == 0 && !votes {
 		return
 	}
-	if !votes && g.relaxed.Load() && g.syncing == 0 {
+	if bugs.AckBeforeSync || !votes && g.relaxed.Load() && g.syncing == 0 {
 		for _, r := range m.Responses {
 			g.respond(r)
 		}
@@ -528,7 +534,7 @@ func (g *Group) votes(m *raftpb.Message) bool {
 	if m.Term == nil {
 		return false
 	}
-	changed := m.GetTerm() != g.lastVotes.Term || m.GetVote() != g.lastVotes.Vote
+	changed := !bugs.VoteUnwritten && (m.GetTerm() != g.lastVotes.Term || m.GetVote() != g.lastVotes.Vote)
 	g.lastVotes = HardState{Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()}
 	return changed
 }
@@ -579,7 +585,7 @@ func (g *Group) applyConfChange(e *raftpb.Entry) error {
 func (g *Group) announce() {
 	lead, term := g.lead, g.term
 	if lead == g.host.cfg.Self {
-		if t, err := g.log.Term(g.applied); err != nil || t != term {
+		if t, err := g.log.Term(g.applied); !bugs.AnnounceEarly && (err != nil || t != term) {
 			if g.announced.lead != g.host.cfg.Self {
 				return
 			}

@@ -7,6 +7,7 @@ import (
 	"path"
 	"slices"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/internal/vfs"
 )
 
@@ -70,7 +71,9 @@ func (j *Journal) load(b []byte) (end int64, err error) {
 			break
 		}
 		for _, u := range updates {
-			j.note(u)
+			if !bugs.JournalCut || pos+size < len(b) {
+				j.note(u)
+			}
 		}
 		j.count += len(updates)
 		pos += size

@@ -8,6 +8,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/log"
@@ -237,6 +238,13 @@ func (s *syncer) settleAll(batch []syncRequest) []syncRequest {
 
 // deliver gives the responses of requests that are durable back to their groups.
 func (s *syncer) deliver(batch []syncRequest) {
+	if bugs.AckBesideSync {
+		s.mu.Lock()
+		batch = slices.Concat(batch, s.waiting)
+		s.settled += uint64(len(s.waiting))
+		s.waiting = nil
+		s.mu.Unlock()
+	}
 	for i, r := range batch {
 		_, idle := r.group.offer(func(in *inbox) bool {
 			in.synced++
@@ -297,7 +305,11 @@ func (s *syncer) sync(batch []syncRequest) ([]syncRequest, error) {
 	}
 	counts.FileSyncs.Add(len(files))
 	for _, f := range files {
-		if err := f.Sync(); err != nil {
+		err := f.Sync()
+		if bugs.SyncAgain && err != nil {
+			err = f.Sync()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("syncing a segment in %s: %w", s.host.cfg.Dir, err)
 		}
 	}

@@ -27,6 +27,7 @@ var layers = [][]string{
 	{"cluster", "replication"},
 	{"coordinator/machine", "config", "log"},
 	{"record", "internal/vfs", "internal/load", "internal/nearest", "internal/stats"},
+	{"internal/bugs"},
 }
 
 // pure packages hold decisions: no clock of their own, no goroutine, no file, no socket.
