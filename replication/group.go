@@ -415,12 +415,18 @@ func (g *Group) drain() {
 		if ready.SoftState != nil {
 			g.lead = ready.SoftState.Lead
 		}
+		var asks []*raftpb.Message
 		for _, m := range ready.Messages {
-			switch m.GetTo() {
-			case raft.LocalAppendThread:
+			switch {
+			case m.GetTo() == raft.LocalAppendThread:
+				m.Responses = slices.Concat(m.Responses, asks)
 				g.append(m)
-			case raft.LocalApplyThread:
+			case m.GetTo() == raft.LocalApplyThread:
 				g.apply(m)
+			case m.GetType() == raftpb.MsgVote && !bugs.AskEarly:
+				// Raft would ask for votes while its own is being written. If others elected this node and the power failed, it
+				// would ask them again in the same term, and they would say yes again: two leaders, one after the other.
+				asks = append(asks, m)
 			default:
 				g.send(m)
 			}

@@ -15,6 +15,7 @@ type disk struct {
 	slow   time.Duration
 	// crashIn is the number of operations after which the power fails; 0: it does not.
 	crashIn int
+	full    bool // or was
 	broken  bool // a sync failed: later ones succeed, and do nothing
 }
 

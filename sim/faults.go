@@ -92,6 +92,7 @@ var allFaults = []fault{
 	}},
 	{"a disk is full", func(s *sim) {
 		d := s.victim().disk
+		d.full = true
 		d.faults.Limit(s.rng.Int64N(3000))
 		s.later("the disk has space", d.faults.Heal)
 	}},

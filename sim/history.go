@@ -124,8 +124,55 @@ func (r *replica) compareAll() {
 			s.fail("node %d: entry %d of %v is not what was committed", id, i+1, r)
 		}
 	}
+	r.compareProducers()
+	r.compareMaps(v.Log)
 	if r.HighWatermark() != t.end() || r.LogEnd() != t.end() {
 		s.fail("node %d: %v ends at offset %d, with a high watermark of %d; records are committed up to %d", id, r, r.LogEnd(), r.HighWatermark(), t.end())
+	}
+}
+
+// compareMaps compares what a log tells of its entries without reading them, and what readers get of it, with what is true.
+func (r *replica) compareMaps(l *log.Log) {
+	t, s, id := r.part, r.part.sim, r.proc.node.id
+	term, begins := uint64(0), int64(0)
+	for i, e := range r.log {
+		index := uint64(i + 1)
+		if found, err := l.Term(index); err != nil || found != e.term {
+			s.fail("node %d: %v says that entry %d is of term %d, and it is of term %d (%v)", id, r, index, found, e.term, err)
+		}
+		if end, err := l.EndOffsetAt(index); err != nil || end != e.next {
+			s.fail("node %d: %v says that entry %d ends at offset %d, and it ends at %d (%v)", id, r, index, end, e.next, err)
+		}
+		if e.term != term {
+			if epoch, end := l.EpochEnd(int32(term)); term > 0 && (epoch != int32(term) || end != e.base) {
+				s.fail("node %d: %v says that epoch %d ends at offset %d, and epoch %d ends at %d", id, r, epoch, end, term, e.base)
+			}
+			term, begins = e.term, e.base
+		}
+	}
+	if epoch := l.EpochAt(t.end()); t.end() > begins && epoch != int32(term) {
+		s.fail("node %d: %v ends in epoch %d, and says %d", id, r, term, epoch)
+	}
+	for at := l.StartOffset(); at < l.EndOffset(); {
+		data, err := l.Read(at, 1<<20, l.EndOffset(), true)
+		if err != nil {
+			s.fail("node %d cannot read %v from offset %d on: %v", id, r, at, err)
+		}
+		b, err := data.Bytes()
+		data.Release()
+		if err != nil {
+			s.fail("node %d cannot read %v from offset %d on: %v", id, r, at, err)
+		}
+		values := valuesOf(s, b)
+		for _, v := range values {
+			if v.offset != at || t.values[at] != v.value {
+				s.fail("node %d has record %d at offset %d of %v, and offset %d should have record %d", id, v.value, v.offset, r, at, t.values[at])
+			}
+			at++
+		}
+		if len(values) == 0 {
+			s.fail("node %d reads nothing of %v from offset %d on", id, r, at)
+		}
 	}
 }
 

@@ -88,7 +88,7 @@ func (p *process) goOn() {
 	turn, sync := p.host.Due()
 	if turn && !p.turning {
 		p.turning = true
-		p.after(s.between(2*time.Microsecond, 40*time.Microsecond), "turn", func() {
+		p.after(s.between(0, s.plan.busy), "turn", func() {
 			p.turning = false
 			p.host.Turn()
 		})
@@ -156,7 +156,7 @@ func (n *node) boot(p *process) (err error) {
 	p.set = partition.NewSet(partition.SetConfig{
 		FS: fs, Dir: dataDir, Self: n.id, Host: p.host, Logger: logger,
 		Now:          func() time.Time { return time.UnixMilli(1_700_000_000_000 + s.now/1000) },
-		Background:   func(f func()) { p.after(s.between(0, 20*time.Millisecond), "background", f) },
+		Background:   func(f func()) { p.after(s.between(0, s.plan.background), "background", f) },
 		ProducerIdle: func() time.Duration { return time.Hour },
 	})
 	for i, part := range s.parts {

@@ -15,6 +15,8 @@ type plan struct {
 	disk                        time.Duration // that a round of syncs takes
 	down                        time.Duration // the longest that a node stays down
 	think                       time.Duration // between a producer's batches
+	busy                        time.Duration // the longest that a turn waits for a worker
+	background                  time.Duration // the longest that a checkpoint waits
 	window                      int           // batches that a producer has under way
 	faults                      []fault
 	pause                       time.Duration // between two faults
@@ -31,6 +33,8 @@ func (s *sim) draw() {
 	p.disk = pick(s, 20*time.Microsecond, 200*time.Microsecond, 2*time.Millisecond)
 	p.down = pick(s, 100*time.Millisecond, time.Second, 3*time.Second)
 	p.think = pick(s, 5*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond)
+	p.busy = pick(s, 20*time.Microsecond, 200*time.Microsecond, 5*time.Millisecond)
+	p.background = pick(s, 0, time.Millisecond, 50*time.Millisecond)
 	p.window = 1 + s.rng.IntN(5)
 	p.pause = pick(s, 100*time.Millisecond, 400*time.Millisecond, 1500*time.Millisecond)
 	for _, f := range allFaults {

@@ -70,6 +70,9 @@ func (c *producer) make() {
 	if len(c.open) == 0 && c.known && s.chance(0.02) { // as after an InitProducerId
 		c.epoch, c.seq, c.known = c.epoch+1, 0, false
 	}
+	if c.id != record.NoProducerID && c.epoch > 0 && c.known && s.chance(0.05) {
+		c.zombie()
+	}
 	b := &batch{seq: c.seq, after: c.part.newest, size: s.rng.IntN(200)}
 	if s.chance(0.05) {
 		b.size = s.rng.IntN(int(min(20_000, s.plan.topic.SegmentBytes/4)))
@@ -90,6 +93,20 @@ func nextSequence(seq int32) int32 {
 		return 0
 	}
 	return seq + 1
+}
+
+// zombie sends what a client of the same id does that does not know that it was replaced: it is refused.
+func (c *producer) zombie() {
+	s, epoch := c.sim, c.epoch-1
+	s.values++
+	b := &batch{seq: int32(s.rng.IntN(3)), values: []uint64{s.values}}
+	c.part.fenced[s.values] = true
+	s.connect(s.nodes[s.guess(c.part, c.node, true)]).request("a batch of an old epoch comes", func(p *process, _ func(func())) {
+		if r := p.parts[c.part.id.Partition]; r != nil {
+			r.Append(b.build(s, c.id, epoch), func(partition.AppendResult) {}, nil)
+			p.set.Settle(false)
+		}
+	})
 }
 
 // send sends a batch on the present connection, which it opens if there is none.

@@ -25,6 +25,7 @@ type part struct {
 	offsets   map[uint64]int64 // of these values
 	acked     map[uint64]int64 // offsets that producers were told
 	newest    int64            // of these
+	fenced    map[uint64]bool  // values that must never be committed
 	acks      []ack            // that were given in the present event
 	leaders   map[uint64]uint64
 	matching  map[place]uint64 // hashes of the entries that were ever in a log
@@ -37,8 +38,9 @@ type entry struct {
 	term       uint64
 	hash       uint64 // of what is in it, and of the term before it
 	kind       log.Kind
-	base, next int64  // log end offset before it and after it
-	in         uint64 // committed entries: it was committed in this term or in an earlier one
+	base, next int64                   // log end offset before it and after it
+	producer   partition.ProducerState // ID is -1: none
+	in         uint64                  // committed entries: it was committed in this term or in an earlier one
 }
 
 // place is an index and a term, which name an entry.
@@ -58,7 +60,7 @@ type ack struct {
 func newPart(s *sim, number int32, replicas []int32) *part {
 	return &part{
 		sim: s, id: replication.GroupID{Topic: [16]byte{1}, Partition: number}, replicas: replicas, newest: -1,
-		offsets: map[uint64]int64{}, acked: map[uint64]int64{}, leaders: map[uint64]uint64{},
+		offsets: map[uint64]int64{}, acked: map[uint64]int64{}, fenced: map[uint64]bool{}, leaders: map[uint64]uint64{},
 		matching: map[place]uint64{}, votes: map[vote]uint64{}, seen: newSeen(),
 	}
 }
@@ -169,7 +171,7 @@ func (r *replica) take(e log.Entry) {
 	if e.Index != uint64(len(r.log))+1 {
 		s.fail("node %d: entry %d of %v follows entry %d", id, e.Index, r, len(r.log))
 	}
-	now := entry{term: e.Term, kind: e.Kind}
+	now := entry{term: e.Term, kind: e.Kind, producer: partition.ProducerState{ID: -1}}
 	before := uint64(0)
 	if n := len(r.log); n > 0 {
 		now.base, before = r.log[n-1].next, r.log[n-1].term
@@ -182,6 +184,7 @@ func (r *replica) take(e log.Entry) {
 				id, e.Index, r, h.BaseOffset, h.LeaderEpoch, now.base, e.Term, record.CheckCRC(e.Data), err)
 		}
 		now.next = h.NextOffset()
+		now.producer = partition.ProducerState{ID: h.ProducerID, Epoch: h.ProducerEpoch, LastSequence: h.LastSequence(), LastTimestamp: h.MaxTimestamp}
 	}
 	now.hash = hashText(e.Data) ^ before<<48 ^ e.Term<<32 ^ uint64(e.Kind)<<24
 	at := place{e.Index, e.Term}
@@ -204,10 +207,32 @@ func (r *replica) compareLeader(term uint64) {
 	}
 	t.leaders[term] = id
 	s.Terms++
+	if !r.proc.node.disk.full { // what a full disk refused is known of, and not in the log
+		r.compareProducers()
+	}
 	for i, e := range t.committed {
 		if e.in < term && (i >= len(r.log) || r.log[i].hash != e.hash) {
 			s.fail("node %d leads %v in term %d without entry %d, which was committed in term %d", id, r, term, i+1, e.in)
 		}
+	}
+}
+
+// compareProducers compares what the replica remembers of producers with what its log says.
+func (r *replica) compareProducers() {
+	newest := map[int64]partition.ProducerState{}
+	for _, e := range r.log {
+		if e.producer.ID >= 0 {
+			newest[e.producer.ID] = e.producer
+		}
+	}
+	have := r.ProducersHere()
+	for _, p := range have {
+		if newest[p.ID] != p {
+			r.part.sim.fail("node %d remembers %+v of a producer of %v, and its log has %+v", r.proc.node.id, p, r, newest[p.ID])
+		}
+	}
+	if len(have) != len(newest) {
+		r.part.sim.fail("node %d remembers %d producers of %v, and its log has %d", r.proc.node.id, len(have), r, len(newest))
 	}
 }
 
@@ -237,6 +262,9 @@ func (t *part) commit(r *replica, index, term uint64) {
 	for _, value := range valuesOf(t.sim, found[0].Data) {
 		if at, twice := t.offsets[value.value]; twice {
 			t.sim.fail("record %d is at offset %d of %v, and again at offset %d", value.value, at, r, value.offset)
+		}
+		if t.fenced[value.value] {
+			t.sim.fail("record %d of a producer's old epoch is at offset %d of %v", value.value, value.offset, r)
 		}
 		if value.offset != t.end() {
 			t.sim.fail("offset %d of %v follows offset %d", value.offset, r, t.end()-1)
@@ -335,6 +363,7 @@ func (p *process) keptPromises() {
 		made := p.node.made[i]
 		v, _ := p.host.View(r.part.id)
 		r.compareLog(v)
+		r.compareProducers()
 		if made.index > uint64(len(r.log)) || made.index > 0 && r.log[made.index-1].hash != made.entry.hash {
 			s.fail("node %d told others that it has entry %d of %v, and has lost it", self, made.index, r)
 		}

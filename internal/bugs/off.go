@@ -6,6 +6,7 @@ package bugs
 const (
 	AckBeforeSync     = false
 	AckBesideSync     = false
+	AskEarly          = false
 	AnnounceEarly     = false
 	CheckpointAhead   = false
 	CheckpointStays   = false

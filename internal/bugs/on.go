@@ -6,6 +6,7 @@ package bugs
 var (
 	AckBeforeSync     bool
 	AckBesideSync     bool
+	AskEarly          bool
 	AnnounceEarly     bool
 	CheckpointAhead   bool
 	CheckpointStays   bool
@@ -45,6 +46,7 @@ var All = []Bug{
 	{"AckBeforeSync", &AckBeforeSync, 50, "a group answers others and itself before what it wrote is synced"},
 	{"AckBesideSync", &AckBesideSync, 50, "a finished round of syncs answers also for what was written while it was under way"},
 	{"AnnounceEarly", &AnnounceEarly, 50, "a leader serves before an entry of its own term is committed"},
+	{"AskEarly", &AskEarly, 100, "a candidate asks for votes before its own is durable"},
 	{"CheckpointAhead", &CheckpointAhead, 50, "a checkpoint is written before what it covers is synced"},
 	{"CheckpointStays", &CheckpointStays, 50, "a log that is cut back keeps the checkpoints of what was cut off"},
 	{"CommitOwn", &CommitOwn, 50, "a leader raises the high watermark to the end of its own log"},
