@@ -15,6 +15,8 @@ type disk struct {
 	slow   time.Duration
 	// crashIn is the number of operations after which the power fails; 0: it does not.
 	crashIn int
+	// crashAt is a kind of operation; at the next of its kind, or soon after, the power fails. "": it does not.
+	crashAt string
 	full    bool // or was
 	broken  bool // a sync failed: later ones succeed, and do nothing
 }
@@ -22,8 +24,14 @@ type disk struct {
 func newDisk(s *sim, mem *vfs.Mem) *disk {
 	d := &disk{sim: s, mem: mem}
 	d.faults = vfs.NewFaults(&forgetful{mem, d})
-	d.faults.OnOp(func(vfs.Op) {
-		if d.crashIn > 0 && !s.looking {
+	d.faults.OnOp(func(op vfs.Op) {
+		if s.looking {
+			return
+		}
+		if op.Kind == d.crashAt {
+			d.crashAt, d.crashIn = "", 1+s.rng.IntN(3)
+		}
+		if d.crashIn > 0 {
 			if d.crashIn--; d.crashIn == 0 {
 				panic(powerFailed{d.mem.CrashClone(s.rng)})
 			}

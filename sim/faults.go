@@ -31,6 +31,10 @@ var allFaults = []fault{
 		}
 	}},
 	{"the power fails in the midst of an operation", func(s *sim) { s.victim().disk.crashIn = 1 + s.rng.IntN(40) }},
+	{"the power fails at a change of files", func(s *sim) {
+		s.victim().disk.crashAt = pick(s, "create", "rename", "remove", "truncate", "syncdir")
+	}},
+	{"the power fails at who comes to lead", func(s *sim) { s.ambush = true }},
 	{"a process stands still", func(s *sim) {
 		n := s.victim()
 		n.pausedUntil = s.now + s.between(100*time.Millisecond, 3*time.Second).Microseconds()
@@ -118,6 +122,21 @@ func (s *sim) later(what string, end func()) {
 	s.after(s.between(50*time.Millisecond, 2500*time.Millisecond), what, end)
 }
 
+// led is told of a node that has come to lead.
+func (s *sim) led(n *node) {
+	if !s.ambush {
+		return
+	}
+	s.ambush = false
+	proc := n.proc
+	s.after(s.between(0, pick(s, time.Millisecond, 10*time.Millisecond)), "the power fails at who came to lead", func() {
+		if n.proc == proc && !s.calm {
+			n.powerCut()
+			s.after(10*time.Millisecond, "start", n.startIfDown)
+		}
+	})
+}
+
 // victim is a node, often one that leads.
 func (s *sim) victim() *node {
 	if s.chance(0.5) {
@@ -151,14 +170,14 @@ func (s *sim) isolate(n *node, in, out bool) {
 // mend ends all faults.
 func (s *sim) mend() {
 	s.trace.note("all is mended")
-	s.calm = true
+	s.calm, s.ambush = true, false
 	for over := range maps.Keys(s.net.cut) {
 		s.net.cut[over] = false
 	}
 	s.net.loss, s.net.twice, s.net.jitter, s.net.corrupt = 0, 0, 0, 0
 	for _, n := range s.nodes {
 		n.disk.faults.Heal()
-		n.disk.slow, n.disk.crashIn, n.pausedUntil = 0, 0, 0
+		n.disk.slow, n.disk.crashIn, n.disk.crashAt, n.pausedUntil = 0, 0, "", 0
 		s.after(s.between(0, 100*time.Millisecond), "start", n.startIfDown)
 	}
 }

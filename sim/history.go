@@ -140,12 +140,17 @@ func (r *replica) compareMaps(l *log.Log) {
 		if found, err := l.Term(index); err != nil || found != e.term {
 			s.fail("node %d: %v says that entry %d is of term %d, and it is of term %d (%v)", id, r, index, found, e.term, err)
 		}
+		if own, ok := l.Own(index); ok != (e.kind != log.Batch) || ok && own.Term != e.term {
+			s.fail("node %d: %v says of entry %d whether it is raft's own: %v, of term %d; it is of kind %d and term %d", id, r, index, ok, own.Term, e.kind, e.term)
+		}
 		if end, err := l.EndOffsetAt(index); err != nil || end != e.next {
 			s.fail("node %d: %v says that entry %d ends at offset %d, and it ends at %d (%v)", id, r, index, end, e.next, err)
 		}
 		if e.term != term {
-			if epoch, end := l.EpochEnd(int32(term)); term > 0 && (epoch != int32(term) || end != e.base) {
-				s.fail("node %d: %v says that epoch %d ends at offset %d, and epoch %d ends at %d", id, r, epoch, end, term, e.base)
+			for asked := max(term, 1); term > 0 && asked < e.term; asked++ {
+				if epoch, end := l.EpochEnd(int32(asked)); epoch != int32(term) || end != e.base {
+					s.fail("node %d: asked for epoch %d, %v says that epoch %d ends at offset %d, and epoch %d ends at %d", id, asked, r, epoch, end, term, e.base)
+				}
 			}
 			term, begins = e.term, e.base
 		}

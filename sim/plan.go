@@ -28,14 +28,14 @@ func (s *sim) draw() {
 	p.nodes = pick(s, 3, 3, 3, 5)
 	p.replicas = pick(s, 3, 3, p.nodes)
 	p.partitions = 1 + s.rng.IntN(3)
-	p.producers, p.readers = 1+s.rng.IntN(4), 1+s.rng.IntN(2)
-	p.trouble = s.between(3*time.Second, 10*time.Second)
+	p.producers, p.readers = 1+s.rng.IntN(6), 1+s.rng.IntN(2)
+	p.trouble = s.between(2*time.Second, 8*time.Second)
 	p.disk = pick(s, 20*time.Microsecond, 200*time.Microsecond, 2*time.Millisecond)
 	p.down = pick(s, 100*time.Millisecond, time.Second, 3*time.Second)
-	p.think = pick(s, 5*time.Millisecond, 20*time.Millisecond, 100*time.Millisecond)
+	p.think = pick(s, 10*time.Millisecond, 30*time.Millisecond, 100*time.Millisecond)
 	p.busy = pick(s, 20*time.Microsecond, 200*time.Microsecond, 5*time.Millisecond)
 	p.background = pick(s, 0, time.Millisecond, 50*time.Millisecond)
-	p.window = 1 + s.rng.IntN(5)
+	p.window = pick(s, 1, 3, 5, 5) // five is the most that a producer may have under way
 	p.pause = pick(s, 100*time.Millisecond, 400*time.Millisecond, 1500*time.Millisecond)
 	for _, f := range allFaults {
 		if s.chance(0.4) {
@@ -45,13 +45,13 @@ func (s *sim) draw() {
 	if len(p.faults) == 0 {
 		p.faults = allFaults
 	}
-	s.net.delay = pick(s, 50*time.Microsecond, 500*time.Microsecond, 5*time.Millisecond)
+	s.net.delay = pick(s, 50*time.Microsecond, 500*time.Microsecond, 5*time.Millisecond, 20*time.Millisecond)
 	c, _, err := config.Load(config.Sources{})
 	if err != nil {
 		panic(err)
 	}
 	p.topic = c.Topic(config.Layers{})
-	p.topic.SegmentBytes = pick(s, int64(1500), 6000, 1<<20) // so that segments end, and checkpoints are made
+	p.topic.SegmentBytes = pick(s, int64(2000), 10_000, 1<<20) // so that segments end, and checkpoints are made
 	p.topic.IndexIntervalBytes = pick(s, int64(200), 4096)
 }
 

@@ -80,7 +80,7 @@ func (c *reader) answered(values []valueAt, ok bool) {
 		c.elsewhere()
 		return
 	}
-	if s.calm {
+	if s.calm && len(values) > 0 {
 		c.poll()
 		return
 	}

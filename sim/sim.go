@@ -55,6 +55,7 @@ type sim struct {
 	producers []*producer
 	readers   []*reader
 	values    uint64   // of records that were made
+	ambush    bool     // the next node that comes to lead loses its power
 	looking   bool     // what is read from a disk is read for a check
 	answers   []func() // to clients, of the present event
 	calm      bool     // all is mended, and stays so

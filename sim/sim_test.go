@@ -2,9 +2,16 @@ package sim
 
 import (
 	"os"
+	"runtime/debug"
 	"strconv"
 	"testing"
 )
+
+// TestMain collects garbage less often: a run makes little that lives long.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // number reads a number from the environment.
 func number(t *testing.T, name string, otherwise uint64) uint64 {
@@ -22,7 +29,7 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 
 // TestSeeds runs seeds one after the other. How to choose them is in the package comment.
 func TestSeeds(t *testing.T) {
-	first, count := number(t, "SIM_FIRST", 1), number(t, "SIM_SEEDS", 300)
+	first, count := number(t, "SIM_FIRST", 1), number(t, "SIM_SEEDS", 250)
 	if one, ok := os.LookupEnv("SIM_SEED"); ok {
 		first, count = number(t, "SIM_SEED", 0), 1
 		t.Logf("only seed %s", one)

@@ -207,6 +207,7 @@ func (r *replica) compareLeader(term uint64) {
 	}
 	t.leaders[term] = id
 	s.Terms++
+	s.led(r.proc.node)
 	if !r.proc.node.disk.full { // what a full disk refused is known of, and not in the log
 		r.compareProducers()
 	}
