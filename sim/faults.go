@@ -32,9 +32,21 @@ var allFaults = []fault{
 	}},
 	{"the power fails in the midst of an operation", func(s *sim) { s.victim().disk.crashIn = 1 + s.rng.IntN(40) }},
 	{"the power fails at a change of files", func(s *sim) {
-		s.victim().disk.crashAt = pick(s, "create", "rename", "remove", "truncate", "syncdir")
+		s.victim().disk.crashAt = pick(s, "create", "rename", "rename", "remove", "truncate", "syncdir")
 	}},
 	{"the power fails at who comes to lead", func(s *sim) { s.ambush = true }},
+	{"leaders end, and the power fails at a slow node that comes to lead", func(s *sim) {
+		s.ambush = true
+		d := pick(s, s.nodes...).disk
+		d.slow = time.Second
+		s.later("the disk is quick", func() { d.slow = 0 })
+		for _, n := range s.nodes {
+			if n.leads() && n.disk != d {
+				n.kill()
+				n.restartLater()
+			}
+		}
+	}},
 	{"a process stands still", func(s *sim) {
 		n := s.victim()
 		n.pausedUntil = s.now + s.between(100*time.Millisecond, 3*time.Second).Microseconds()
@@ -142,7 +154,7 @@ func (s *sim) victim() *node {
 	if s.chance(0.5) {
 		var leading []*node
 		for _, n := range s.nodes {
-			if n.proc != nil && slices.ContainsFunc(n.proc.parts, func(r *replica) bool { return r != nil && r.leads }) {
+			if n.leads() {
 				leading = append(leading, n)
 			}
 		}
@@ -151,6 +163,10 @@ func (s *sim) victim() *node {
 		}
 	}
 	return pick(s, s.nodes...)
+}
+
+func (n *node) leads() bool {
+	return n.proc != nil && slices.ContainsFunc(n.proc.parts, func(r *replica) bool { return r != nil && r.leads })
 }
 
 // isolate cuts a node off from the other nodes, and sometimes from the clients.

@@ -72,13 +72,14 @@ func (n *node) do(run func()) {
 		p := n.proc
 		p.look()
 		n.sim.answer()
+		if p.failed == nil {
+			p.goOn()
+		}
 		if p.failed != nil {
 			n.sim.trace.note("node %d ends: %v", n.id, p.failed)
 			n.powerCut()
 			n.restartLater()
-			return
 		}
-		p.goOn()
 	})
 }
 
