@@ -129,6 +129,9 @@ func (c *producer) send(b *batch) {
 				c.part.acks = append(c.part.acks, ack{p.node.id, b.values, result.BaseOffset, b.after})
 			} else {
 				s.trace.note("node %d refuses records %v: %v", p.node.id, b.values, result.Err)
+				if c.conn == now && len(c.open) > 0 && c.open[0] == b && !r.replaced() {
+					b.mustNotFail(s, c, result.Err)
+				}
 			}
 			reply(func() { c.answered(now, b, result) })
 		}, nil)
@@ -139,6 +142,16 @@ func (c *producer) send(b *batch) {
 			c.tryElsewhere(false)
 		}
 	})
+}
+
+// mustNotFail checks why the oldest batch that a producer waits for is refused. A leader that was replaced without knowing may say
+// of any batch that it does not follow the one before, and the producer tries another node.
+func (b *batch) mustNotFail(s *sim, c *producer, err error) {
+	for _, never := range []*kerr.Error{kerr.OutOfOrderSequenceNumber, kerr.InvalidProducerEpoch, kerr.CorruptMessage} {
+		if errors.Is(err, never) {
+			s.fail("producer %d gets %v for its oldest batch, of sequence %d", c.id, err, b.seq)
+		}
+	}
 }
 
 func (b *batch) build(s *sim, id int64, epoch int16) []byte {
@@ -156,7 +169,6 @@ func (b *batch) build(s *sim, id int64, epoch int16) []byte {
 
 // answered takes the answer to a batch that was sent on a connection.
 func (c *producer) answered(on *conn, b *batch, result partition.AppendResult) {
-	s := c.sim
 	if c.conn != on {
 		return
 	}
@@ -168,13 +180,6 @@ func (c *producer) answered(on *conn, b *batch, result partition.AppendResult) {
 			c.open = c.open[1:]
 		}
 		return
-	}
-	if b == c.open[0] {
-		for _, never := range []*kerr.Error{kerr.OutOfOrderSequenceNumber, kerr.InvalidProducerEpoch, kerr.CorruptMessage} {
-			if errors.Is(result.Err, never) {
-				s.fail("producer %d gets %v for its oldest batch, of sequence %d", c.id, result.Err, b.seq)
-			}
-		}
 	}
 	c.tryElsewhere(errors.Is(result.Err, kerr.NotLeaderForPartition))
 }

@@ -89,6 +89,16 @@ type promises struct {
 	voted place  // index: for whom
 }
 
+// replaced tells whether another node has led in a later term than this one.
+func (r *replica) replaced() bool {
+	for term := range r.part.leaders {
+		if term > r.term {
+			return true
+		}
+	}
+	return false
+}
+
 // look compares what the process's replicas are now with what is true.
 func (p *process) look() {
 	p.node.sim.looking = true
