@@ -75,7 +75,7 @@ func (l *Log) appendSome(entries []Entry) (int, error) {
 		l.staging = buf[:0]
 	}
 	l.commit(s, &p, cfg)
-	l.dirty.addFile(file)
+	l.dirty.addFile(s)
 	return n, nil
 }
 
@@ -214,7 +214,7 @@ func (l *Log) createSegment(s *segment) error {
 		return errors.Join(err, f.Close(), l.fs.Remove(s.name+logSuffix))
 	}
 	s.file, s.size, s.lastIndex = f, headerFrame, 0
-	l.dirty.addFile(f)
+	l.dirty.addFile(s)
 	if !bugs.FolderUnsynced {
 		l.dirty.addDir(l.dir)
 	}

@@ -158,7 +158,7 @@ func checkpointName(dir string, index uint64) string {
 type Checkpoint struct {
 	log     *Log
 	cuts    int
-	files   []vfs.File
+	files   []File
 	holds   []*segment
 	content *checkpoint
 }
@@ -192,14 +192,13 @@ func (l *Log) BeginCheckpoint() (*Checkpoint, error) {
 		if s.base < l.savedBase.Load() {
 			continue // it was synced for an earlier checkpoint
 		}
-		f, err := s.open()
-		if err != nil {
+		if _, err := s.open(); err != nil {
 			c.letGo()
 			return nil, err
 		}
-		c.holds, c.files = append(c.holds, s), append(c.files, f)
+		c.holds, c.files = append(c.holds, s), append(c.files, s)
 	}
-	c.files = append(c.files, idx)
+	c.files = append(c.files, indexFile{active, idx})
 	l.since, l.rolled, l.saved = 0, false, l.end
 	return c, nil
 }

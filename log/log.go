@@ -81,9 +81,10 @@ type Log struct {
 	// The writer's own.
 	staging []byte
 	dirty   Dirty
-	since   int64 // bytes appended since the last checkpoint
-	rolled  bool  // since the last checkpoint
-	saved   int64 // end offset of the last checkpoint
+	since   int64  // bytes appended since the last checkpoint
+	rolled  bool   // since the last checkpoint
+	saved   int64  // end offset of the last checkpoint
+	kept    uint64 // entries from this one on stay; 0: none must
 
 	checkpointMu sync.Mutex // held while a checkpoint is written, and while the log is cut
 	cuts         int        // counts cuts; a checkpoint made before one is not written after it
@@ -92,15 +93,18 @@ type Log struct {
 	savedBase atomic.Int64
 }
 
-// Dirty is what must be synced for appended entries to be durable.
+// Dirty is what must be synced for appended entries to be durable. The log may be cut before that happens.
 type Dirty struct {
-	Files []vfs.File
+	Files []File
 	Dirs  []string
 }
 
-func (d *Dirty) addFile(f vfs.File) {
-	if !slices.Contains(d.Files, f) {
-		d.Files = append(d.Files, f)
+// File is a file that can be synced from any goroutine.
+type File interface{ Sync() error }
+
+func (d *Dirty) addFile(s *segment) {
+	if !slices.Contains(d.Files, File(s)) {
+		d.Files = append(d.Files, s)
 	}
 }
 
@@ -113,11 +117,14 @@ func (d *Dirty) addDir(dir string) {
 // TakeDirty adds to d what must be synced for everything appended so far to be durable, and forgets it.
 func (l *Log) TakeDirty(d *Dirty) {
 	for _, f := range l.dirty.Files {
-		d.addFile(f)
+		if !slices.Contains(d.Files, f) {
+			d.Files = append(d.Files, f)
+		}
 	}
 	for _, dir := range l.dirty.Dirs {
 		d.addDir(dir)
 	}
+	clear(l.dirty.Files)
 	l.dirty.Files, l.dirty.Dirs = l.dirty.Files[:0], l.dirty.Dirs[:0]
 }
 
@@ -194,6 +201,17 @@ func (l *Log) Own(index uint64) (Entry, bool) {
 		return l.owns[i].Entry, true
 	}
 	return Entry{}, false
+}
+
+// NextOwn gives the first raft-own entry after an index.
+func (l *Log) NextOwn(after uint64) (Entry, bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	i := sort.Search(len(l.owns), func(i int) bool { return l.owns[i].Index > after })
+	if i == len(l.owns) {
+		return Entry{}, false
+	}
+	return l.owns[i].Entry, true
 }
 
 // EpochEnd answers OffsetForLeaderEpoch: the largest epoch not above the asked one and the offset after its last record;

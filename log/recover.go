@@ -45,7 +45,8 @@ func Open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Re
 		return nil, Recovery{}, err
 	}
 	if len(f.bases) == 0 {
-		return l, Recovery{}, l.create()
+		// A checkpoint without a segment is what a crash left of a reset. It must not meet a segment with the base of its own.
+		return l, Recovery{}, errors.Join(l.dropCheckpointsOf(f), l.create())
 	}
 	r, err := l.recover(f)
 	if err != nil {
@@ -416,7 +417,7 @@ func (l *Log) scanSegment(r *Recovery) (*CorruptError, error) {
 		l.take(s, f, b)
 		r.Scanned += f.size
 		r.Records += f.next - f.base
-		l.dirty.addFile(file)
+		l.dirty.addFile(s)
 	}
 }
 
@@ -473,7 +474,7 @@ func (l *Log) cutTail(damage *CorruptError, later []int64, r *Recovery) error {
 		if err := file.Truncate(s.size); err != nil {
 			return err
 		}
-		l.dirty.addFile(file)
+		l.dirty.addFile(s)
 	}
 	return l.setAside(later, r)
 }

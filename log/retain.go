@@ -18,9 +18,9 @@ func (l *Log) Retain(nowMs, limit int64) (removed int, err error) {
 		l.mu.RLock()
 		s := l.segments[0]
 		last := len(l.segments) == 1
-		next, size := l.end, int64(0)
+		next, index, size := l.end, l.lastIndex+1, int64(0)
 		if !last {
-			next = l.segments[1].base
+			next, index = l.segments[1].base, l.segments[1].firstIndex
 		}
 		for _, o := range l.segments {
 			size += o.size
@@ -29,7 +29,7 @@ func (l *Log) Retain(nowMs, limit int64) (removed int, err error) {
 			cfg.RetentionMs >= 0 && s.maxTime >= 0 && nowMs-s.maxTime > cfg.RetentionMs ||
 			cfg.RetentionBytes >= 0 && !last && size-s.size >= cfg.RetentionBytes
 		l.mu.RUnlock()
-		if !due || next > limit || s.size <= headerFrame {
+		if !due || next > limit || l.keeps(index) || s.size <= headerFrame {
 			return removed, nil
 		}
 		if last {
@@ -44,11 +44,18 @@ func (l *Log) Retain(nowMs, limit int64) (removed int, err error) {
 	}
 }
 
+// Keep makes entries from an index on stay in the log, even if they are before its start; 0: none must. Only its writer may
+// call it.
+func (l *Log) Keep(from uint64) { l.kept = from }
+
+// keeps tells whether an entry before an index must stay.
+func (l *Log) keeps(before uint64) bool { return l.kept != 0 && l.kept < before }
+
 // dropFirst removes the oldest segment, durably, so that after a crash no gap is between those that are left.
 func (l *Log) dropFirst() error {
 	// Without the header of the segment that is first then, nothing would say where offsets go on.
 	if next := l.segments[1]; next.base >= l.savedBase.Load() {
-		if err := errors.Join(next.sync(), l.fs.SyncDir(l.dir)); err != nil {
+		if err := errors.Join(next.Sync(), l.fs.SyncDir(l.dir)); err != nil {
 			return err
 		}
 	}
@@ -97,7 +104,7 @@ func (l *Log) SetStartOffset(offset int64) error {
 		l.mu.Unlock()
 		return err
 	}
-	for len(l.segments) > 1 && l.segments[1].base <= offset {
+	for len(l.segments) > 1 && l.segments[1].base <= offset && !l.keeps(l.segments[1].firstIndex) {
 		if err := l.dropFirst(); err != nil {
 			return err
 		}
@@ -147,7 +154,7 @@ func (l *Log) TruncateSuffix(lastIndex uint64) error {
 }
 
 func (l *Log) forgetDirty(s *segment) {
-	l.dirty.Files = slices.DeleteFunc(l.dirty.Files, func(f vfs.File) bool { return f == s.file })
+	l.dirty.Files = slices.DeleteFunc(l.dirty.Files, func(f File) bool { return f == s })
 }
 
 // Sync makes everything appended so far durable.
@@ -267,7 +274,7 @@ func (l *Log) cutActive(to mark, lastIndex uint64) error {
 	if err := l.measure(s); err != nil {
 		return err
 	}
-	l.dirty.addFile(file)
+	l.dirty.addFile(s)
 	return nil
 }
 

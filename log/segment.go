@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"path"
 	"sort"
 	"sync"
@@ -39,6 +40,8 @@ type segment struct {
 	refs   int
 	gone   bool
 }
+
+var errRemoved = errors.New("it was removed")
 
 const (
 	indexEntrySize = 24
@@ -83,7 +86,7 @@ func (s *segment) open() (vfs.File, error) {
 	defer s.fileMu.Unlock()
 	if s.file == nil {
 		if s.gone {
-			return nil, fmt.Errorf("segment %s was removed", s.name)
+			return nil, fmt.Errorf("segment %s: %w", s.name, errRemoved)
 		}
 		f, err := s.fs.OpenReadWrite(s.name + logSuffix)
 		if err != nil {
@@ -104,13 +107,36 @@ func (s *segment) release() {
 	}
 }
 
-func (s *segment) sync() error {
+// Sync makes what was written durable. There is nothing to be done for a segment that was removed.
+func (s *segment) Sync() error {
 	file, err := s.open()
+	if errors.Is(err, errRemoved) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer s.release()
 	return file.Sync()
+}
+
+// indexFile is the index of a segment as a file to sync.
+type indexFile struct {
+	segment *segment
+	file    vfs.File
+}
+
+// Sync makes the index durable, unless it was removed.
+func (i indexFile) Sync() error {
+	err := i.file.Sync()
+	if errors.Is(err, fs.ErrClosed) {
+		i.segment.fileMu.Lock()
+		defer i.segment.fileMu.Unlock()
+		if i.segment.idx != i.file {
+			return nil
+		}
+	}
+	return err
 }
 
 // closeFiles is called under fileMu. Nothing is written through these any more, so a failing close changes nothing.

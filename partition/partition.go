@@ -191,6 +191,7 @@ func (p *Partition) Committed(index uint64) {
 	if _, own := p.log.Own(index); bugs.OwnCounted && own {
 		end++
 	}
+	end = max(end, p.log.StartOffset()) // only what was committed is ever deleted
 	if end < p.high.Load() {
 		panic(fmt.Sprintf("BUG: %v: high watermark would go back from %d to %d", p.ID, p.high.Load(), end))
 	}

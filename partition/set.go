@@ -113,9 +113,6 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, replicas []int32
 	}
 	p.hooks = append(p.hooks, func(Leadership) { s.broadcast() })
 	p.high.Store(l.StartOffset())
-	if len(voters) == 1 && voters[0] == s.cfg.Self {
-		p.high.Store(l.EndOffset()) // what a lone voter has on disk is committed
-	}
 	p.group, err = s.cfg.Host.Open(replication.Config{ID: p.ID, Log: l, Voters: voters, Replica: p, Relaxed: cfg.Relaxed()})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())

@@ -64,8 +64,10 @@ type Replica interface {
 
 // Config describes a group.
 type Config struct {
-	ID      GroupID
-	Log     *log.Log
+	ID  GroupID
+	Log *log.Log
+	// Voters are the members that the group was made with; none: this replica is to join the group, and waits for its leader.
+	// They count until the group has members in the journal.
 	Voters  []NodeID
 	Replica Replica
 	// Relaxed acknowledges appends that are in the page cache only.
@@ -97,6 +99,7 @@ type Group struct {
 	stalled   []*raftpb.Message // appends that the full disk refused, to be tried again in order
 	full      bool              // the operator was told that it is full
 	lastVotes HardState
+	members   membership
 
 	held bool // the syncer holds its requests back; under the syncer's mu
 
@@ -143,23 +146,21 @@ func newGroup(h *Host, c Config) (*Group, error) {
 		// The entries came with the term and were written before the journal was: no vote was given in it.
 		hs = HardState{Term: lastTerm, Commit: hs.Commit}
 	}
-	if lone(c.Voters, h.cfg.Self) {
-		hs.Commit = c.Log.LastIndex() // what a lone voter has on disk is committed
-	}
-	hs.Commit = min(max(hs.Commit, c.Log.FirstIndex()-1), c.Log.LastIndex())
 	if bugs.CutAtStart {
-		if err := c.Log.TruncateSuffix(hs.Commit); err != nil {
+		if err := c.Log.TruncateSuffix(min(max(hs.Commit, c.Log.FirstIndex()-1), c.Log.LastIndex())); err != nil {
 			return nil, err
 		}
 	}
-	g.lastVotes, g.applied, g.term = hs, hs.Commit, hs.Term
-	g.storage = &storage{log: c.Log, hard: hs, voters: slices.Clone(c.Voters)}
+	g.members = newMembership(h.journal, c)
+	hs.Commit, g.applied = g.members.resume(c.Log, h.cfg.Self, hs.Commit)
+	g.lastVotes, g.term = hs, hs.Term
+	g.storage = &storage{log: c.Log, hard: hs, members: &g.members}
 	g.rn, err = raft.NewRawNode(&raft.Config{
 		ID:                        h.cfg.Self,
 		ElectionTick:              10,
 		HeartbeatTick:             1,
 		Storage:                   g.storage,
-		Applied:                   hs.Commit,
+		Applied:                   g.applied,
 		AsyncStorageWrites:        true,
 		MaxSizePerMsg:             1 << 20,
 		MaxInflightMsgs:           256,
@@ -167,6 +168,7 @@ func newGroup(h *Host, c Config) (*Group, error) {
 		CheckQuorum:               true,
 		PreVote:                   true,
 		DisableProposalForwarding: true,
+		StepDownOnRemoval:         true,
 		Logger:                    raftLogger{h.cfg.Logger},
 	})
 	if err != nil {
@@ -174,8 +176,6 @@ func newGroup(h *Host, c Config) (*Group, error) {
 	}
 	return g, nil
 }
-
-func lone(voters []NodeID, self NodeID) bool { return len(voters) == 1 && voters[0] == self }
 
 // Propose asks to append a batch. The replica answers, in its turn.
 func (g *Group) Propose(p *Proposal) {
@@ -333,6 +333,7 @@ func (g *Group) turn(in *inbox) {
 		return
 	}
 	g.syncing -= in.synced
+	g.saved()
 	for _, m := range in.done {
 		g.respond(m)
 	}
@@ -343,6 +344,7 @@ func (g *Group) turn(in *inbox) {
 		g.rn.Tick()
 	}
 	if in.campaign {
+		g.drain() // with changes of members to apply, raft would not campaign
 		if err := g.rn.Campaign(); err != nil {
 			panic(fmt.Sprintf("BUG: raft group %v cannot campaign: %v", g.id, err))
 		}
@@ -352,9 +354,13 @@ func (g *Group) turn(in *inbox) {
 	}
 	g.propose(in.proposals)
 	g.drain()
+	g.reconcile(in.ticks)
 }
 
 func (g *Group) step(m *raftpb.Message) {
+	if t := m.GetType(); (t == raftpb.MsgVote || t == raftpb.MsgPreVote) && !g.mayVote() {
+		return
+	}
 	if err := g.rn.Step(m); err != nil && !errors.Is(err, raft.ErrProposalDropped) && !errors.Is(err, raft.ErrStepPeerNotFound) {
 		panic(fmt.Sprintf("BUG: raft group %v refuses %v: %v", g.id, m.GetType(), err))
 	}
@@ -459,6 +465,11 @@ func (g *Group) write(m *raftpb.Message) error {
 	if m.Term != nil {
 		g.term = m.GetTerm()
 	}
+	if m.Snapshot != nil {
+		if err := g.restore(m.Snapshot); err != nil {
+			return err
+		}
+	}
 	if len(m.Entries) == 0 {
 		return nil
 	}
@@ -528,6 +539,9 @@ func (g *Group) finish(m *raftpb.Message) {
 	}
 	g.syncing++
 	req := syncRequest{group: g, responses: m.Responses, votes: votes, hard: g.lastVotes}
+	if votes {
+		req.members = g.unsaved()
+	}
 	if !g.relaxed.Load() {
 		g.log.TakeDirty(&req.dirty)
 		req.written, g.written = g.written, written{}
@@ -535,14 +549,16 @@ func (g *Group) finish(m *raftpb.Message) {
 	g.host.syncer.add(req, g.lent)
 }
 
-// votes notes a new term or vote; only these must be journalled before they count.
+// votes notes a new term or vote; only these must be journalled before they count. So must the commit index be before a change
+// of members is in the log.
 func (g *Group) votes(m *raftpb.Message) bool {
+	changes := g.noteChanges(m.Entries)
 	if m.Term == nil {
-		return false
+		return changes
 	}
 	changed := !bugs.VoteUnwritten && (m.GetTerm() != g.lastVotes.Term || m.GetVote() != g.lastVotes.Vote)
 	g.lastVotes = HardState{Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()}
-	return changed
+	return changed || changes
 }
 
 func (g *Group) respond(r *raftpb.Message) {
@@ -557,34 +573,17 @@ func (g *Group) respond(r *raftpb.Message) {
 func (g *Group) apply(m *raftpb.Message) {
 	for _, e := range m.Entries {
 		g.applied = e.GetIndex()
-		if err := g.applyConfChange(e); err != nil {
+		if err := g.applyChange(e); err != nil {
 			panic(fmt.Sprintf("BUG: raft group %v holds an unreadable membership change at %d: %v", g.id, e.GetIndex(), err))
 		}
 	}
+	g.save()
 	if len(m.Entries) > 0 {
 		g.replica.Committed(g.applied)
 	}
 	for _, r := range m.Responses {
 		g.step(r)
 	}
-}
-
-func (g *Group) applyConfChange(e *raftpb.Entry) error {
-	switch e.GetType() {
-	case raftpb.EntryConfChange:
-		cc := &raftpb.ConfChange{}
-		if err := unmarshal(e.GetData(), cc); err != nil {
-			return err
-		}
-		g.rn.ApplyConfChange(cc)
-	case raftpb.EntryConfChangeV2:
-		cc := &raftpb.ConfChangeV2{}
-		if err := unmarshal(e.GetData(), cc); err != nil {
-			return err
-		}
-		g.rn.ApplyConfChange(cc)
-	}
-	return nil
 }
 
 // announce tells the replica who leads. A leader is announced to itself once its own term has a committed entry.

@@ -27,6 +27,12 @@ type HostConfig struct {
 	Send func(id GroupID, m *raftpb.Message) bool
 	// Stalled, if set, is told whenever a write finds the disk full. The group goes on trying.
 	Stalled func(error)
+	// Reached, if set, is told on a group's leader that its replicas are those that SetReplicas asked for: after each new target, and
+	// in each new term. What other nodes have of the group is then needed no more. It is called from the group's turn.
+	Reached func(id GroupID, target []NodeID)
+	// Removed, if set, is told that this node is no replica of a group any more. It need not come: a node may be down or behind when
+	// it is removed. It is called from the group's turn.
+	Removed func(id GroupID)
 	// Fatal is told once when the data directory can no longer be trusted (a failed write or sync). Nothing is
 	// acknowledged after it.
 	Fatal  func(error)
@@ -47,8 +53,9 @@ type Host struct {
 	syncer  *syncer
 	dead    atomic.Bool
 	stats   Stats
+	catchUp budget
 
-	groups sync.Map // GroupID → *Group, those with other voters
+	groups sync.Map // GroupID → *Group, those with other replicas
 
 	mu      sync.Mutex
 	ready   *sync.Cond
@@ -87,12 +94,12 @@ func (h *Host) Open(c Config) (*Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the raft group of partition %v: %w", c.ID, err)
 	}
-	if lone(c.Voters, h.cfg.Self) {
+	if lone(g.members.now.State, h.cfg.Self) {
 		g.Campaign()
 		return g, nil
 	}
 	h.groups.Store(c.ID, g)
-	if g.lastVotes == (HardState{}) && c.Voters[0] == h.cfg.Self { // a new group: the preferred leader asks at once
+	if g.lastVotes == (HardState{}) && len(c.Voters) > 0 && c.Voters[0] == h.cfg.Self { // a new group: the preferred leader asks at once
 		g.Campaign()
 	}
 	return g, nil
@@ -100,8 +107,8 @@ func (h *Host) Open(c Config) (*Group, error) {
 
 // Close ends a group's turns. Its log may be closed afterwards.
 func (h *Host) Close(g *Group) {
-	h.groups.Delete(g.id)
 	g.close()
+	h.groups.CompareAndDelete(g.id, g)
 }
 
 // Deliver hands over a message of another node. One for a group that is not here is lost.
@@ -113,6 +120,7 @@ func (h *Host) Deliver(id GroupID, m *raftpb.Message) {
 
 // Tick lets a tenth of an election timeout pass for all groups with other voters.
 func (h *Host) Tick() {
+	h.catchUp.refill()
 	h.each((*Group).tick)
 }
 

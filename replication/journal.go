@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/internal/vfs"
 )
@@ -30,11 +32,18 @@ func (g GroupID) compare(other GroupID) int {
 // HardState is what raft must not forget. Term and vote are durable before they count; Commit is a hint.
 type HardState struct{ Term, Vote, Commit uint64 }
 
-// Update is a new state of a group.
+// Members are the replicas of a group, as of an entry of its log.
+type Members struct {
+	Index uint64 // of the entry that made them so; 0: they are the first
+	State *raftpb.ConfState
+}
+
+// Update is a new state of a group, or new members.
 type Update struct {
-	ID    GroupID
-	State HardState
-	gone  bool
+	ID      GroupID
+	State   HardState
+	members *Members // nil: it is a state
+	gone    bool
 }
 
 // DamageError says that the voter journal is not what was written, so that a vote may be missing. A forgotten vote could
@@ -50,8 +59,8 @@ func (e *DamageError) Error() string {
 		"restore the data directory from a backup, or replace this node with a new one", e.File, e.Pos, e.Reason)
 }
 
-// Journal keeps the hard states of all groups of a data directory in one file, so that many elections are one write and
-// one sync. Its layout is in journal_format.go.
+// Journal keeps the hard states and the members of all groups of a data directory in one file, so that many elections are one
+// write and one sync. Its layout is in journal_format.go.
 //
 // Each commit is an append and a sync. The file is made anew, with one update a group, when most of it is outdated, and
 // when it is opened: what an earlier process read back from a failed sync may not be on the disk.
@@ -59,11 +68,12 @@ type Journal struct {
 	fs   vfs.FS
 	name string
 
-	mu     sync.Mutex
-	states map[GroupID]HardState
-	file   vfs.File
-	size   int64 // of the file
-	count  int   // updates in the file
+	mu      sync.Mutex
+	states  map[GroupID]HardState
+	members map[GroupID]Members
+	file    vfs.File
+	size    int64 // of the file
+	count   int   // updates in the file
 	// rewriteAt is the number of updates from which on the file is worth rewriting, if most of them are outdated. It is
 	// rewriteMin, and more after a full disk was in the way.
 	rewriteAt, rewriteMin int
@@ -82,7 +92,8 @@ const (
 
 // OpenJournal reads the journal of a data directory, or begins one. A *DamageError means that votes may be missing.
 func OpenJournal(fsys vfs.FS, dir string) (*Journal, error) {
-	j := &Journal{fs: fsys, name: path.Join(dir, journalName), states: map[GroupID]HardState{}, rewriteMin: rewriteMin}
+	j := newJournal(fsys, dir)
+	j.rewriteMin = rewriteMin
 	b, err := vfs.ReadFile(fsys, j.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -102,6 +113,10 @@ func OpenJournal(fsys vfs.FS, dir string) (*Journal, error) {
 	return opened(j, err)
 }
 
+func newJournal(fsys vfs.FS, dir string) *Journal {
+	return &Journal{fs: fsys, name: path.Join(dir, journalName), states: map[GroupID]HardState{}, members: map[GroupID]Members{}}
+}
+
 func opened(j *Journal, err error) (*Journal, error) {
 	if err != nil {
 		return nil, err
@@ -117,13 +132,23 @@ func (j *Journal) Get(id GroupID) (HardState, bool) {
 	return s, ok
 }
 
+// Members gives a group's members. False: it has none in the journal, since it never voted, or an older version wrote it.
+func (j *Journal) Members(id GroupID) (Members, bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	m, ok := j.members[id]
+	return m, ok
+}
+
 // Each calls f for every group, in the order of their ids.
 func (j *Journal) Each(f func(GroupID, HardState)) {
 	j.mu.Lock()
 	all := j.snapshot()
 	j.mu.Unlock()
 	for _, u := range all {
-		f(u.ID, u.State)
+		if u.members == nil {
+			f(u.ID, u.State)
+		}
 	}
 }
 
@@ -175,16 +200,22 @@ func (j *Journal) seal() error {
 func (j *Journal) check(updates []Update) {
 	for _, u := range updates {
 		old := j.states[u.ID]
-		if !u.gone && (u.State.Term < old.Term || u.State.Term == old.Term && old.Vote != 0 && u.State.Vote != old.Vote) {
+		if !u.gone && u.members == nil && (u.State.Term < old.Term || u.State.Term == old.Term && old.Vote != 0 && u.State.Vote != old.Vote) {
 			panic(fmt.Sprintf("BUG: raft group %v goes from %+v to %+v", u.ID, old, u.State))
 		}
 	}
 }
 
 func (j *Journal) note(u Update) {
-	if u.gone {
+	switch {
+	case u.gone:
 		delete(j.states, u.ID)
-	} else {
+		delete(j.members, u.ID)
+	case u.members != nil:
+		if u.members.Index >= j.members[u.ID].Index {
+			j.members[u.ID] = *u.members
+		}
+	default:
 		j.states[u.ID] = u.State
 	}
 }
@@ -199,7 +230,7 @@ func (j *Journal) Remove(id GroupID) error { return j.Commit([]Update{{ID: id, g
 
 // compact makes the file anew when most of it is outdated. Under mu.
 func (j *Journal) compact() error {
-	if j.count < j.rewriteAt || j.count < rewriteFactor*len(j.states) {
+	if j.count < j.rewriteAt || j.count < rewriteFactor*(len(j.states)+len(j.members)) {
 		return nil
 	}
 	err := j.rewrite()
@@ -210,9 +241,13 @@ func (j *Journal) compact() error {
 	return err
 }
 
-// snapshot gives one update for each group, in the order of their ids. Under mu.
+// snapshot gives one update for each group's state and members, in the order of their ids. Under mu.
 func (j *Journal) snapshot() []Update {
-	all := make([]Update, 0, len(j.states))
+	all := make([]Update, 0, len(j.states)+len(j.members))
+	for _, id := range slices.SortedFunc(maps.Keys(j.members), GroupID.compare) {
+		m := j.members[id]
+		all = append(all, Update{ID: id, members: &m})
+	}
 	for _, id := range slices.SortedFunc(maps.Keys(j.states), GroupID.compare) {
 		all = append(all, Update{ID: id, State: j.states[id]})
 	}

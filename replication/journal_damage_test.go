@@ -74,7 +74,7 @@ func TestJournalDamage(t *testing.T) {
 			// With the header's word for it gone too, damage before whole frames is still noticed.
 			if name == "frames" {
 				header := append([]byte(journalMagic), make([]byte, headerSize-4)...)
-				for at := int64(headerSize); at < size-updateSize-frameHeader; at++ {
+				for at := int64(headerSize); at < size-nameSize-stateSize-frameHeader; at++ {
 					clone := fs.Clone()
 					overwrite(t, clone, header, 0)
 					overwrite(t, clone, []byte{b[at] ^ 1}, at)

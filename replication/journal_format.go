@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
-	"path"
-	"slices"
+	"math"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/internal/vfs"
@@ -13,22 +15,28 @@ import (
 
 // The voter journal is a header and frames, big-endian:
 //
-//	header: "WVOT", version uint8 = 1, 3 zero bytes, durable int64, crc uint32 (CRC32C of the 16 bytes before)
+//	header: "WVOT", version uint8 = 2, 3 zero bytes, durable int64, crc uint32 (CRC32C of the 16 bytes before)
 //	frame:  crc uint32 (CRC32C of the rest of the frame), count uint32, and count times:
-//	          kind uint8 (1: state, 2: group gone), topic id 16 bytes, partition int32, term uint64, vote uint64, commit uint64
+//	          kind uint8 (1: state, 2: group gone, 3: members), topic id 16 bytes, partition int32, and then of
+//	          1 and 2: term uint64, vote uint64, commit uint64
+//	          3:       index uint64, length uint16, raft's ConfState (protobuf)
 //
-// The last state of a group counts. Each frame is synced before the next is written, and then durable says how long the
+// Version 1, which is read too, has no members. The last state of a group counts, and its members as of the last
+// entry. Each frame is synced before the next is written, and then durable says how long the
 // file is, so that a damaged frame is either one that a crash cut short, which is dropped, or one that was durable, which is
 // an error. The header fits in a sector and needs no sync of its own: an older one only knows less.
 const (
 	headerSize  = 20
 	frameHeader = 8
-	updateSize  = 45
+	nameSize    = 21 // kind and group
+	stateSize   = 24
+	membersSize = 10 // and what length says
 	kindState   = 1
 	kindGone    = 2
+	kindMembers = 3
 
 	journalMagic   = "WVOT"
-	journalVersion = 1
+	journalVersion = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -49,7 +57,7 @@ func (j *Journal) parseHeader(b []byte) (durable int64, err error) {
 	}
 	be := binary.BigEndian
 	whole := crc32.Checksum(b[:headerSize-4], castagnoli) == be.Uint32(b[headerSize-4:])
-	if whole && b[4] != journalVersion {
+	if whole && b[4] != journalVersion && b[4] != 1 {
 		return 0, fmt.Errorf("%s has format %d, and this version knows %d: start the node with the version that wrote it", j.name, b[4], journalVersion)
 	}
 	if !whole {
@@ -91,53 +99,111 @@ func (j *Journal) load(b []byte) (end int64, err error) {
 
 // parseFrame reads the frame at the start of b. Size 0: there is no whole one.
 func parseFrame(b []byte) (updates []Update, size int) {
-	be := binary.BigEndian
-	if len(b) < frameHeader {
+	size = frameSize(b)
+	if size == 0 || crc32.Checksum(b[4:size], castagnoli) != binary.BigEndian.Uint32(b) {
 		return nil, 0
 	}
-	count := int64(be.Uint32(b[4:]))
-	if count == 0 || count > int64(len(b)-frameHeader)/updateSize {
-		return nil, 0
-	}
-	size = frameHeader + int(count)*updateSize
-	if crc32.Checksum(b[4:size], castagnoli) != be.Uint32(b) {
-		return nil, 0
-	}
-	updates = make([]Update, 0, count)
-	for u := range slices.Chunk(b[frameHeader:size], updateSize) {
-		update := Update{
-			ID:    GroupID{Topic: [16]byte(u[1:17]), Partition: int32(be.Uint32(u[17:]))},
-			State: HardState{be.Uint64(u[21:]), be.Uint64(u[29:]), be.Uint64(u[37:])},
-			gone:  u[0] == kindGone,
+	for rest := b[frameHeader:size]; len(rest) > 0; {
+		u, n, err := parseUpdate(rest)
+		if err != nil {
+			return nil, 0
 		}
-		updates = append(updates, update)
+		updates = append(updates, u)
+		rest = rest[n:]
 	}
 	return updates, size
+}
+
+// frameSize tells how long the frame at the start of b says that it is. 0: it is not all there.
+func frameSize(b []byte) int {
+	if len(b) < frameHeader {
+		return 0
+	}
+	count := int64(binary.BigEndian.Uint32(b[4:]))
+	if count == 0 || count > int64(len(b)-frameHeader)/(nameSize+membersSize) {
+		return 0
+	}
+	size := frameHeader
+	for range count {
+		n := updateSize(b[size:])
+		if n == 0 || n > len(b)-size {
+			return 0
+		}
+		size += n
+	}
+	return size
+}
+
+// updateSize tells how long the update at the start of b is. 0: that cannot be said.
+func updateSize(b []byte) int {
+	switch {
+	case len(b) < nameSize+membersSize:
+		return 0
+	case b[0] == kindMembers:
+		return nameSize + membersSize + int(binary.BigEndian.Uint16(b[nameSize+8:]))
+	}
+	return nameSize + stateSize
+}
+
+// parseUpdate reads the update at the start of b, which is all there.
+func parseUpdate(b []byte) (u Update, size int, err error) {
+	be := binary.BigEndian
+	size = updateSize(b)
+	u.ID = GroupID{Topic: [16]byte(b[1:]), Partition: int32(be.Uint32(b[17:]))}
+	d := b[nameSize:size]
+	if b[0] == kindMembers {
+		u.members = &Members{Index: be.Uint64(d), State: &raftpb.ConfState{}}
+		return u, size, unmarshal(d[membersSize:], u.members.State)
+	}
+	u.State = HardState{be.Uint64(d), be.Uint64(d[8:]), be.Uint64(d[16:])}
+	u.gone = b[0] == kindGone
+	return u, size, nil
 }
 
 func appendFrame(b []byte, updates []Update) []byte {
 	be, at := binary.BigEndian, len(b)
 	b = be.AppendUint32(append(b, 0, 0, 0, 0), uint32(len(updates)))
 	for _, u := range updates {
-		kind := byte(kindState)
-		if u.gone {
-			kind = kindGone
-		}
-		b = append(b, kind)
-		b = append(b, u.ID.Topic[:]...)
-		b = be.AppendUint32(b, uint32(u.ID.Partition))
-		b = be.AppendUint64(b, u.State.Term)
-		b = be.AppendUint64(b, u.State.Vote)
-		b = be.AppendUint64(b, u.State.Commit)
+		b = appendUpdate(b, u)
 	}
 	be.PutUint32(b[at:], crc32.Checksum(b[at+4:], castagnoli))
 	return b
 }
 
+func appendUpdate(b []byte, u Update) []byte {
+	be := binary.BigEndian
+	b = append(b, u.kind())
+	b = append(b, u.ID.Topic[:]...)
+	b = be.AppendUint32(b, uint32(u.ID.Partition))
+	if u.members == nil {
+		b = be.AppendUint64(b, u.State.Term)
+		b = be.AppendUint64(b, u.State.Vote)
+		return be.AppendUint64(b, u.State.Commit)
+	}
+	b = be.AppendUint64(b, u.members.Index)
+	at := len(b)
+	b, err := proto.MarshalOptions{}.MarshalAppend(append(b, 0, 0), u.members.State)
+	if size := len(b) - at - 2; err != nil || size > math.MaxUint16 {
+		panic(fmt.Sprintf("BUG: raft group %v has members that cannot be written (%d bytes): %v", u.ID, size, err))
+	}
+	be.PutUint16(b[at:], uint16(len(b)-at-2))
+	return b
+}
+
+func (u Update) kind() byte {
+	switch {
+	case u.gone:
+		return kindGone
+	case u.members != nil:
+		return kindMembers
+	}
+	return kindState
+}
+
 // CheckJournal reads the voter journal of a data directory without changing it, and gives how many groups it knows and how many
 // bytes at its end are not whole: a crash, or a write that is going on, cut them short. Damage is a *DamageError.
 func CheckJournal(fsys vfs.FS, dir string) (groups int, unfinished int64, err error) {
-	j := &Journal{fs: fsys, name: path.Join(dir, journalName), states: map[GroupID]HardState{}}
+	j := newJournal(fsys, dir)
 	b, err := vfs.ReadFile(fsys, j.name)
 	if err != nil {
 		return 0, 0, err

@@ -12,7 +12,11 @@ const messageBytes = 1 << 20
 // send passes a message to another node. Raft does not have the data of what was proposed here, so it is filled in, and since
 // raft did not know how much it is, the message may become several.
 func (g *Group) send(m *raftpb.Message) {
-	if m.GetType() != raftpb.MsgApp || len(m.Entries) == 0 {
+	switch {
+	case m.GetType() == raftpb.MsgSnap:
+		g.sendSnapshot(m)
+		return
+	case m.GetType() != raftpb.MsgApp || len(m.Entries) == 0:
 		g.post(m)
 		return
 	}
@@ -22,6 +26,10 @@ func (g *Group) send(m *raftpb.Message) {
 		part := &raftpb.Message{
 			Type: m.Type, To: m.To, From: m.From, Term: m.Term, Commit: m.Commit,
 			Index: new(entries[0].GetIndex() - 1), LogTerm: new(term), Entries: entries,
+		}
+		if !g.afford(m.GetTo(), size) {
+			g.rn.ReportUnreachable(m.GetTo())
+			return false
 		}
 		term, size = entries[len(entries)-1].GetTerm(), 0
 		entries = make([]*raftpb.Entry, 0, len(m.Entries)-len(entries))

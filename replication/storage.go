@@ -16,9 +16,9 @@ import (
 
 // storage shows a partition log to raft.
 type storage struct {
-	log    *log.Log
-	hard   HardState
-	voters []NodeID
+	log     *log.Log
+	hard    HardState
+	members *membership
 	// light makes Entries leave out the data of batches. It is set while raft collects what to apply: a replica only
 	// wants to know how far its log is committed, so nothing is read back from disk for it.
 	light bool
@@ -26,7 +26,7 @@ type storage struct {
 
 func (s *storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
 	hard := &raftpb.HardState{Term: new(s.hard.Term), Vote: new(s.hard.Vote), Commit: new(s.hard.Commit)}
-	return hard, &raftpb.ConfState{Voters: s.voters}, nil
+	return hard, raftpb.EnsureConfState(proto.Clone(s.members.now.State).(*raftpb.ConfState)), nil
 }
 
 func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
@@ -70,11 +70,6 @@ func (s *storage) Term(i uint64) (uint64, error) {
 
 func (s *storage) LastIndex() (uint64, error)  { return s.log.LastIndex(), nil }
 func (s *storage) FirstIndex() (uint64, error) { return s.log.FirstIndex(), nil }
-
-// Snapshot is asked for when a follower needs what the log no longer has; groups of one voter have no followers.
-func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
-	return nil, raft.ErrSnapshotTemporarilyUnavailable
-}
 
 func raftError(err error) error {
 	switch {

@@ -24,6 +24,7 @@ type syncRequest struct {
 	dirty     log.Dirty
 	votes     bool
 	hard      HardState
+	members   *Members // nil: they have not changed
 	responses []*raftpb.Message
 	written   written
 }
@@ -262,7 +263,7 @@ func (s *syncer) deliver(batch []syncRequest) {
 
 // sync makes requests durable, and gives those that are: all but what hold keeps back.
 func (s *syncer) sync(batch []syncRequest) ([]syncRequest, error) {
-	var files []vfs.File
+	var files []log.File
 	var dirs []string
 	var votes []Update
 	var sum written
@@ -273,6 +274,9 @@ func (s *syncer) sync(batch []syncRequest) ([]syncRequest, error) {
 		dirs = addNew(dirs, r.dirty.Dirs)
 		if r.votes {
 			votes = append(votes, Update{ID: r.group.id, State: r.hard})
+			if r.members != nil {
+				votes = append(votes, Update{ID: r.group.id, members: r.members})
+			}
 		}
 	}
 	if len(files)+len(dirs) == 0 && len(votes) == 0 {

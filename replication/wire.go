@@ -30,7 +30,7 @@ const (
 var fromPeers = map[raftpb.MessageType]bool{
 	raftpb.MsgApp: true, raftpb.MsgAppResp: true, raftpb.MsgVote: true, raftpb.MsgVoteResp: true,
 	raftpb.MsgPreVote: true, raftpb.MsgPreVoteResp: true, raftpb.MsgHeartbeat: true, raftpb.MsgHeartbeatResp: true,
-	raftpb.MsgTimeoutNow: true, raftpb.MsgForgetLeader: true,
+	raftpb.MsgTimeoutNow: true, raftpb.MsgForgetLeader: true, raftpb.MsgSnap: true,
 }
 
 // AppendMessage adds a message to b.
@@ -78,8 +78,13 @@ func ParseMessage(b []byte) (id GroupID, m *raftpb.Message, err error) {
 	if err := proto.Unmarshal(b[:size], m); err != nil {
 		return id, nil, fmt.Errorf("%w: %w", errMessage, err)
 	}
-	if !fromPeers[m.GetType()] || len(m.Entries) > 0 || len(m.Responses) > 0 || m.Snapshot != nil {
+	if !fromPeers[m.GetType()] || len(m.Entries) > 0 || len(m.Responses) > 0 || (m.Snapshot != nil) != (m.GetType() == raftpb.MsgSnap) {
 		return id, nil, fmt.Errorf("%w: a %v does not come from other nodes", errMessage, m.GetType())
+	}
+	if m.Snapshot != nil {
+		if _, _, err := parseSnapshot(m.Snapshot); err != nil {
+			return id, nil, fmt.Errorf("%w: %w", errMessage, err)
+		}
 	}
 	count := int(be.Uint32(b[size:]))
 	b = b[size+4:]
@@ -115,5 +120,11 @@ func parseEntry(b []byte, index uint64) (*raftpb.Entry, []byte, error) {
 			return nil, nil, fmt.Errorf("%w: entry %d is not a whole batch of term %d", errMessage, index, term)
 		}
 	}
-	return toRaft(log.Entry{Index: index, Term: term, Kind: kind, Data: data}), b[size:], nil
+	e := toRaft(log.Entry{Index: index, Term: term, Kind: kind, Data: data})
+	if changesMembers(kind) {
+		if _, _, err := parseChange(e.GetType(), data); err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", errMessage, err)
+		}
+	}
+	return e, b[size:], nil
 }

@@ -1,0 +1,82 @@
+package replication
+
+import (
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// step is what the leader does next to bring a group's members to those that are wanted. At most one of its fields is set;
+// none: it waits.
+type step struct {
+	changes []*raftpb.ConfChangeSingle
+	leave   bool   // the joint members
+	handTo  NodeID // hands leadership over
+	reached bool
+}
+
+func (s *step) add(kind raftpb.ConfChangeType, id NodeID) {
+	s.changes = append(s.changes, &raftpb.ConfChangeSingle{Type: kind.Enum(), NodeId: new(id)})
+}
+
+// plan finds the next step:
+//
+//  1. Wanted nodes that are no replicas become learners, and learners that are not wanted go.
+//  2. When all learners are in sync, and with them a majority of what is wanted, a leader that is not wanted hands over to a
+//     wanted voter.
+//  3. The learners become voters and the voters that are not wanted go, in one joint change. A leader that is not wanted, and
+//     found nobody to hand over to, stays until the next round.
+func plan(self NodeID, now *raftpb.ConfState, target []NodeID, synced func(NodeID) bool) (s step) {
+	if len(now.VotersOutgoing) > 0 {
+		return step{leave: true}
+	}
+	wanted := func(id NodeID) bool { return slices.Contains(target, id) }
+	voter := func(id NodeID) bool { return slices.Contains(now.Voters, id) }
+	learner := func(id NodeID) bool { return slices.Contains(now.Learners, id) }
+	for _, id := range target {
+		if !voter(id) && !learner(id) {
+			s.add(raftpb.ConfChangeAddLearnerNode, id)
+		}
+	}
+	for _, id := range now.Learners {
+		if !wanted(id) {
+			s.add(raftpb.ConfChangeRemoveNode, id)
+		}
+	}
+	if len(s.changes) > 0 {
+		return s
+	}
+	there, waits := 0, false
+	for _, id := range target {
+		if synced(id) {
+			there++
+		} else {
+			waits = waits || learner(id)
+		}
+	}
+	if !slices.ContainsFunc(target, learner) && !slices.ContainsFunc(now.Voters, func(id NodeID) bool { return !wanted(id) }) {
+		return step{reached: true}
+	}
+	if waits || there <= len(target)/2 {
+		return step{}
+	}
+	if !wanted(self) && slices.ContainsFunc(target, voter) {
+		for _, id := range target {
+			if voter(id) && synced(id) {
+				return step{handTo: id}
+			}
+		}
+		return step{}
+	}
+	for _, id := range target {
+		if learner(id) {
+			s.add(raftpb.ConfChangeAddNode, id)
+		}
+	}
+	for _, id := range now.Voters {
+		if !wanted(id) && id != self {
+			s.add(raftpb.ConfChangeRemoveNode, id)
+		}
+	}
+	return s
+}
