@@ -16,12 +16,11 @@ const clients = 0
 
 // network carries messages: late, in any order, twice or not at all.
 type network struct {
-	cut            map[link]bool
-	delay, jitter  time.Duration
-	loss, twice    float64
-	corrupt        float64
-	saysUnreached  bool // a sender learns at once that a link is cut
-	sent, received int
+	cut           map[link]bool
+	delay, jitter time.Duration
+	loss, twice   float64
+	corrupt       float64
+	saysUnreached bool // a sender learns at once that a link is cut
 }
 
 // late is how long a message takes.

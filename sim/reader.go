@@ -18,8 +18,7 @@ type reader struct {
 
 // seenByReaders is what was ever answered.
 type seenByReaders struct {
-	high  map[int32]int64 // high watermarks, by leader epoch
-	epoch int32           // newest
+	high map[int32]int64 // high watermarks, by leader epoch
 }
 
 func newSeen() seenByReaders { return seenByReaders{high: map[int32]int64{}} }

@@ -2,10 +2,8 @@ package sim
 
 import (
 	"encoding/binary"
-	"errors"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/weir/weir/log"
@@ -400,13 +398,4 @@ func valuesOf(s *sim, batches []byte) (out []valueAt) {
 		}
 	}
 	return out
-}
-
-// code is Kafka's error in a chain of errors; nil: none.
-func code(err error) *kerr.Error {
-	var k *kerr.Error
-	if errors.As(err, &k) {
-		return k
-	}
-	return nil
 }
