@@ -88,6 +88,11 @@ func (s *sim) unsettled() string {
 			return "a producer waits for an acknowledgement"
 		}
 	}
+	for _, c := range s.committers {
+		if c.fetched < c.acked {
+			return fmt.Sprintf("group %s does not get its offset %d, but %d", c.group, c.acked, c.fetched)
+		}
+	}
 	for _, c := range s.readers {
 		if c.next < c.part.end() {
 			return fmt.Sprintf("a reader of partition %d has read up to offset %d, and not up to %d", c.part.id.Partition, c.next, c.part.end())
@@ -168,7 +173,7 @@ func (r *replica) compareMaps(l *log.Log) {
 		if err != nil {
 			s.fail("node %d cannot read %v from offset %d on: %v", id, r, at, err)
 		}
-		values := valuesOf(s, b)
+		values := t.valuesOf(b)
 		for _, v := range values {
 			if v.offset != at || t.values[at] != v.value {
 				s.fail("node %d has record %d at offset %d of %v, and offset %d should have record %d", id, v.value, v.offset, r, at, t.values[at])

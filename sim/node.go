@@ -156,7 +156,7 @@ func (n *node) boot(p *process) (err error) {
 	}
 	p.set = partition.NewSet(partition.SetConfig{
 		FS: fs, Dir: dataDir, Self: n.id, Host: p.host, Logger: logger,
-		Now:          func() time.Time { return time.UnixMilli(1_700_000_000_000 + s.now/1000) },
+		Now:          s.clock,
 		Background:   func(f func()) { p.after(s.between(0, s.plan.background), "background", f) },
 		ProducerIdle: func() time.Duration { return time.Hour },
 	})
@@ -169,6 +169,9 @@ func (n *node) boot(p *process) (err error) {
 			return err
 		}
 		p.parts[i] = &replica{part: part, proc: p, Partition: opened, mayCut: math.MaxUint64}
+		if part.coordinates {
+			p.parts[i].runtime = p.coordinate(opened, logger)
+		}
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/weir/weir/config"
@@ -11,6 +12,7 @@ import (
 type plan struct {
 	nodes, replicas, partitions int
 	producers, readers          int
+	groups                      int           // 0: nothing coordinates them
 	trouble                     time.Duration // until all is mended
 	disk                        time.Duration // that a round of syncs takes
 	down                        time.Duration // the longest that a node stays down
@@ -29,6 +31,7 @@ func (s *sim) draw() {
 	p.replicas = pick(s, 3, 3, p.nodes)
 	p.partitions = 1 + s.rng.IntN(3)
 	p.producers, p.readers = 1+s.rng.IntN(6), 1+s.rng.IntN(2)
+	p.groups = pick(s, 0, 0, 1, 3)
 	p.trouble = s.between(2*time.Second, 8*time.Second)
 	p.disk = pick(s, 20*time.Microsecond, 200*time.Microsecond, 2*time.Millisecond)
 	p.down = pick(s, 100*time.Millisecond, time.Second, 3*time.Second)
@@ -61,15 +64,22 @@ func (s *sim) start() {
 	p := s.plan
 	s.net.cut = map[link]bool{}
 	s.trace.note("%d nodes, %d replicas each of %d partitions", p.nodes, p.replicas, p.partitions)
-	for i := range p.partitions {
+	all := p.partitions
+	if p.groups > 0 {
+		all++
+	}
+	for i := range all {
 		replicas := make([]int32, p.replicas)
 		for k := range replicas {
 			replicas[k] = int32((i+k)%p.nodes + 1)
 		}
 		s.parts = append(s.parts, newPart(s, int32(i), replicas))
 	}
+	if p.groups > 0 {
+		s.parts[p.partitions].coordinates = true
+	}
 	for i := range p.nodes {
-		n := &node{sim: s, id: uint64(i + 1), made: make([]promises, p.partitions)}
+		n := &node{sim: s, id: uint64(i + 1), made: make([]promises, all)}
 		n.disk = newDisk(s, vfs.NewMem())
 		s.nodes = append(s.nodes, n)
 		s.after(s.between(0, 100*time.Millisecond), "start", n.startIfDown)
@@ -83,6 +93,11 @@ func (s *sim) start() {
 		c := newReader(s)
 		s.readers = append(s.readers, c)
 		s.after(s.between(0, 300*time.Millisecond), "poll", c.poll)
+	}
+	for i := range p.groups {
+		c := newCommitter(s, fmt.Sprintf("g%d", i))
+		s.committers = append(s.committers, c)
+		s.after(s.between(0, 300*time.Millisecond), "commit offsets", c.next)
 	}
 	s.after(s.between(0, time.Second), "trouble", s.disturb)
 }

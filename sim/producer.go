@@ -39,7 +39,7 @@ type batch struct {
 }
 
 func newProducer(s *sim, id int64) *producer {
-	c := &producer{sim: s, part: pick(s, s.parts...), id: id, node: s.rng.IntN(len(s.nodes))}
+	c := &producer{sim: s, part: pick(s, s.parts[:s.plan.partitions]...), id: id, node: s.rng.IntN(len(s.nodes))}
 	switch {
 	case s.chance(0.2):
 		c.id = record.NoProducerID

@@ -24,7 +24,7 @@ type seenByReaders struct {
 func newSeen() seenByReaders { return seenByReaders{high: map[int32]int64{}} }
 
 func newReader(s *sim) *reader {
-	return &reader{sim: s, part: pick(s, s.parts...), node: s.rng.IntN(len(s.nodes))}
+	return &reader{sim: s, part: pick(s, s.parts[:s.plan.partitions]...), node: s.rng.IntN(len(s.nodes))}
 }
 
 // poll asks for the next records, and goes on so.
@@ -108,7 +108,7 @@ func (r *replica) read(request partition.ReadRequest) ([]valueAt, bool) {
 	if err != nil {
 		s.fail("node %d cannot read what it answers of %v: %v", id, r, err)
 	}
-	values := valuesOf(s, b)
+	values := t.valuesOf(b)
 	s.trace.mix(hashText(b), uint64(result.HighWatermark))
 	for _, v := range values {
 		if v.offset >= result.HighWatermark {

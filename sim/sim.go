@@ -52,13 +52,14 @@ type sim struct {
 	parts []*part
 	net   network
 	result
-	producers []*producer
-	readers   []*reader
-	values    uint64   // of records that were made
-	ambush    bool     // the next node that comes to lead loses its power
-	looking   bool     // what is read from a disk is read for a check
-	answers   []func() // to clients, of the present event
-	calm      bool     // all is mended, and stays so
+	producers  []*producer
+	readers    []*reader
+	committers []*committer
+	values     uint64   // of records that were made
+	ambush     bool     // the next node that comes to lead loses its power
+	looking    bool     // what is read from a disk is read for a check
+	answers    []func() // to clients, of the present event
+	calm       bool     // all is mended, and stays so
 }
 
 type result = Result
@@ -181,6 +182,9 @@ func (s *sim) step() {
 	s.trace.event(s.now, n.id, e.what)
 	n.do(e.run)
 }
+
+// clock is the time of day.
+func (s *sim) clock() time.Time { return time.UnixMilli(1_700_000_000_000 + s.now/1000) }
 
 // chance is true with a probability.
 func (s *sim) chance(p float64) bool { return p > 0 && s.rng.Float64() < p }

@@ -6,6 +6,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/coordinator"
 	"github.com/weir/weir/log"
 	"github.com/weir/weir/partition"
 	"github.com/weir/weir/record"
@@ -14,9 +15,10 @@ import (
 
 // part is a partition as it must be on all nodes: what was ever committed.
 type part struct {
-	sim      *sim
-	id       replication.GroupID
-	replicas []int32
+	sim         *sim
+	id          replication.GroupID
+	replicas    []int32
+	coordinates bool // consumer groups are coordinated there, and no clients write to it
 	// committed are the entries that a node took for committed, from index 1 on. They never change.
 	committed []entry
 	values    []uint64         // of the committed records, by offset
@@ -72,7 +74,8 @@ type replica struct {
 	*partition.Partition
 	part    *part
 	proc    *process
-	log     []entry // from index 1 on
+	runtime *coordinator.Runtime // nil: the partition coordinates no groups
+	log     []entry              // from index 1 on
 	applied uint64
 	high    int64
 	leads   bool
@@ -268,7 +271,7 @@ func (t *part) commit(r *replica, index, term uint64) {
 	if err != nil {
 		t.sim.fail("node %d cannot read entry %d of %v: %v", id, index, r, err)
 	}
-	for _, value := range valuesOf(t.sim, found[0].Data) {
+	for _, value := range t.valuesOf(found[0].Data) {
 		if at, twice := t.offsets[value.value]; twice {
 			t.sim.fail("record %d is at offset %d of %v, and again at offset %d", value.value, at, r, value.offset)
 		}
@@ -388,13 +391,18 @@ type valueAt struct {
 	offset int64
 }
 
-func valuesOf(s *sim, batches []byte) (out []valueAt) {
+// valuesOf gives the values of batches. Those of a coordinator are of no interest here, and its offsets stand for them.
+func (t *part) valuesOf(batches []byte) (out []valueAt) {
 	for batch := range record.Batches(batches) {
 		for r, err := range record.Records(batch) {
-			if err != nil || len(r.Key) != 8 {
-				s.fail("a record cannot be read: %v", err)
+			if err != nil {
+				t.sim.fail("a record of partition %d cannot be read: %v", t.id.Partition, err)
 			}
-			out = append(out, valueAt{binary.BigEndian.Uint64(r.Key), r.Offset})
+			value := uint64(r.Offset)
+			if !t.coordinates {
+				value = binary.BigEndian.Uint64(r.Key)
+			}
+			out = append(out, valueAt{value, r.Offset})
 		}
 	}
 	return out

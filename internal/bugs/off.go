@@ -24,6 +24,7 @@ const (
 	ProducersLost     = false
 	ReadAhead         = false
 	RepeatUnseen      = false
+	ReplyEarly        = false
 	SnapshotLate      = false
 	SyncAgain         = false
 	TermForgotten     = false
