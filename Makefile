@@ -6,7 +6,7 @@ SHELL := /bin/bash
 GO ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build run test lint race fuzz shop clients differential chaos bench bench-kafka generate clean
+.PHONY: help build run test lint race fuzz sim bugs shop clients differential chaos bench bench-kafka generate clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -23,6 +23,7 @@ lint: ## format, vet, staticcheck
 	$(GO) vet ./...
 	cd tools && $(GO) build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
+	bin/staticcheck -tags bugs ./sim ./internal/bugs
 
 test: build lint ## the whole default suite
 	$(GO) test $$($(GO) list ./... | grep -v '/test$$')
@@ -36,6 +37,12 @@ fuzz: ## each fuzz target with 30,000 inputs
 	@set -e; for t in $$(grep -rlE '^func Fuzz' --include='*_test.go' .); do \
 		for f in $$(grep -oE '^func Fuzz[A-Za-z0-9]+' $$t | cut -c6-); do \
 			$(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime 30000x -fuzzminimizetime 1x ./$$(dirname $$t); done; done
+
+sim: ## simulated clusters, 10,000 seeds; SEEDS= says how many
+	SIM_SEEDS=$(or $(SEEDS),10000) $(GO) test -count=1 -timeout 0 -v ./sim -run Seeds
+
+bugs: ## the simulator has to find each of the planted bugs
+	$(GO) test -count=1 -timeout 0 -tags bugs -v ./sim -run Bugs
 
 shop: build ## run the shop example on a fresh node
 	examples/shop/run.sh

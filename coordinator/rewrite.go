@@ -32,7 +32,7 @@ func (r *Runtime) grew(bytes int64) {
 	}
 	w := &rewrite{first: -1}
 	r.rewriting = w
-	go r.rewrite(w)
+	r.cfg.Background(func() { r.rewrite(w) })
 }
 
 func (r *Runtime) rewrite(w *rewrite) {
@@ -68,7 +68,7 @@ func (r *Runtime) rewrite(w *rewrite) {
 	}
 	w.left = len(batches)
 	if w.left == 0 {
-		go r.trim(w)
+		r.cfg.Background(func() { r.trim(w) })
 		return
 	}
 	for i, b := range batches {
@@ -77,7 +77,7 @@ func (r *Runtime) rewrite(w *rewrite) {
 				w.first = res.BaseOffset
 			}
 			if w.left--; w.left == 0 && r.rewriting == w {
-				go r.trim(w)
+				r.cfg.Background(func() { r.trim(w) })
 			}
 		})
 	}

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/weir/weir/coordinator/machine"
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/partition"
 	"github.com/weir/weir/record"
 )
@@ -43,6 +46,22 @@ type Config struct {
 	RewriteFloor int64
 	Now          func() time.Time
 	Logger       *slog.Logger
+	// Background runs what may take long, or must not happen where it comes up. nil: a goroutine each.
+	Background func(func())
+	// NewTimer makes a timer that is stopped, and calls f when it ends. nil: one of the clock.
+	NewTimer func(f func()) Timer
+}
+
+// Timer is a *time.Timer, or does as one.
+type Timer interface {
+	Stop() bool
+	Reset(d time.Duration) bool
+}
+
+func clockTimer(f func()) Timer {
+	t := time.AfterFunc(time.Hour, f)
+	t.Stop()
+	return t
 }
 
 // Runtime runs a machine on a partition.
@@ -59,7 +78,7 @@ type Runtime struct {
 	waiting    map[uint64]func(any, error)
 	effects    []*effect // the machine's own that are not committed, in order
 	unknown    int       // batches that were proposed, by this machine or one before it, and not yet answered
-	timer      *time.Timer
+	timer      Timer
 	deadline   time.Time
 	grown      int64         // bytes that the log has grown by since it was rewritten
 	live       int64         // bytes of the last rewrite; 0: not known
@@ -82,9 +101,14 @@ func Start(cfg Config) *Runtime {
 	if cfg.RewriteFloor == 0 {
 		cfg.RewriteFloor = rewriteFloor
 	}
+	if cfg.Background == nil {
+		cfg.Background = func(f func()) { go f() }
+	}
+	if cfg.NewTimer == nil {
+		cfg.NewTimer = clockTimer
+	}
 	r := &Runtime{cfg: cfg, waiting: map[uint64]func(any, error){}, broken: make(chan struct{}), stopping: make(chan struct{})}
-	r.timer = time.AfterFunc(time.Hour, r.tick)
-	r.timer.Stop()
+	r.timer = cfg.NewTimer(r.tick)
 	cfg.Partition.OnLeadership(r.leadership)
 	if cfg.Follow {
 		go r.follow()
@@ -152,7 +176,7 @@ func (r *Runtime) leadership(l partition.Leadership) {
 		return
 	}
 	r.leads, r.epoch, r.loading = leads, l.Epoch, false
-	go r.discard(ErrLost)()
+	r.cfg.Background(r.discard(ErrLost))
 	r.reload()
 }
 
@@ -161,7 +185,8 @@ func (r *Runtime) leadership(l partition.Leadership) {
 func (r *Runtime) reload() {
 	if r.leads && r.machine == nil && !r.loading && r.unknown == 0 {
 		r.loading = true
-		go r.load(r.epoch)
+		epoch := r.epoch
+		r.cfg.Background(func() { r.load(epoch) })
 	}
 }
 
@@ -323,6 +348,10 @@ func (r *Runtime) schedule() {
 // perform replays and appends an effect's records and gives what answers the replies that need not wait. Under mu.
 func (r *Runtime) perform(e machine.Effects) (release func()) {
 	defer r.schedule()
+	if bugs.ReplyEarly {
+		replies := e.Replies
+		defer func() { release = r.answer(replies) }()
+	}
 	if len(e.Records) == 0 {
 		if len(r.effects) == 0 {
 			return r.answer(e.Replies)
@@ -358,7 +387,7 @@ func (r *Runtime) append(batch []byte, eff *effect, then func(partition.AppendRe
 	r.unknown++
 	r.cfg.Partition.AppendOwn(batch, func(res partition.AppendResult) {
 		if res.Err != nil {
-			go r.lost(eff, res.Err) // the partition may answer before AppendOwn returns, and mu is held then
+			r.cfg.Background(func() { r.lost(eff, res.Err) }) // the partition may answer before AppendOwn returns, and mu is held then
 			return
 		}
 		r.committed(eff, res, then)
@@ -417,8 +446,8 @@ func (r *Runtime) discard(err error) (release func()) {
 	waiting := r.waiting
 	r.waiting = map[uint64]func(any, error){}
 	return func() {
-		for _, done := range waiting {
-			done(nil, err)
+		for _, id := range slices.Sorted(maps.Keys(waiting)) {
+			waiting[id](nil, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/record"
 )
 
@@ -214,7 +215,9 @@ func (l *Log) createSegment(s *segment) error {
 	}
 	s.file, s.size, s.lastIndex = f, headerFrame, 0
 	l.dirty.addFile(s)
-	l.dirty.addDir(l.dir)
+	if !bugs.FolderUnsynced {
+		l.dirty.addDir(l.dir)
+	}
 	return nil
 }
 

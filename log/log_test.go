@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/weir/weir/internal/vfs"
@@ -586,6 +587,60 @@ func TestFullDisk(t *testing.T) {
 	got, err := readAll(mustOpen(t, base.CrashClone(nil), cfg), 0)
 	if err != nil || len(got) != 2*129 {
 		t.Fatalf("%d batches (%v)", len(got), err)
+	}
+}
+
+// TestReadsNeedNoSpace: an index that is missing is made anew, and on a full disk it is done without.
+func TestReadsNeedNoSpace(t *testing.T) {
+	cfg := testConfig
+	cfg.SegmentBytes, cfg.IndexIntervalBytes = 2000, 100
+	mem := vfs.NewMem()
+	w, _ := openTest(t, mem, cfg)
+	w.term = 1
+	w.mustAppend(0)
+	for range 60 {
+		w.mustAppend(3)
+	}
+	want, err := readAll(w.l, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.l.Checkpoint(), w.l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	names, err := mem.List("data/t-0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, indexSuffix) {
+			if err := mem.Remove("data/t-0/" + name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	disk := vfs.NewFaults(mem)
+	l := mustOpen(t, disk, cfg)
+	disk.Limit(50)
+	for _, full := range []bool{true, true, false} { // the second time the indexes are in memory
+		if !full {
+			disk.Heal()
+		}
+		got, err := readAll(l, 0)
+		if err != nil || len(got) != len(want) {
+			t.Fatalf("disk full: %v; %d batches of %d can be read: %v", full, len(got), len(want), err)
+		}
+		for index := uint64(1); index <= l.LastIndex(); index++ {
+			if e, err := l.Entries(index, index+1, 1); err != nil || e[0].Index != index {
+				t.Fatalf("disk full: %v; entry %d: %v", full, index, err)
+			}
+		}
+	}
+	if err := l.TruncateSuffix(l.LastIndex() / 2); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readAll(l, 0); err != nil || len(got) < len(want)/3 {
+		t.Fatalf("after a cut, %d batches can be read: %v", len(got), err)
 	}
 }
 

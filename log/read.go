@@ -235,10 +235,11 @@ func (l *Log) lookup(v view, before func(indexEntry) bool) (indexEntry, error) {
 	if err == nil || !v.sealed || !errors.Is(err, errIndex) && !errors.Is(err, errNotExist) {
 		return e, err
 	}
-	if err := l.rebuildIndex(v); err != nil {
+	made, err := l.rebuildIndex(v)
+	if err != nil {
 		return e, err
 	}
-	return v.search(nil, before)
+	return v.search(made, before)
 }
 
 // verify checks the bytes of a segment that this process did not write itself, once.
@@ -535,11 +536,12 @@ func (l *Log) seekIn(v view, start, limit int64, before func(indexEntry) bool, b
 	}
 }
 
-// rebuildIndex makes a sealed segment's index anew.
-func (l *Log) rebuildIndex(v view) error {
+// rebuildIndex makes a sealed segment's index anew. If the disk is full it is kept in memory, and given: reading must not need
+// space.
+func (l *Log) rebuildIndex(v view) ([]indexEntry, error) {
 	file, err := v.open()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer v.release()
 	fresh := &segment{fs: l.fs, name: v.name, base: v.base, firstIndex: v.firstIndex, maxTime: -1}
@@ -553,7 +555,7 @@ func (l *Log) rebuildIndex(v view) error {
 			break
 		}
 		if err != nil {
-			return fmt.Errorf("making the index of %s anew: %w", v.name, err)
+			return nil, fmt.Errorf("making the index of %s anew: %w", v.name, err)
 		}
 		if f.entry() {
 			fresh.noteIndex(interval, f.base, index, w.pos-f.size)
@@ -563,15 +565,22 @@ func (l *Log) rebuildIndex(v view) error {
 		}
 	}
 	fresh.index = append(fresh.index, indexEntry{uint32(next - v.base), uint32(w.index - v.firstIndex), uint32(v.end), fresh.maxTime})
-	if _, err = fresh.writeIndex(); err != nil {
-		return err
+	_, err = fresh.writeIndex()
+	if vfs.IsNoSpace(err) {
+		l.mu.Lock()
+		v.segment.index = fresh.index
+		l.mu.Unlock()
+		return fresh.index, fresh.removeIndex()
 	}
 	fresh.retire()
+	if err != nil {
+		return nil, err
+	}
 	v.fileMu.Lock()
 	defer v.fileMu.Unlock()
 	if v.idx != nil {
 		_ = v.idx.Close()
 		v.idx = nil
 	}
-	return nil
+	return nil, nil
 }

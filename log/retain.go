@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/record"
 )
@@ -219,7 +220,7 @@ func (l *Log) dropCheckpointsAbove(index uint64) error {
 		return err
 	}
 	for _, c := range f.checkpoints {
-		if c > index {
+		if c > index && !bugs.CheckpointStays {
 			if err := l.fs.Remove(checkpointName(l.dir, c)); err != nil {
 				return err
 			}
@@ -263,9 +264,9 @@ func (l *Log) cutActive(to mark, lastIndex uint64) error {
 	s.written = 0 // so that the file is written anew, without the entries that are gone
 	s.trusted, s.to = min(s.trusted, to.pos), min(s.to, to.pos)
 	l.end, l.lastIndex, l.lastTerm = to.offset, lastIndex, lastTerm
-	l.terms = slices.DeleteFunc(l.terms, func(t termStart) bool { return t.index > lastIndex })
-	l.owns = slices.DeleteFunc(l.owns, func(o ownEntry) bool { return o.Index > lastIndex })
-	l.marks = slices.DeleteFunc(l.marks, func(m mark) bool { return m.index > lastIndex })
+	l.terms = slices.DeleteFunc(l.terms, func(t termStart) bool { return !bugs.TermsStay && t.index > lastIndex })
+	l.owns = slices.DeleteFunc(l.owns, func(o ownEntry) bool { return !bugs.OwnsStay && o.Index > lastIndex })
+	l.marks = slices.DeleteFunc(l.marks, func(m mark) bool { return !bugs.MarksStay && m.index > lastIndex })
 	l.hint = mark{}
 	l.start = min(l.start, l.end)
 	l.savedBase.Store(min(l.savedBase.Load(), to.base))
@@ -324,7 +325,7 @@ func (l *Log) frames(s *segment, call func(frame, record.Header)) error {
 
 // rebuildState makes the owner's state that of the log: the newest checkpoint's, and what follows it.
 func (l *Log) rebuildState() error {
-	if l.state == nil {
+	if l.state == nil || bugs.ProducersKept {
 		return nil
 	}
 	c, err := l.lastCheckpoint(l.lastIndex)

@@ -25,7 +25,7 @@ type segment struct {
 	firstTime  int64  // newest timestamp of the first batch; -1: none yet
 	maxTime    int64  // newest timestamp; -1: none
 	sealed     bool
-	index      []indexEntry // of the active segment; sealed ones have theirs on disk
+	index      []indexEntry // of the active segment; sealed ones have theirs on disk, unless it was full
 	lastIndex  int64        // position of the newest index entry, of the active segment
 	written    int          // entries of index that are in the file
 
@@ -225,10 +225,10 @@ func (s *segment) writeIndex() (vfs.File, error) {
 var errIndex = errors.New("index is damaged")
 
 // search finds the last index entry for which before holds; entries are in order, so before is true up to some entry.
-// Without one it gives the segment's start.
+// Without one it gives the segment's start. active are the entries in memory, if that is where they are.
 func (s *segment) search(active []indexEntry, before func(indexEntry) bool) (indexEntry, error) {
 	start := indexEntry{pos: headerFrame, before: -1}
-	if !s.sealed {
+	if !s.sealed || len(active) > 0 {
 		n := sort.Search(len(active), func(i int) bool { return !before(active[i]) })
 		if n == 0 {
 			return start, nil

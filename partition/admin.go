@@ -96,19 +96,26 @@ type ProducerState struct {
 
 // Producers gives the producers that the partition remembers, by id.
 func (p *Partition) Producers() ([]ProducerState, error) {
-	var out []ProducerState
+	out := []ProducerState(nil)
 	err := p.group.Do(func() error {
 		if _, leads := p.Leads(); !leads {
 			return kerr.NotLeaderForPartition
 		}
-		for id, k := range p.producers.byID {
-			last := k.last()
-			out = append(out, ProducerState{ID: id, Epoch: k.epoch, LastSequence: last.lastSequence, LastTimestamp: last.timestamp})
-		}
+		out = p.ProducersHere()
 		return nil
 	})
-	slices.SortFunc(out, func(a, b ProducerState) int { return cmp.Compare(a.ID, b.ID) })
 	return out, appendError(err)
+}
+
+// ProducersHere is Producers on any replica, for who is in the group's turn or keeps turns away.
+func (p *Partition) ProducersHere() []ProducerState {
+	out := make([]ProducerState, 0, len(p.producers.byID))
+	for id, k := range p.producers.byID {
+		last := k.last()
+		out = append(out, ProducerState{ID: id, Epoch: k.epoch, LastSequence: last.lastSequence, LastTimestamp: last.timestamp})
+	}
+	slices.SortFunc(out, func(a, b ProducerState) int { return cmp.Compare(a.ID, b.ID) })
+	return out
 }
 
 // RememberedProducers is the number of producers that the partition remembers.

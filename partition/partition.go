@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/weir/weir/config"
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/log"
 	"github.com/weir/weir/record"
@@ -36,6 +37,8 @@ type Partition struct {
 	logger *slog.Logger
 	now    func() int64 // ms
 	stats  counted
+	// background runs what may take long.
+	background func(func())
 
 	config     atomic.Pointer[config.TopicConfig]
 	leadership atomic.Pointer[Leadership]
@@ -236,6 +239,12 @@ func (p *Partition) Committed(index uint64) {
 	if err != nil {
 		panic(fmt.Sprintf("BUG: %v: no end offset of committed entry %d: %v", p.ID, index, err))
 	}
+	if _, leads := p.Leads(); bugs.CommitOwn && leads {
+		end = p.log.EndOffset()
+	}
+	if _, own := p.log.Own(index); bugs.OwnCounted && own {
+		end++
+	}
 	end = max(end, p.log.StartOffset()) // only what was committed is ever deleted
 	if end < p.high.Load() {
 		panic(fmt.Sprintf("BUG: %v: high watermark would go back from %d to %d", p.ID, p.high.Load(), end))
@@ -273,7 +282,7 @@ func (p *Partition) checkpoint() {
 		return
 	}
 	p.checkpointing.Store(true)
-	go func() {
+	p.background(func() {
 		defer p.checkpointing.Store(false)
 		switch err := c.Write(); {
 		case vfs.IsNoSpace(err):
@@ -281,19 +290,26 @@ func (p *Partition) checkpoint() {
 		case err != nil: // what could not be synced is lost, and must not be acknowledged
 			p.group.Fail(fmt.Errorf("checkpoint of %s: %w", p, err))
 		}
-	}()
+	})
 }
 
 // LeaderChanged implements replication.Replica.
 func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 	if leader == p.self {
 		p.next = p.log.EndOffset()
+		if bugs.ProducersLost {
+			clear(p.producers.byID)
+		}
 	} else {
 		lost := p.pending
 		p.pending = nil
 		for _, req := range lost {
 			// Its batch may still be in raft's hands: the buffer is left to the garbage collector.
 			req.release = nil
+			if bugs.ZombieAck {
+				req.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))
+				continue
+			}
 			req.finish(AppendResult{Err: kerr.NotLeaderForPartition})
 			for _, r := range req.repeats {
 				r.finish(AppendResult{Err: kerr.NotLeaderForPartition})

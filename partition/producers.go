@@ -3,10 +3,13 @@ package partition
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/record"
 )
 
@@ -47,12 +50,17 @@ func (t *producers) check(h record.Header) (repeat *appendedBatch, err error) {
 	switch {
 	case p == nil:
 		return nil, nil // retention may have removed what was known, so any sequence is accepted
+	case h.ProducerEpoch < p.epoch && bugs.EpochUnfenced:
+		return nil, nil
 	case h.ProducerEpoch < p.epoch:
 		return nil, kerr.InvalidProducerEpoch
 	case h.ProducerEpoch > p.epoch:
 		if h.BaseSequence != 0 {
 			return nil, kerr.OutOfOrderSequenceNumber
 		}
+		return nil, nil
+	}
+	if bugs.RepeatUnseen {
 		return nil, nil
 	}
 	for i, b := range p.batches {
@@ -126,12 +134,15 @@ var errSnapshot = errors.New("snapshot of the producers is damaged")
 func (t *producers) Snapshot(upTo int64) []byte {
 	b := []byte{producersVersion, 0, 0, 0, 0}
 	count := uint32(0)
-	for id, p := range t.byID {
-		n := 0
+	for _, id := range slices.Sorted(maps.Keys(t.byID)) {
+		p, n := t.byID[id], 0
 		for n < len(p.batches) && p.batches[n].lastOffset < upTo {
 			n++
 		}
-		if n == 0 {
+		if bugs.SnapshotLate {
+			n--
+		}
+		if n <= 0 {
 			continue
 		}
 		count++

@@ -5,6 +5,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/log"
 )
 
@@ -74,6 +75,9 @@ func (p *Partition) Read(r ReadRequest) (ReadResult, error) {
 	limit := high
 	if r.Committed {
 		limit = result.LastStable
+	}
+	if bugs.ReadAhead {
+		limit = p.log.EndOffset()
 	}
 	data, err := p.log.Read(r.Offset, r.MaxBytes, limit, r.MinOne)
 	if err != nil {

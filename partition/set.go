@@ -43,6 +43,8 @@ type SetConfig struct {
 	Now     func() time.Time
 	// TopicConfig gives a topic's configuration in effect.
 	TopicConfig func(*cluster.Image, *cluster.Topic) *config.TopicConfig
+	// Background runs what may take long, as writing a checkpoint. nil: a goroutine each.
+	Background func(func())
 	// ProducerIdle is how long a silent producer is remembered (producer.id.expiration.ms).
 	ProducerIdle func() time.Duration
 }
@@ -67,6 +69,9 @@ type hosted struct {
 
 // NewSet makes a set without partitions.
 func NewSet(cfg SetConfig) *Set {
+	if cfg.Background == nil {
+		cfg.Background = func(f func()) { go f() }
+	}
 	return &Set{cfg: cfg, topics: map[string]*hosted{}}
 }
 
@@ -79,7 +84,7 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 	p := &Partition{
 		Topic: topic, ID: replication.GroupID{Topic: id, Partition: number},
 		self: s.cfg.Self, logger: s.cfg.Logger,
-		now: func() int64 { return s.cfg.Now().UnixMilli() }, stats: stats,
+		now: func() int64 { return s.cfg.Now().UnixMilli() }, stats: stats, background: s.cfg.Background,
 	}
 	p.producers = newProducers(p.now)
 	p.leadership.Store(&Leadership{Broker: -1, Epoch: -1})

@@ -3,13 +3,14 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/log"
 )
 
@@ -170,9 +171,14 @@ func newGroup(h *Host, c Config) (*Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("term of the last entry: %w", err)
 	}
-	if lastTerm > hs.Term {
+	if lastTerm > hs.Term || bugs.TermForgotten {
 		// The entries came with the term and were written before the journal was: no vote was given in it.
 		hs = HardState{Term: lastTerm, Commit: hs.Commit}
+	}
+	if bugs.CutAtStart {
+		if err := c.Log.TruncateSuffix(min(max(hs.Commit, c.Log.FirstIndex()-1), c.Log.LastIndex())); err != nil {
+			return nil, err
+		}
 	}
 	g.members = newMembership(h.journal, c)
 	hs.Commit, g.applied = g.members.resume(c.Log, h.cfg.Self, hs.Commit)
@@ -249,7 +255,7 @@ func (g *Group) Do(f func() error) error {
 	if !g.put(func(in *inbox) { in.calls = append(in.calls, func() { err = f(); close(done) }) }) {
 		return ErrClosed
 	}
-	<-done
+	g.host.await(done)
 	return err
 }
 
@@ -313,6 +319,7 @@ func (g *Group) close() {
 		}
 		g.host.syncer.wait()
 	}
+	g.host.turnsByHand()
 	g.mu.Lock()
 	g.inbox.closed = true
 	for g.state != runIdle {
@@ -467,12 +474,18 @@ func (g *Group) drain() {
 		if ready.SoftState != nil {
 			g.lead = ready.SoftState.Lead
 		}
+		var asks []*raftpb.Message
 		for _, m := range ready.Messages {
-			switch m.GetTo() {
-			case raft.LocalAppendThread:
+			switch {
+			case m.GetTo() == raft.LocalAppendThread:
+				m.Responses = slices.Concat(m.Responses, asks)
 				g.append(m)
-			case raft.LocalApplyThread:
+			case m.GetTo() == raft.LocalApplyThread:
 				g.apply(m)
+			case m.GetType() == raftpb.MsgVote && !bugs.AskEarly:
+				// Raft would ask for votes while its own is being written. If others elected this node and the power failed, it
+				// would ask them again in the same term, and they would say yes again: two leaders, one after the other.
+				asks = append(asks, m)
 			default:
 				g.send(m)
 			}
@@ -495,7 +508,7 @@ func (g *Group) append(m *raftpb.Message) {
 		g.stalled = append(g.stalled, m)
 		g.host.full(g.id.String(), err, g.full)
 		g.full = true
-		time.AfterFunc(stallRetry, func() { g.put(func(in *inbox) { in.retry = true }) })
+		g.host.cfg.After(stallRetry, func() { g.put(func(in *inbox) { in.retry = true }) })
 		return
 	}
 	g.finish(m)
@@ -544,7 +557,7 @@ func (g *Group) write(m *raftpb.Message) error {
 // and a term say which entry it is. They are left where they are: to cut them off and write them again would forget what the
 // replica knows of proposals that were prepared since.
 func (g *Group) missing(entries []log.Entry) []log.Entry {
-	for len(entries) > 0 && entries[0].Index <= g.log.LastIndex() {
+	for !bugs.FullDiskForgets && len(entries) > 0 && entries[0].Index <= g.log.LastIndex() {
 		if term, err := g.log.Term(entries[0].Index); err != nil || term != entries[0].Term {
 			break
 		}
@@ -571,7 +584,7 @@ func (g *Group) finish(m *raftpb.Message) {
 	if len(m.Responses) == 0 && !votes {
 		return
 	}
-	if !votes && g.relaxed.Load() && g.syncing == 0 {
+	if bugs.AckBeforeSync || !votes && g.relaxed.Load() && g.syncing == 0 {
 		for _, r := range m.Responses {
 			g.respond(r)
 		}
@@ -596,7 +609,7 @@ func (g *Group) votes(m *raftpb.Message) bool {
 	if m.Term == nil {
 		return changes
 	}
-	changed := m.GetTerm() != g.lastVotes.Term || m.GetVote() != g.lastVotes.Vote
+	changed := !bugs.VoteUnwritten && (m.GetTerm() != g.lastVotes.Term || m.GetVote() != g.lastVotes.Vote)
 	g.lastVotes = HardState{Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()}
 	return changed || changes
 }
@@ -633,7 +646,7 @@ func (g *Group) apply(m *raftpb.Message) {
 func (g *Group) announce() {
 	lead, term := g.lead, g.term
 	if lead == g.host.cfg.Self {
-		if t, err := g.log.Term(g.applied); err != nil || t != term {
+		if t, err := g.log.Term(g.applied); !bugs.AnnounceEarly && (err != nil || t != term) {
 			if g.announced.lead != g.host.cfg.Self {
 				return
 			}

@@ -39,6 +39,11 @@ type HostConfig struct {
 	Logger *slog.Logger
 	// Workers is the number of goroutines that run turns. 0: one a core.
 	Workers int
+	// ByHand starts no goroutines: turns and syncs happen when Turn and Sync are called, all by one goroutine. So the same calls
+	// always lead to the same effects.
+	ByHand bool
+	// After calls f once, d later, from any goroutine. nil: time.AfterFunc.
+	After func(d time.Duration, f func())
 }
 
 // Host runs the groups of one data directory.
@@ -73,6 +78,12 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	}
 	if cfg.Workers == 0 {
 		cfg.Workers = runtime.GOMAXPROCS(0)
+	}
+	if cfg.ByHand {
+		cfg.Workers = 0
+	}
+	if cfg.After == nil {
+		cfg.After = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 	}
 	h := &Host{cfg: cfg, journal: journal}
 	h.ready = sync.NewCond(&h.mu)

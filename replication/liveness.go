@@ -64,15 +64,14 @@ func (h *Host) nodeChanged(broker int32, up bool) {
 	}
 	h.nodes.up = now
 	h.nodes.Unlock()
-	h.groups.Range(func(_, g any) bool {
-		g.(*Group).put(func(in *inbox) {
+	h.each(func(g *Group) {
+		g.put(func(in *inbox) {
 			if up {
 				in.up = append(in.up, broker)
 			} else {
 				in.down = append(in.down, broker)
 			}
 		})
-		return true
 	})
 }
 
@@ -101,6 +100,9 @@ func (h *Host) Tick() bool {
 		groups = append(groups, g)
 	}
 	h.nodes.Unlock()
+	if h.cfg.ByHand {
+		slices.SortFunc(groups, func(a, b *Group) int { return a.id.compare(b.id) })
+	}
 	h.catchUp.refill()
 	for _, g := range groups {
 		g.tick()
@@ -148,16 +150,18 @@ func (g *Group) pass() {
 	switch {
 	case now.RaftState == raft.StateLeader:
 	case now.Lead == raft.None:
-		g.tickLeaderless()
 		live.leaderless++
+		if now.RaftState != raft.StateCandidate { // or it would give up an election that is under way
+			g.tickLeaderless()
+		}
 	default:
 		live.leaderless = 0
 	}
 }
 
-// tickLeaderless campaigns when it is this replica's turn to.
+// tickLeaderless campaigns when it is this replica's turn to. In the first tick somebody else may just be being elected.
 func (g *Group) tickLeaderless() {
-	if place, ok := g.place(); ok && g.live.leaderless%(campaignEach*len(g.live.order)) == campaignEach*place {
+	if place, ok := g.place(); ok && (g.live.leaderless-2)%(campaignEach*len(g.live.order)) == campaignEach*place {
 		g.campaign()
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/log"
@@ -52,7 +52,11 @@ type syncer struct {
 func newSyncer(h *Host) *syncer {
 	s := &syncer{host: h, done: make(chan struct{})}
 	s.changed = sync.NewCond(&s.mu)
-	go s.run()
+	if h.cfg.ByHand {
+		close(s.done)
+	} else {
+		go s.run()
+	}
 	return s
 }
 
@@ -131,7 +135,7 @@ func (s *syncer) hold(batch []syncRequest, err error) (others []syncRequest) {
 	s.mu.Unlock()
 	s.host.full("votes", err, s.full)
 	s.full = true
-	time.AfterFunc(stallRetry, s.retry)
+	s.host.cfg.After(stallRetry, s.retry)
 	return others
 }
 
@@ -175,7 +179,11 @@ func (s *syncer) wait() {
 	s.wanted = s.wanted || len(s.waiting) > 0
 	s.changed.Broadcast()
 	for until := s.added; s.settled < until; {
-		s.changed.Wait()
+		if s.host.cfg.ByHand {
+			s.roundByHand()
+		} else {
+			s.changed.Wait()
+		}
 	}
 }
 
@@ -212,16 +220,31 @@ func (s *syncer) run() {
 	}
 }
 
-// round makes a batch of requests durable and delivers their responses. A failed sync is final: what the kernel dropped
-// cannot be synced again, so nothing may be acknowledged from here on.
-func (s *syncer) round(batch []syncRequest) {
+// round makes a batch of requests durable and delivers their responses.
+func (s *syncer) round(batch []syncRequest) { s.deliver(s.settleAll(batch)) }
+
+// settleAll makes a batch of requests durable, and gives those whose responses may be delivered. A failed sync is final: what
+// the kernel dropped cannot be synced again, so nothing may be acknowledged from here on.
+func (s *syncer) settleAll(batch []syncRequest) []syncRequest {
 	if s.host.dead.Load() {
-		return
+		return nil
 	}
 	batch, err := s.sync(batch)
 	if err != nil {
 		s.host.fatal(err)
-		return
+		return nil
+	}
+	return batch
+}
+
+// deliver gives the responses of requests that are durable back to their groups.
+func (s *syncer) deliver(batch []syncRequest) {
+	if bugs.AckBesideSync {
+		s.mu.Lock()
+		batch = slices.Concat(batch, s.waiting)
+		s.settled += uint64(len(s.waiting))
+		s.waiting = nil
+		s.mu.Unlock()
 	}
 	for i, r := range batch {
 		_, idle := r.group.offer(func(in *inbox) bool {
@@ -286,7 +309,11 @@ func (s *syncer) sync(batch []syncRequest) ([]syncRequest, error) {
 	}
 	counts.FileSyncs.Add(len(files))
 	for _, f := range files {
-		if err := f.Sync(); err != nil {
+		err := f.Sync()
+		if bugs.SyncAgain && err != nil {
+			err = f.Sync()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("syncing a segment in %s: %w", s.host.cfg.Dir, err)
 		}
 	}

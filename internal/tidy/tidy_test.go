@@ -19,7 +19,7 @@ const module = "github.com/weir/weir/"
 var layers = [][]string{
 	{"cmd/weir", "test/chaos"},
 	{"cli", "weirtest"},
-	{"node"},
+	{"node", "sim"},
 	{"broker/api"},
 	{"broker/server"},
 	{"coordinator"},
@@ -28,6 +28,7 @@ var layers = [][]string{
 	{"cluster", "replication"},
 	{"coordinator/machine", "config", "log"},
 	{"record", "internal/vfs", "internal/load", "internal/nearest", "internal/stats", "test/chaos/history"},
+	{"internal/bugs"},
 }
 
 // pure packages hold decisions: no clock of their own, no goroutine, no file, no socket.

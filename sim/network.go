@@ -1,0 +1,96 @@
+package sim
+
+import (
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/weir/weir/replication"
+)
+
+// link is one direction between two nodes, or between a node and the clients.
+type link struct{ from, to uint64 }
+
+// clients stand in a link for all clients.
+const clients = 0
+
+// network carries messages: late, in any order, twice or not at all.
+type network struct {
+	cut           map[link]bool
+	delay, jitter time.Duration
+	loss, twice   float64
+	corrupt       float64
+	saysUnreached bool // a sender learns at once that a link is cut
+}
+
+// late is how long a message takes.
+func (s *sim) late() time.Duration {
+	d := s.net.delay/2 + s.between(0, s.net.delay)
+	if s.net.jitter > 0 && s.chance(0.2) {
+		d += s.between(0, s.net.jitter)
+	}
+	return d
+}
+
+// send passes a message of a node's process on.
+func (p *process) send(id replication.GroupID, m *raftpb.Message) bool {
+	s, to := p.node.sim, m.GetTo()
+	p.promise(id, m)
+	over := link{p.node.id, to}
+	if s.net.cut[over] && s.net.saysUnreached {
+		return false
+	}
+	b, err := replication.AppendMessage(nil, id, m)
+	if err != nil {
+		panic(err)
+	}
+	if n := len(m.Entries); n > 0 && s.chance(s.net.corrupt) && len(m.Entries[n-1].GetData()) > 100 {
+		b[len(b)-1-s.rng.IntN(60)] ^= 1 << s.rng.IntN(8)
+		s.Faults++
+	}
+	s.trace.mix(hashText(b))
+	if s.trace.to != nil {
+		s.trace.note("node %d sends to %d: %v term %d index %d commit %d, %d entries, reject %v", p.node.id, to, m.GetType(), m.GetTerm(), m.GetIndex(), m.GetCommit(), len(m.Entries), m.GetReject())
+	}
+	s.carry(over, b)
+	if s.chance(s.net.twice) {
+		s.carry(over, b)
+	}
+	return true
+}
+
+// carry delivers bytes later, if they are not lost.
+func (s *sim) carry(over link, b []byte) {
+	if s.chance(s.net.loss) {
+		return
+	}
+	n := s.nodes[over.to-1]
+	s.schedule(&event{at: s.now + s.late().Microseconds(), what: "a message arrives", node: n, run: func() {
+		if s.net.cut[over] {
+			return
+		}
+		id, m, err := replication.ParseMessage(append([]byte(nil), b...))
+		if err != nil {
+			return
+		}
+		if r := n.proc.parts[id.Partition]; r != nil {
+			r.comes(m)
+		}
+		n.proc.host.Deliver(id, m)
+	}})
+}
+
+// cutOff cuts links between a node and some others, in the directions that are given.
+func (s *sim) cutOff(id uint64, others []uint64, in, out, cut bool) {
+	for _, other := range others {
+		if other == id {
+			continue
+		}
+		if out {
+			s.net.cut[link{id, other}] = cut
+		}
+		if in {
+			s.net.cut[link{other, id}] = cut
+		}
+	}
+}
