@@ -342,8 +342,8 @@ func TestRebalanceOfManyPartitions(t *testing.T) {
 	for id := range int32(12) {
 		l.brokers = append(l.brokers, mappedBroker{id, string(rune('a' + id%3))})
 	}
-	for at := range int32(10_000) { // racks a, b and c; brokers 9, 10 and 11 are new
-		l.partitions = append(l.partitions, mappedPartition{topicPartition{fmt.Sprint("t", at%100), at / 100}, []int32{at % 9, (at + 1) % 9, (at + 2) % 9}, 1, false})
+	for at := range int32(4000) { // racks a, b and c; brokers 9, 10 and 11 are new
+		l.partitions = append(l.partitions, mappedPartition{topicPartition{fmt.Sprint("t", at%40), at / 40}, []int32{at % 9, (at + 1) % 9, (at + 2) % 9}, 1, false})
 	}
 	start := time.Now()
 	moves := planRebalance(l)

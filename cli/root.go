@@ -30,6 +30,11 @@ type options struct {
 	timeout   time.Duration
 }
 
+// exitCode ends a command whose exit code is part of its answer, which it has given.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
 // Main runs the command that the process was started with and gives the exit code. The first SIGINT or SIGTERM cancels the
 // command's context, the second ends the process.
 func Main() int {
@@ -46,6 +51,10 @@ func Run(ctx context.Context, root *cobra.Command) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil || errors.Is(err, syscall.EPIPE) {
 		return exitOK
+	}
+	var verdict exitCode
+	if errors.As(err, &verdict) {
+		return int(verdict)
 	}
 	root.PrintErrln("weir: " + oneLine(err.Error()))
 	var usage *usageError
