@@ -49,7 +49,7 @@ replica; 0: not known).`,
 			if v.broker(id) == nil && len(m.done) == 0 {
 				return nil, fmt.Errorf("broker %d does not exist: there is %s", id, numbers(v.live()))
 			}
-			return planDecommission(now, id)
+			return planLeaving(v, now, id)
 		}
 		m.mine = func(r reassignment) bool { return slices.Contains(r.Replicas, id) }
 		return o.connected(ctx, func(c *client) error {
@@ -66,6 +66,23 @@ replica; 0: not known).`,
 	cmd.Flags().BoolVar(&unregister, "unregister", false, "let the cluster forget the broker then")
 	m.flags(cmd)
 	return cmd
+}
+
+// planLeaving plans what can be moved off a broker. What nobody can copy comes last: then there is nothing left but to say so.
+func planLeaving(v *clusterView, now replicaMap, id int32) ([]move, error) {
+	var stuck []error
+	now.partitions = slices.DeleteFunc(now.partitions, func(p mappedPartition) bool {
+		if !slices.Contains(p.replicas, id) || v.partition(p.topicPartition).leader >= 0 {
+			return false
+		}
+		stuck = append(stuck, fmt.Errorf("partition %d of topic %q has no leader to copy from", p.partition, p.topic))
+		return true
+	})
+	moves, err := planDecommission(now, id)
+	if err == nil && len(moves) == 0 && len(stuck) > 0 {
+		err = fmt.Errorf("%w: start broker %d or the others that have it, or delete the topic", someOf(stuck), id)
+	}
+	return moves, err
 }
 
 // afterDecommission says what to do with a broker that keeps nothing any more. With unregister it waits until it is stopped: one

@@ -52,6 +52,15 @@ func joined(errs ...error) error {
 	return failures(errs)
 }
 
+// someOf makes one error of several, of which it tells the first: there may be thousands for one cause.
+func someOf(errs []error) error {
+	const most = 3
+	if len(errs) > most {
+		errs = append(errs[:most:most], fmt.Errorf("and %d more", len(errs)-most))
+	}
+	return joined(errs...)
+}
+
 // explain puts an error of the client library in words that say what to do next.
 func (o *options) explain(err error) error {
 	if err == nil {

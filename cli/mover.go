@@ -16,9 +16,10 @@ import (
 
 const (
 	atOnceDefault = 20
+	lookEvery     = 500 * time.Millisecond
 	// changedLooksMax is after how many looks in a row a move that ended otherwise counts as taken back: the brokers do not
 	// learn at once what the controller has done.
-	changedLooksMax = 10
+	changedLooksMax = 20
 	// failedLooksMax is after how many failed looks in a row, each of up to --timeout, the cluster is given up.
 	failedLooksMax = 4
 	tellEvery      = 30 * time.Second // where there is no terminal
@@ -49,7 +50,7 @@ type oneMove struct {
 }
 
 func newMover(o *options, cmd *cobra.Command, plan func(*clusterView, replicaMap) ([]move, error)) *mover {
-	return &mover{o: o, cmd: cmd, plan: plan, atOnce: atOnceDefault, every: time.Second, begun: map[topicPartition]*oneMove{}}
+	return &mover{o: o, cmd: cmd, plan: plan, atOnce: atOnceDefault, every: lookEvery, begun: map[topicPartition]*oneMove{}}
 }
 
 // flags are those of commands that move partitions.
@@ -229,7 +230,7 @@ func (c *client) reassign(ctx context.Context, moves []move) (accepted []move, e
 		failed = append(failed, fmt.Errorf("partition %d of topic %q: %w", m.partition, m.topic, err))
 	}
 	if len(failed) > 0 {
-		return accepted, &refusedError{joined(failed...)}
+		return accepted, &refusedError{someOf(failed)}
 	}
 	return accepted, nil
 }

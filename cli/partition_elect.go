@@ -118,7 +118,7 @@ func (e *partitionElect) elect(ctx context.Context, c *client, sets []partitionS
 			done = append(done, election{p.topic, p.partition, p.leader, leader, !needless})
 		}
 	}
-	return done, joined(failed...)
+	return done, someOf(failed)
 }
 
 // electionError says what can be done about a leader that could not be elected.

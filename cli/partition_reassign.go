@@ -214,11 +214,7 @@ func checkAssignments(v *clusterView, wanted []assignment) error {
 			}
 		}
 	}
-	const most = 3
-	if len(failed) > most {
-		failed = append(failed[:most], fmt.Errorf("and %d more", len(failed)-most))
-	}
-	return joined(failed...)
+	return someOf(failed)
 }
 
 func orNone(p *partitionView) *partitionView {
