@@ -187,7 +187,11 @@ func (o *options) runLocal(ctx context.Context, cmd *cobra.Command, nodes []loca
 	if lc.running > 0 {
 		cmd.PrintErrf("Stopping %s ...\n", plural(int64(lc.running), "node"))
 	}
-	return joined(err, lc.stop())
+	stopped := lc.stop()
+	if err != nil {
+		return err // how nodes end after that is no news
+	}
+	return stopped
 }
 
 // untilReady waits until all nodes answer.
@@ -232,7 +236,7 @@ func (o *options) printLocal(cmd *cobra.Command, lc *localCluster) error {
 	}
 	flag := ""
 	if port := lc.processes[0].client; port != localPort {
-		flag = fmt.Sprintf(" -b localhost:%d", port)
+		flag = fmt.Sprintf(" -b %s:%d", localHost, port)
 	}
 	return joined(p.table(t), p.line("\nTry, in another terminal:\n  %[1]s cluster status --watch%[2]s\n  echo hello | %[1]s produce greetings%[2]s\n  kill -9 %[3]d    # and see what happens",
 		os.Args[0], flag, lc.processes[len(lc.processes)-1].cmd.Process.Pid))

@@ -225,36 +225,34 @@ func orNone(p *partitionView) *partitionView {
 }
 
 // planAssignments says which partitions do not have the replicas that they shall have.
-func planAssignments(m replicaMap, wanted []assignment) []move {
-	to := map[topicPartition][]int32{}
-	for _, w := range wanted {
-		to[topicPartition{w.Topic, w.Partition}] = w.Replicas
-	}
+func planAssignments(m replicaMap, wanted map[topicPartition][]int32) []move {
 	var moves []move
 	for _, p := range m.partitions {
-		if replicas, ok := to[p.topicPartition]; ok && !slices.Equal(p.replicas, replicas) {
+		if replicas, ok := wanted[p.topicPartition]; ok && !slices.Equal(p.replicas, replicas) {
 			moves = append(moves, move{p.topicPartition, p.replicas, replicas, p.bytes})
 		}
 	}
 	return moves
 }
 
-func (a *partitionReassign) move(ctx context.Context, m *mover, c *client, wanted []assignment) error {
-	checked := false
-	m.plan = func(v *clusterView, now replicaMap) ([]move, error) {
-		if !checked { // what is asked for is checked once; a broker that fails later is the cluster's to tell
-			if err := checkAssignments(v, wanted); err != nil {
-				return nil, err
-			}
-			checked = true
+func (a *partitionReassign) move(ctx context.Context, m *mover, c *client, assignments []assignment) error {
+	// What is asked for is checked once; a broker that fails later is the cluster's to tell.
+	err := m.o.within(ctx, func(ctx context.Context) error {
+		v, err := c.view(ctx)
+		if err != nil {
+			return err
 		}
-		return planAssignments(now, wanted), nil
+		return checkAssignments(v, assignments)
+	})
+	if err != nil {
+		return err
 	}
-	m.mine = func(r reassignment) bool { // begun by a command that was interrupted
-		return checked && slices.ContainsFunc(wanted, func(w assignment) bool {
-			return w.Topic == r.Topic && w.Partition == r.Partition && slices.Equal(w.Replicas, r.target())
-		})
+	wanted := map[topicPartition][]int32{}
+	for _, w := range assignments {
+		wanted[topicPartition{w.Topic, w.Partition}] = w.Replicas
 	}
+	m.plan = func(_ *clusterView, now replicaMap) ([]move, error) { return planAssignments(now, wanted), nil }
+	m.mine = func(r reassignment) bool { return slices.Equal(wanted[r.at()], r.target()) } // begun by a command that was interrupted
 	if a.dryRun || a.noWait {
 		return m.only(ctx, c, a.dryRun)
 	}
