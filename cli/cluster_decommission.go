@@ -15,7 +15,7 @@ func clusterDecommissionCommand(o *options) *cobra.Command {
 	var dryRun, unregister bool
 	m := newMover(o, nil, nil)
 	cmd := &cobra.Command{
-		Use:   "decommission ID",
+		Use:   "decommission BROKER",
 		Short: "Move every replica off a broker, so that it can be stopped for good",
 		Long: `Move every replica off a broker, so that it can be stopped for good. Another broker takes the place of each
 replica; the partition's other replicas stay where they are. The other is in a rack with fewest of the
@@ -33,7 +33,7 @@ replica; 0: not known).`,
 		Example: `  weir cluster decommission 4 --dry-run
   weir cluster decommission 4
   weir cluster decommission 4 --unregister`,
-		Args:              needs("ID", false),
+		Args:              needs("BROKER", false),
 		ValidArgsFunction: o.completeBrokers(),
 	}
 	cmd.RunE = o.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
@@ -143,7 +143,7 @@ func (m *mover) stateOf(ctx context.Context, c *client, id int32) (b *brokerView
 
 func clusterUnregisterCommand(o *options) *cobra.Command {
 	return &cobra.Command{
-		Use:   "unregister ID",
+		Use:   "unregister BROKER",
 		Short: "Let a cluster forget a broker that was stopped for good",
 		Long: `Let a cluster forget a broker that was stopped for good. The broker must be down and keep no replicas:
 'weir cluster decommission' moves them off first.
@@ -151,7 +151,7 @@ func clusterUnregisterCommand(o *options) *cobra.Command {
 JSON: an object with the field id.`,
 		Example: `  weir cluster unregister 4
   weir cluster decommission 4 && weir cluster unregister 4`,
-		Args:              needs("ID", false),
+		Args:              needs("BROKER", false),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			id, err := parseID(args[0])

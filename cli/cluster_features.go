@@ -40,8 +40,8 @@ func clusterFeaturesCommand(o *options) *cobra.Command {
 all brokers support. After all brokers run a new release, --upgrade finalizes higher levels, which lets
 them do what only the new release can. An upgrade may be impossible to take back.
 
-JSON: a list of objects with the fields name, finalized (null: not), supported_min, supported_max, after (only
-with --upgrade or --downgrade).`,
+JSON: a list of objects with the fields name, finalized (null: not), supported_min, supported_max,
+after (only with --upgrade or --downgrade).`,
 		Example: `  weir cluster features
   weir cluster features --upgrade metadata.version=latest --dry-run
   weir cluster features --upgrade group.version=1 --upgrade transaction.version=2`,

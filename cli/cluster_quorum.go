@@ -209,7 +209,7 @@ type voterChange struct{ directory, endpoint string }
 func clusterAddVoterCommand(o *options) *cobra.Command {
 	var change voterChange
 	cmd := &cobra.Command{
-		Use:   "add-voter ID",
+		Use:   "add-voter NODE",
 		Short: "Let a node vote on the cluster's metadata",
 		Long: `Let a node vote on the cluster's metadata. The node must be running and follow the metadata already:
 'weir cluster voters' shows it as an observer. With 3 voters one may fail, with 5 two.
@@ -217,7 +217,7 @@ func clusterAddVoterCommand(o *options) *cobra.Command {
 JSON: an object with the fields id and directory_id.`,
 		Example: `  weir cluster add-voter 4 --endpoint CONTROLLER://10.0.0.4:9093
   weir cluster add-voter 4 --endpoint CONTROLLER://10.0.0.4:9093 --directory-id vF6dK0pTSMeA5HPEJ1Qj7g`,
-		Args:              needs("ID", false),
+		Args:              needs("NODE", false),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			id, err := parseID(args[0])
@@ -255,7 +255,7 @@ JSON: an object with the fields id and directory_id.`,
 func clusterRemoveVoterCommand(o *options) *cobra.Command {
 	var change voterChange
 	cmd := &cobra.Command{
-		Use:   "remove-voter ID",
+		Use:   "remove-voter NODE",
 		Short: "Stop a node from voting on the cluster's metadata",
 		Long: `Stop a node from voting on the cluster's metadata, before it is shut down for good or because it has
 failed for good. If it was the leader, another voter takes over.
@@ -263,7 +263,7 @@ failed for good. If it was the leader, another voter takes over.
 JSON: an object with the fields id and directory_id.`,
 		Example: `  weir cluster remove-voter 4
   weir cluster remove-voter 4 --directory-id vF6dK0pTSMeA5HPEJ1Qj7g`,
-		Args:              needs("ID", false),
+		Args:              needs("NODE", false),
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: o.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			id, err := parseID(args[0])

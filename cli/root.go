@@ -76,7 +76,8 @@ func Root() *cobra.Command {
 The cluster is the one at --bootstrap-server, or at $` + bootstrapEnv + `. Results go to standard
 output, as tables or, with --output json, as JSON with the field names that each command's help lists.
 
-Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly.`,
+Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly. 'weir cluster health' has
+its own.`,
 		Example: `  weir topic create orders --partitions 3
   echo 'hello' | weir produce orders
   weir consume orders --follow
