@@ -96,11 +96,27 @@ func startLocalTest(t *testing.T, dir string, args ...string) *localRun {
 // nodes waits until the nodes answer.
 func (l *localRun) nodes(t *testing.T) (nodes []localNodeInfo) {
 	t.Helper()
-	l.out.until(t, "]\n")
+	select {
+	case <-l.listed():
+	case code := <-l.code:
+		t.Fatalf("exit code %d: %s", code, l.err)
+	}
 	if err := json.Unmarshal([]byte(l.out.String()), &nodes); err != nil {
 		t.Fatal(err)
 	}
 	return nodes
+}
+
+// listed tells when the command has printed the list of nodes.
+func (l *localRun) listed() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		for !strings.HasSuffix(l.out.String(), "]\n") {
+			<-l.out.more
+		}
+		close(done)
+	}()
+	return done
 }
 
 // end waits for the command's exit code.
