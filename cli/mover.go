@@ -35,6 +35,7 @@ type mover struct {
 	atOnce int                                            // how many partitions may move at the same time
 	every  time.Duration
 
+	planned bool                        // once at least
 	queue   []move                      // not begun
 	begun   map[topicPartition]*oneMove // under way
 	done    []move
@@ -129,7 +130,8 @@ func (m *mover) step(ctx context.Context, c *client) (finished bool, err error) 
 	if err := m.look(v); err != nil {
 		return false, err
 	}
-	if len(m.queue) == 0 && len(m.waiting) == 0 && len(m.begun) == 0 {
+	// A first plan goes round what moves already; whether anything is left when all of it has ended, another plan tells.
+	if len(m.queue) == 0 && len(m.begun) == 0 && (!m.planned || len(m.waiting) == 0) {
 		sizes := c.sizes(ctx)
 		if ctx.Err() != nil {
 			return false, ctx.Err()
@@ -137,7 +139,8 @@ func (m *mover) step(ctx context.Context, c *client) (finished bool, err error) 
 		if m.queue, err = m.plan(v, v.replicaMap(sizes)); err != nil {
 			return false, &refusedError{err}
 		}
-		if len(m.queue) == 0 {
+		m.planned = true
+		if len(m.queue) == 0 && len(m.waiting) == 0 {
 			return true, nil
 		}
 		m.pace.more(copiesOf(m.queue))
@@ -182,7 +185,7 @@ func (m *mover) begin(ctx context.Context, c *client, v *clusterView) error {
 		p := v.partition(one.topicPartition)
 		return p == nil || !slices.Equal(v.planned(*p), one.from)
 	})
-	n := min(len(m.queue), m.atOnce-len(m.begun))
+	n := min(len(m.queue), m.atOnce-len(m.waiting))
 	if n <= 0 {
 		return nil
 	}
@@ -253,6 +256,9 @@ func (m *mover) tell() {
 // progressText says how far moving is.
 func progressText(done, all int, waiting []reassignment, p pace) string {
 	text := fmt.Sprintf("Moved %d of %s", done, plural(int64(all), "partition"))
+	if all == 0 {
+		text = "Waiting for what is moving already"
+	}
 	if p.all > 0 {
 		text += fmt.Sprintf(", %s of %s", bytesText(float64(min(p.now, p.all))), bytesText(float64(p.all)))
 		if rate := p.rate(); rate > 0 {
@@ -275,7 +281,7 @@ func progressText(done, all int, waiting []reassignment, p pace) string {
 		names = append(names, fmt.Sprintf("%d more", len(waiting)-most))
 	}
 	if len(names) > 0 {
-		text += "; moving " + strings.Join(names, ", ")
+		text += "; moving now: " + strings.Join(names, ", ")
 	}
 	return text
 }

@@ -383,9 +383,12 @@ func TestProgressText(t *testing.T) {
 	if got, want := progressText(0, 4, nil, p), "Moved 0 of 4 partitions, 0 B of 10.0 MiB"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	if got, want := progressText(0, 0, []reassignment{{Topic: "a"}}, pace{}), "Waiting for what is moving already; moving now: a:0"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 	p.at(start.Add(2*time.Second), 4<<20)
 	waiting := []reassignment{moving("a", 1, 4), moving("b", 0, 0), {Topic: "c"}, moving("d", 1, 2), moving("e", 1, 2)}
-	if got, want := progressText(1, 4, waiting, p), "Moved 1 of 4 partitions, 4.0 MiB of 10.0 MiB, 2.0 MiB/s, about 4s left; moving a:0 25%, b:0, c:0, 2 more"; got != want {
+	if got, want := progressText(1, 4, waiting, p), "Moved 1 of 4 partitions, 4.0 MiB of 10.0 MiB, 2.0 MiB/s, about 4s left; moving now: a:0 25%, b:0, c:0, 2 more"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	p.at(start.Add(3*time.Second), 3<<20) // retention took something away
