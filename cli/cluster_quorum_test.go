@@ -107,3 +107,14 @@ func TestFeaturesOfDifferentBrokers(t *testing.T) {
 		}
 	}
 }
+
+// TestReleaseThatCannot: kfake knows nothing of voters and unregistering.
+func TestReleaseThatCannot(t *testing.T) {
+	c := newCluster(t)
+	want := "weir: the cluster at " + c.seed + " cannot do that: its release knows no such request\n"
+	for _, args := range [][]string{{"cluster", "voters"}, {"cluster", "unregister", "7"}} {
+		if got := c.weir(args...); got != (ran{err: want, code: exitFailed}) {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+}
