@@ -1,12 +1,14 @@
 # make run     build, and start a node with its data in ./weir-data
+# make cluster build, and start three nodes with their data in ./weir-cluster
 # make test    the whole default suite: format, vet, staticcheck, all tests
 # make shop    the running example: an e-commerce shop
 # make help    all targets
 SHELL := /bin/bash
 GO ?= go
+NODES ?= 3
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build run test lint race fuzz sim bugs shop clients differential chaos bench bench-kafka generate clean
+.PHONY: help build run cluster test lint race fuzz sim bugs shop clients differential chaos bench bench-kafka generate clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -17,6 +19,9 @@ build: ## build the static binary bin/weir
 
 run: build ## build and start a node with its data in ./weir-data
 	bin/weir serve
+
+cluster: build ## build and start a cluster of NODES (3) nodes with their data in ./weir-cluster
+	bin/weir cluster start-local --nodes $(NODES)
 
 lint: ## format, vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt these: $$out"; exit 1; fi

@@ -40,15 +40,30 @@ func (o *options) connect(extra ...kgo.Opt) (*client, error) {
 
 // ask runs f with a client and a context that ends after --timeout.
 func (o *options) ask(ctx context.Context, f func(context.Context, *client) error) error {
+	return o.connected(ctx, func(c *client) error {
+		return o.within(ctx, func(ctx context.Context) error {
+			defer context.AfterFunc(ctx, c.Close)() // the client's metadata requests heed no context
+			return f(ctx, c)
+		})
+	})
+}
+
+// connected runs f with a client, for work that may take longer than --timeout: each of its steps asks within that.
+func (o *options) connected(ctx context.Context, f func(*client) error) error {
 	c, err := o.connect()
 	if err != nil {
 		return err
 	}
 	defer c.Close()
+	defer context.AfterFunc(ctx, c.Close)()
+	return f(c)
+}
+
+// within runs f with a context that ends after --timeout.
+func (o *options) within(ctx context.Context, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	defer context.AfterFunc(ctx, c.Close)() // the client's metadata requests heed no context
-	err = f(ctx, c)
+	err := f(ctx)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -16,11 +16,15 @@ import (
 
 func clusterCommand(o *options) *cobra.Command {
 	cmd := group(&cobra.Command{
-		Use:     "cluster",
-		Short:   "Look at a cluster as a whole",
-		Example: `  weir cluster info`,
+		Use:   "cluster",
+		Short: "Look after a cluster as a whole",
+		Example: `  weir cluster status --watch
+  weir cluster start-local --nodes 3
+  weir cluster decommission 4`,
 	})
-	cmd.AddCommand(clusterInfoCommand(o))
+	cmd.AddCommand(clusterInfoCommand(o), clusterStatusCommand(o), clusterHealthCommand(o), clusterStartLocalCommand(o),
+		clusterDecommissionCommand(o), clusterUnregisterCommand(o), clusterRebalanceCommand(o),
+		clusterVotersCommand(o), clusterAddVoterCommand(o), clusterRemoveVoterCommand(o), clusterFeaturesCommand(o))
 	return cmd
 }
 

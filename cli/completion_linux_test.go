@@ -13,7 +13,7 @@ import (
 )
 
 // asWeir makes the test binary the command, for what starts it as a process of its own.
-const asWeir = "WEIR_TEST_AS_COMMAND"
+const asWeir = "TEST_AS_WEIR" // without the prefix of options
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asWeir) != "" {

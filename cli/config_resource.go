@@ -154,6 +154,9 @@ func (c *client) configNames(ctx context.Context, of configResource, entries []c
 	return names, nil
 }
 
+// unlisted are configurations of brokers that Kafka takes, but lists only when they are set.
+var unlisted = []string{"leader.replication.throttled.rate", "follower.replication.throttled.rate", "replica.alter.log.dirs.io.max.bytes.per.second"}
+
 // listenerPrefix begins the names of a broker's configurations for one listener, which it does not list.
 const listenerPrefix = "listener.name."
 
@@ -164,7 +167,7 @@ func (c *client) checkConfigNames(ctx context.Context, of configResource, entrie
 		return err
 	}
 	for _, name := range names {
-		if slices.Contains(known, name) || of.kind == kmsg.ConfigResourceTypeBroker && strings.HasPrefix(name, listenerPrefix) {
+		if slices.Contains(known, name) || of.kind == kmsg.ConfigResourceTypeBroker && (strings.HasPrefix(name, listenerPrefix) || slices.Contains(unlisted, name)) {
 			continue
 		}
 		hint := "`weir config list --all` shows those that there are"

@@ -24,14 +24,22 @@ func (d *deleter) flags(cmd *cobra.Command) {
 
 // confirm asks whether things shall be deleted with what is in them, if there is a terminal to ask on.
 func (d *deleter) confirm(ctx context.Context, cmd *cobra.Command, names []string, with string) error {
-	if d.yes || !isTerminal(cmd.InOrStdin()) {
+	if d.yes {
 		return nil
 	}
 	shown := make([]string, len(names))
 	for i, name := range names {
 		shown[i] = escape(name)
 	}
-	cmd.PrintErrf("Delete %s with all %s: %s? [y/N] ", plural(int64(len(names)), d.kind), with, strings.Join(shown, ", "))
+	return confirm(ctx, cmd, fmt.Sprintf("Delete %s with all %s: %s?", plural(int64(len(names)), d.kind), with, strings.Join(shown, ", ")), "nothing was deleted")
+}
+
+// confirm asks a question if there is a terminal to ask on. Any other answer than yes is an error, which says what was not done.
+func confirm(ctx context.Context, cmd *cobra.Command, question, otherwise string) error {
+	if !isTerminal(cmd.InOrStdin()) {
+		return nil
+	}
+	cmd.PrintErrf("%s [y/N] ", question)
 	answered := make(chan string, 1)
 	go func() {
 		answer, _ := bufio.NewReader(io.LimitReader(cmd.InOrStdin(), 1<<10)).ReadString('\n')
@@ -42,7 +50,7 @@ func (d *deleter) confirm(ctx context.Context, cmd *cobra.Command, names []strin
 		return ctx.Err()
 	case answer := <-answered:
 		if answer := strings.ToLower(strings.TrimSpace(answer)); answer != "y" && answer != "yes" {
-			return errors.New("nothing was deleted")
+			return errors.New(otherwise)
 		}
 		return nil
 	}

@@ -52,6 +52,15 @@ func joined(errs ...error) error {
 	return failures(errs)
 }
 
+// someOf makes one error of several, of which it tells the first: there may be thousands for one cause.
+func someOf(errs []error) error {
+	const most = 3
+	if len(errs) > most {
+		errs = append(errs[:most:most], fmt.Errorf("and %d more", len(errs)-most))
+	}
+	return joined(errs...)
+}
+
 // explain puts an error of the client library in words that say what to do next.
 func (o *options) explain(err error) error {
 	if err == nil {
@@ -87,6 +96,8 @@ func (o *options) explain(err error) error {
 		return fmt.Errorf("the server at %s closed the connection: is it a Kafka broker, without TLS and SASL?", o.bootstrap)
 	case errors.As(err, &code):
 		return explainCode(err, code)
+	case strings.Contains(err.Error(), "broker is too old"): // the client library's error is its own
+		return fmt.Errorf("the cluster at %s cannot do that: its release knows no such request", o.bootstrap)
 	case strings.Contains(err.Error(), "response size"): // the client library has no type for it
 		return fmt.Errorf("the server at %s does not speak Kafka's protocol: is it the right port, without TLS?", o.bootstrap)
 	}

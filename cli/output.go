@@ -39,6 +39,7 @@ type printer struct {
 	w        io.Writer
 	terminal bool
 	json     bool
+	compact  bool // JSON documents are one line each
 }
 
 func (o *options) printer(cmd *cobra.Command) *printer {
@@ -55,12 +56,14 @@ func (p *printer) text(b []byte) error {
 	return err
 }
 
-// document writes v as one indented JSON document.
+// document writes v as one JSON document, indented unless it shall be a line.
 func (p *printer) document(v any) error {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
+	if !p.compact {
+		e.SetIndent("", "  ")
+	}
 	if err := e.Encode(v); err != nil {
 		return err
 	}

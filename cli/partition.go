@@ -16,11 +16,13 @@ import (
 func partitionCommand(o *options) *cobra.Command {
 	cmd := group(&cobra.Command{
 		Use:   "partition",
-		Short: "Describe partitions, delete their oldest records",
+		Short: "Describe partitions, move them, elect their leaders, delete their oldest records",
 		Example: `  weir partition describe orders
+  weir partition reassign orders:3 --replicas 1,2,3
   weir partition delete-records orders --before -7d`,
 	})
-	cmd.AddCommand(partitionDescribeCommand(o), partitionDeleteRecordsCommand(o))
+	cmd.AddCommand(partitionDescribeCommand(o), partitionDeleteRecordsCommand(o), partitionReassignCommand(o), partitionReassignmentsCommand(o),
+		partitionElectCommand(o))
 	return cmd
 }
 

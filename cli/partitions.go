@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -113,6 +112,6 @@ func (c *client) partitionsOf(ctx context.Context, sets []partitionSet) ([]topic
 
 func sortedPartitions(all iter.Seq[topicPartition]) []topicPartition {
 	return slices.SortedFunc(all, func(a, b topicPartition) int {
-		return cmp.Or(strings.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+		return a.compare(b)
 	})
 }

@@ -30,6 +30,11 @@ type options struct {
 	timeout   time.Duration
 }
 
+// exitCode ends a command whose exit code is part of its answer, which it has given.
+type exitCode int
+
+func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
 // Main runs the command that the process was started with and gives the exit code. The first SIGINT or SIGTERM cancels the
 // command's context, the second ends the process.
 func Main() int {
@@ -46,6 +51,10 @@ func Run(ctx context.Context, root *cobra.Command) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil || errors.Is(err, syscall.EPIPE) {
 		return exitOK
+	}
+	var verdict exitCode
+	if errors.As(err, &verdict) {
+		return int(verdict)
 	}
 	root.PrintErrln("weir: " + oneLine(err.Error()))
 	var usage *usageError
@@ -67,7 +76,8 @@ func Root() *cobra.Command {
 The cluster is the one at --bootstrap-server, or at $` + bootstrapEnv + `. Results go to standard
 output, as tables or, with --output json, as JSON with the field names that each command's help lists.
 
-Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly.`,
+Exit codes: 0 all went well, 1 something failed, 2 the command was used wrongly. 'weir cluster health' has
+its own.`,
 		Example: `  weir topic create orders --partitions 3
   echo 'hello' | weir produce orders
   weir consume orders --follow

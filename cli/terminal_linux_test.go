@@ -187,3 +187,31 @@ func TestProduceOnATerminal(t *testing.T) {
 	tt.shown.until(t, "Wrote 1 record (5 B) to topic orders")
 	tt.typed(t, "\n") // lets the reader of the terminal go
 }
+
+func TestWatchOnATerminal(t *testing.T) {
+	w := operate(t, 2, "orders:0=0,1", 1)
+	tt := newTerminal(t)
+	ctx, interrupt := context.WithCancel(context.Background())
+	done := make(chan int)
+	go func() {
+		done <- weirTo(ctx, tt.screen, tt.screen, tt.screen, "cluster", "health", "--watch", "--interval", "1ms", "-b", w.seed)
+	}()
+	tt.shown.until(t, "every 1ms until Ctrl-C\x1b[K\n\x1b[K\nhealthy\x1b[K\n\x1b[J\x1b[H") // in place, and again
+	w.fail(1)
+	tt.shown.until(t, "\nunavailable: 1 partition has fewer")
+	interrupt()
+	if code := <-done; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestProgressOnATerminal(t *testing.T) {
+	w := operate(t, 3, "orders:0=0,1", 1<<20)
+	w.perLook = 1 << 10
+	tt := newTerminal(t)
+	if code := tt.weir("partition", "reassign", "orders:0", "--replicas", "2,1", "--interval", "1ms", "-b", w.seed); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	tt.shown.until(t, "Moved 0 of 1 partition, ")
+	tt.shown.until(t, "orders  0          0,1   2,1  2     0        1.0MiB\n")
+}
