@@ -20,7 +20,7 @@ import (
 
 func serveCommand(o *options) *cobra.Command {
 	var file, level, format string
-	var set []string
+	var set, join []string
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a node",
@@ -36,6 +36,8 @@ SIGINT and SIGTERM stop the node cleanly. After a crash nothing that was acknowl
 		Example: `  weir serve
   weir serve --set log.dirs=/var/lib/weir --set num.partitions=6
   weir serve --config server.properties
+  weir serve --set listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+  weir serve --join first-host:9093 --set listeners=PLAINTEXT://:9092,CONTROLLER://:9093
   WEIR_LISTENERS=PLAINTEXT://0.0.0.0:9092 weir serve`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,11 +47,15 @@ SIGINT and SIGTERM stop the node cleanly. After a crash nothing that was acknowl
 			if cmd.Flags().Changed("log-format") {
 				set = append(set, "log.format="+format)
 			}
+			if len(join) > 0 {
+				set = append(set, "controller.quorum.bootstrap.servers="+strings.Join(join, ","))
+			}
 			return serve(cmd.Context(), cmd.ErrOrStderr(), file, set)
 		},
 	}
 	cmd.Flags().StringVar(&file, "config", "", "a `server.properties`")
 	cmd.Flags().StringArrayVar(&set, "set", nil, "an option as `name=value`; may be given several times")
+	cmd.Flags().StringSliceVar(&join, "join", nil, "join the cluster of the node that others reach at `host:port`: the option controller.quorum.bootstrap.servers")
 	cmd.Flags().StringVar(&level, "log-level", "info", "debug, info, warn or error: the option log.level")
 	cmd.Flags().StringVar(&format, "log-format", "text", "text or json: the option log.format")
 	return cmd
@@ -81,7 +87,7 @@ func serve(ctx context.Context, out io.Writer, file string, set []string) error 
 	}
 	tell := func(what string) { fmt.Fprintln(out, what) }
 	if cfg.LogFormat == "json" { // whoever reads the messages wants nothing else there
-		tell = func(what string) { logger.Info(what, "node", cfg.NodeID, "cluster", n.ClusterID()) }
+		tell = func(what string) { logger.Info(what, "node", n.ID(), "cluster", n.ClusterID()) }
 		tell("Weir is ready.")
 	} else {
 		greet(out, n, cfg)
@@ -113,7 +119,7 @@ func newLogger(out io.Writer, cfg *config.Config) (*slog.Logger, *slog.LevelVar)
 
 // greet tells where everything is and what to try next.
 func greet(out io.Writer, n *node.Node, cfg *config.Config) {
-	fmt.Fprintf(out, "Weir is ready: node %d of cluster %s\n", cfg.NodeID, n.ClusterID())
+	fmt.Fprintf(out, "Weir is ready: node %d of cluster %s\n", n.ID(), n.ClusterID())
 	fmt.Fprintf(out, "  data      %s\n", cfg.LogDirs[0])
 	addresses := n.Addresses()
 	bootstrap := ""

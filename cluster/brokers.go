@@ -26,6 +26,9 @@ func recordOf(b *Broker) brokerRecord {
 // features to those of its version.
 func (c *Controller) registerBroker(d *draft, b Broker) BrokerRegistered {
 	first := c.image.levels == nil && c.image.brokers.Len() == 0
+	if b.ID < 0 {
+		b.ID = c.image.idFor(b.Directory)
+	}
 	if refused := c.checkRegistration(&b, first); refused != "" {
 		return BrokerRegistered{Refused: refused}
 	}
@@ -39,7 +42,26 @@ func (c *Controller) registerBroker(d *draft, b Broker) BrokerRegistered {
 	if voters := c.image.votersWith(&b); voters != nil {
 		d.put(kindVoters, votersRecord{Voters: voters})
 	}
-	return BrokerRegistered{Incarnation: b.Incarnation}
+	return BrokerRegistered{ID: b.ID, Incarnation: b.Incarnation}
+}
+
+// idFor gives the id of the broker with a directory, or one above all that were ever used.
+func (i *Image) idFor(directory UUID) int32 {
+	next := int32(1)
+	for b := range i.Brokers() {
+		if b.Directory == directory && !directory.IsZero() {
+			return b.ID
+		}
+		next = max(next, b.ID+1)
+	}
+	for it := i.gone.Iterator(); !it.Done(); {
+		id, _, _ := it.Next()
+		next = max(next, id+1)
+	}
+	for _, v := range i.voters {
+		next = max(next, v.ID+1)
+	}
+	return next
 }
 
 // checkRegistration tells why a broker cannot be registered; "": it can.

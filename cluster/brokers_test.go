@@ -88,7 +88,7 @@ func TestIncarnations(t *testing.T) {
 			}
 			d.survives()
 		}
-		if got := d.register(broker(7, step.directory)); got != (BrokerRegistered{Incarnation: step.want}) {
+		if got := d.register(broker(7, step.directory)); got != (BrokerRegistered{ID: 7, Incarnation: step.want}) {
 			t.Fatalf("step %d: %+v, want %d", i, got, step.want)
 		}
 		b := d.c.Image().Broker(7)
@@ -130,7 +130,7 @@ func TestUsedBrokerID(t *testing.T) {
 		t.Errorf("itself: %+v", got)
 	}
 	alive = false
-	if got := d.register(broker(1, 2)); got != (BrokerRegistered{Incarnation: 1}) {
+	if got := d.register(broker(1, 2)); got != (BrokerRegistered{ID: 1, Incarnation: 1}) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -140,7 +140,7 @@ func TestOldBrokerRecords(t *testing.T) {
 	d := newDriver(t, 0)
 	d.log = []machine.Record{{Key: []byte(kindBroker), Value: []byte(`{"id":1,"endpoints":[{"listener":"PLAINTEXT","host":"h","port":9092}]}`)}}
 	d.replay()
-	if got := d.register(broker(1, 1)); got != (BrokerRegistered{}) {
+	if got := d.register(broker(1, 1)); got != (BrokerRegistered{ID: 1}) {
 		t.Fatalf("%+v", got)
 	}
 	if got := d.c.Image().Broker(1); got.Directory != (UUID{15: 1}) || got.Node() != 2 {
@@ -176,4 +176,19 @@ func TestUnregistering(t *testing.T) {
 		t.Errorf("twice: %d", code)
 	}
 	d.survives()
+}
+
+// TestAssignedBrokerIDs: a broker without an id gets one that nobody has or had, and the same again when it asks again.
+func TestAssignedBrokerIDs(t *testing.T) {
+	d := newDriver(t, 0)
+	d.register(broker(4, 1))
+	for range 2 {
+		if got := d.register(broker(-1, 2)); got != (BrokerRegistered{ID: 5}) {
+			t.Fatalf("%+v", got)
+		}
+	}
+	d.unregister(5)
+	if got := d.register(broker(-1, 3)); got != (BrokerRegistered{ID: 6}) {
+		t.Fatalf("after one was unregistered: %+v", got)
+	}
 }

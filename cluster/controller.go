@@ -44,11 +44,12 @@ type Config struct {
 
 // Requests of nodes, beside those of clients.
 type (
-	// RegisterBroker makes a broker known or changes what is known of it. Its Incarnation is not looked at. Its reply is
-	// BrokerRegistered.
+	// RegisterBroker makes a broker known or changes what is known of it. Its Incarnation is not looked at. One without an id (-1) gets
+	// that of the broker with its directory, or one that was never used. Its reply is BrokerRegistered.
 	RegisterBroker struct{ Broker Broker }
 	// BrokerRegistered tells a broker which incarnation it is, or why it is not registered.
 	BrokerRegistered struct {
+		ID          int32
 		Incarnation int32
 		Refused     string // "": it is registered
 	}

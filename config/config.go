@@ -20,6 +20,7 @@ type Config struct {
 	ProtocolMap                 string   `option:"listener.security.protocol.map"`
 	ControllerListenerNames     []string `option:"controller.listener.names"`
 	ControllerQuorumVoters      []string `option:"controller.quorum.voters"`
+	ControllerQuorumBootstrap   []string `option:"controller.quorum.bootstrap.servers"`
 	BrokerRack                  string   `option:"broker.rack"`
 	ReplicaSelector             string   `option:"replica.selector.class"`
 	LogDirs                     []string `option:"log.dirs"`
@@ -58,8 +59,10 @@ type Config struct {
 	// Listeners are for clients, PeerListeners for other nodes; both are parsed from listeners and advertised.listeners.
 	Listeners     []Listener
 	PeerListeners []Listener
-	// Voters keep the metadata: controller.quorum.voters parsed, or this node alone.
+	// Voters keep the metadata of a new cluster: controller.quorum.voters parsed, or this node alone; none, if it is to join one.
 	Voters []Voter
+	// Join are where nodes of a cluster that is there can be reached, host:port: controller.quorum.bootstrap.servers without this node.
+	Join []string
 
 	static map[string]string // what was set, by name
 }

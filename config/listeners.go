@@ -39,12 +39,10 @@ func (c *Config) derive() []string {
 	switch {
 	case err != nil:
 		problem("controller.quorum.voters: %v", err)
-	case len(voters) == 0:
-		voters = []Voter{{ID: c.NodeID}}
+	case len(voters) == 0: // see below
 	case !slices.ContainsFunc(voters, func(v Voter) bool { return v.ID == c.NodeID }):
 		problem("controller.quorum.voters=%s must name this node as %d@host:port", strings.Join(c.ControllerQuorumVoters, ","), c.NodeID)
 	}
-	c.Voters = voters
 	if len(c.LogDirs) != 1 {
 		problem("log.dirs=%s: one folder holds all data; name one", strings.Join(c.LogDirs, ","))
 	}
@@ -93,7 +91,15 @@ func (c *Config) derive() []string {
 			problem("advertised.listeners: clients cannot connect to %s; name an address that they can reach", a.Host)
 		}
 	}
-	if len(c.Voters) > 1 && len(c.PeerListeners) == 0 && len(problems) == 0 {
+	if c.Voters = voters; len(voters) == 0 {
+		if c.Join, err = c.others(c.ControllerQuorumBootstrap); err != nil {
+			problem("controller.quorum.bootstrap.servers: %v", err)
+		}
+		if len(c.Join) == 0 {
+			c.Voters = []Voter{{ID: c.NodeID}}
+		}
+	}
+	if (len(c.Voters) > 1 || len(c.Join) > 0) && len(c.PeerListeners) == 0 && len(problems) == 0 {
 		problem("listeners=%s: none of them is for other nodes; add one that controller.listener.names names, as in CONTROLLER://:9093", c.ListenersText)
 	}
 	if len(c.Listeners) == 0 && len(problems) == 0 {
@@ -105,6 +111,23 @@ func (c *Config) derive() []string {
 		}
 	}
 	return problems
+}
+
+// others gives the addresses that are not this node's own.
+func (c *Config) others(addresses []string) (out []string, err error) {
+	for _, address := range addresses {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("%s: write it as host:port", address)
+		}
+		own := slices.ContainsFunc(c.PeerListeners, func(l Listener) bool {
+			return strconv.Itoa(l.Port) == port && (host == l.Host || host == l.AdvertisedHost || host == "localhost" || host == "127.0.0.1" || host == "::1")
+		})
+		if !own {
+			out = append(out, address)
+		}
+	}
+	return out, nil
 }
 
 // parseVoters reads id@host:port.

@@ -30,12 +30,21 @@ type several struct {
 	nodes []*Node // nil: not running
 	logs  []*said
 	set   []string
+	grows bool // nodes join the first one
 }
 
-// freeAddress gives an address that nobody listens on, and that the system does not give out by itself.
+// given are the ports that freeAddress gave.
+var given = map[int]bool{}
+
+// freeAddress gives an address that nobody listens on, that the system does not give out by itself, and that is given once.
 func freeAddress(t *testing.T) string {
 	for {
-		address := fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(20_000))
+		port := 10_000 + rand.IntN(20_000)
+		if given[port] {
+			continue
+		}
+		given[port] = true
+		address := fmt.Sprintf("127.0.0.1:%d", port)
 		if l, err := net.Listen("tcp", address); err == nil {
 			if err := l.Close(); err != nil {
 				t.Fatal(err)
@@ -72,11 +81,15 @@ func (c *several) begin(i int) error {
 	if c.logs[i] == nil {
 		c.logs[i] = &said{}
 	}
-	n, err := startWith(c.t, Options{FS: c.disks[i], Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}, append([]string{
-		fmt.Sprintf("node.id=%d", i+1), fmt.Sprintf("broker.rack=rack%d", i+1), "controller.quorum.voters=" + strings.Join(voters, ","),
-		"listeners=PLAINTEXT://" + c.ports[i] + ",CONTROLLER://" + c.peers[i],
+	formed := []string{fmt.Sprintf("node.id=%d", i+1), "controller.quorum.voters=" + strings.Join(voters, ",")}
+	if c.grows {
+		formed = []string{"controller.quorum.bootstrap.servers=" + c.peers[0]}
+	}
+	n, err := startWith(c.t, Options{FS: c.disks[i], Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}, append(append(formed,
+		fmt.Sprintf("broker.rack=rack%d", i+1),
+		"listeners=PLAINTEXT://"+c.ports[i]+",CONTROLLER://"+c.peers[i],
 		"default.replication.factor=3", "min.insync.replicas=2", "offsets.topic.replication.factor=3", "offsets.topic.num.partitions=3",
-	}, c.set...)...)
+	), c.set...)...)
 	c.nodes[i] = n
 	return err
 }
@@ -569,4 +582,47 @@ func TestConsumersReadInTheirRack(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestClusterGrows: nodes join one that began alone, get numbers, and become voters of the metadata as it grows; all of them may be
+// killed, and each comes back as who it was.
+func TestClusterGrows(t *testing.T) {
+	c := newSeveral(t, 5)
+	c.grows = true
+	for i, voters := range []int{1, 1, 3, 3, 5} {
+		c.start(i)
+		if id := c.nodes[i].ID(); id != int32(i+1) {
+			t.Fatalf("node %d got the number %d", i+1, id)
+		}
+		c.eventually(fmt.Sprint(voters, " voters"), func() bool {
+			for _, n := range c.nodes[:i+1] {
+				img := n.metadata.Image()
+				if len(img.Voters()) != voters || n.log.LogEnd() != c.nodes[0].log.LogEnd() || len(n.transport.Peers()) != i {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	k := c.client()
+	c.create(k, "t", 5)
+	s := c.stream(k, 5)
+	for i := range 5 {
+		c.moves(s)
+		c.kill(i)
+		c.moves(s)
+		c.start(i)
+		c.inSync(k)
+	}
+	for i := range 5 {
+		c.kill(i)
+	}
+	c.start(0, 1, 2, 3, 4)
+	for i, n := range c.nodes {
+		if n.ID() != int32(i+1) {
+			t.Errorf("node %d came back as %d", i+1, n.ID())
+		}
+	}
+	c.moves(s)
+	c.check(s)
 }

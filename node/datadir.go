@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +21,7 @@ import (
 const (
 	lockName   = ".lock"
 	metaName   = "meta.properties"
+	peersName  = "peers.properties"
 	dirVersion = 1
 )
 
@@ -26,7 +29,7 @@ const (
 type dataDir struct {
 	fs        vfs.FS
 	path      string
-	nodeID    int32
+	nodeID    int32  // -1: what the directory says, or what the cluster gives
 	clusterID string // "": a new one, whose cluster is not known yet
 	// id tells this directory from any other that the node had before. incarnation counts these: see cluster.Broker.
 	id          cluster.UUID
@@ -61,6 +64,12 @@ func (d *dataDir) load() error {
 		return nil
 	case err != nil:
 		return err
+	case d.nodeID < 0:
+		id, err := strconv.ParseInt(meta.NodeID, 10, 32)
+		if err != nil {
+			return fmt.Errorf("%s is damaged; restore it: its node.id is %q", path.Join(d.path, metaName), meta.NodeID)
+		}
+		d.nodeID = int32(id)
 	case meta.NodeID != strconv.Itoa(int(d.nodeID)):
 		return fmt.Errorf("the data directory %s belongs to node %s, and this is node %d: set node.id=%s, or choose another directory with log.dirs", d.path, meta.NodeID, d.nodeID, meta.NodeID)
 	}
@@ -84,6 +93,31 @@ func (d *dataDir) save() error {
 		text += fmt.Sprintf("incarnation=%d\n", d.incarnation)
 	}
 	return vfs.WriteFileAtomic(d.fs, path.Join(d.path, metaName), []byte(text))
+}
+
+// keepPeers notes where other nodes were reached last: after all have stopped, each must find the others to learn anything.
+func (d *dataDir) keepPeers(addresses map[int32]string) error {
+	var text strings.Builder
+	for _, id := range slices.Sorted(maps.Keys(addresses)) {
+		fmt.Fprintf(&text, "%d=%s\n", id, addresses[id])
+	}
+	return vfs.WriteFileAtomic(d.fs, path.Join(d.path, peersName), []byte(text.String()))
+}
+
+// peers gives what keepPeers noted. What cannot be read is passed over: it is a hint.
+func (d *dataDir) peers() map[int32]string {
+	out := map[int32]string{}
+	b, err := vfs.ReadFile(d.fs, path.Join(d.path, peersName))
+	if err != nil {
+		return out
+	}
+	for line := range bytes.Lines(b) {
+		key, address, _ := strings.Cut(strings.TrimSpace(string(line)), "=")
+		if id, err := strconv.ParseInt(key, 10, 32); err == nil && address != "" {
+			out[int32(id)] = address
+		}
+	}
+	return out
 }
 
 // Meta is what a data directory says of itself.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weir/weir/cluster"
 	"github.com/weir/weir/config"
+	"github.com/weir/weir/transport"
 )
 
 const (
@@ -49,7 +50,7 @@ func (n *Node) answer(from int32, question []byte) []byte {
 // registerOther registers a broker that cannot do so itself yet. nil: it could not be done now.
 func (n *Node) registerOther(m *metadata, from int32, question []byte) *cluster.BrokerRegistered {
 	var b cluster.Broker
-	if err := json.Unmarshal(question, &b); err != nil || b.ID != from {
+	if err := json.Unmarshal(question, &b); err != nil || b.ID != from && from != transport.Anybody {
 		return nil
 	}
 	done := make(chan *cluster.BrokerRegistered, 1)
@@ -61,6 +62,68 @@ func (n *Node) registerOther(m *metadata, from int32, question []byte) *cluster.
 		}
 	})
 	return <-done
+}
+
+// unnumbered stands for the number of a node that is to be given one.
+const unnumbered = -1
+
+// identify finds out, for a node that is to join a cluster, which one that is, and which number it has there.
+func (n *Node) identify() error {
+	if n.dir.clusterID != "" || len(n.cfg.Join) == 0 {
+		n.number(n.dir.nodeID)
+		return nil
+	}
+	question, err := json.Marshal(n.asBroker())
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	tick := time.NewTicker(askEach)
+	defer tick.Stop()
+	for began, told := time.Now(), false; ; {
+		var failures string
+		for _, address := range n.cfg.Join {
+			a, err := n.askToJoin(address, question)
+			switch {
+			case err != nil:
+				failures += fmt.Sprintf("%s: %v; ", address, err)
+			case a.Registered == nil:
+				failures += address + ": it has no cluster yet, or no controller; "
+			case a.Registered.Refused != "":
+				return errors.New(a.Registered.Refused)
+			default:
+				n.number(a.Registered.ID)
+				n.dir.nodeID = a.Registered.ID
+				return n.dir.join(a.Cluster, a.Registered.Incarnation)
+			}
+		}
+		if !told && time.Since(began) > patience {
+			told = true
+			n.opts.Logger.Info("waiting for a node of the cluster that this one is to join", "missing", failures)
+		}
+		select {
+		case <-tick.C:
+		case <-n.opts.Context.Done():
+			return n.opts.Context.Err()
+		}
+	}
+}
+
+func (n *Node) askToJoin(address string, question []byte) (a about, err error) {
+	ctx, cancel := context.WithTimeout(n.opts.Context, askTime)
+	defer cancel()
+	b, err := transport.Ask(ctx, address, question)
+	if err != nil {
+		return a, err
+	}
+	return a, json.Unmarshal(b, &a)
+}
+
+// number gives this node its number, if the configuration does not.
+func (n *Node) number(id int32) {
+	numbered := *n.cfg
+	numbered.NodeID = id
+	n.cfg = &numbered
+	n.effective.Store(n.cfg)
 }
 
 // form finds out which cluster a new data directory is for. A node that is alone begins a new one. Of several voters the first

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/weir/weir/cluster"
@@ -9,9 +10,16 @@ import (
 
 // membersChanged takes other brokers and voters into effect.
 func (n *Node) membersChanged(img *cluster.Image) {
+	addresses := map[int32]string{}
 	for b := range img.Brokers() {
 		if b.ID != n.cfg.NodeID && b.Peer != "" {
 			n.transport.SetPeer(b.ID, b.Peer)
+			addresses[b.ID] = b.Peer
+		}
+	}
+	if n.several() && !maps.Equal(addresses, n.dir.peers()) {
+		if err := n.dir.keepPeers(addresses); err != nil {
+			n.opts.Logger.Error("where other nodes are could not be noted", "error", err)
 		}
 	}
 	for _, id := range n.transport.Peers() {
@@ -20,13 +28,47 @@ func (n *Node) membersChanged(img *cluster.Image) {
 		}
 	}
 	if voters := img.Voters(); len(voters) > 0 {
-		nodes := make([]replication.NodeID, len(voters))
-		for i, v := range voters {
-			nodes[i] = v.Node()
+		var nodes, observers []replication.NodeID
+		for _, v := range voters {
+			nodes = append(nodes, v.Node())
 		}
-		n.log.SetReplicas(nodes)
+		for b := range img.Brokers() {
+			if !slices.Contains(nodes, b.Node()) {
+				observers = append(observers, b.Node())
+			}
+		}
+		n.log.SetReplicas(nodes, observers)
 	}
 	n.settleVoters(img)
+}
+
+// votersFor is how many nodes vote on the metadata of a cluster of so many brokers: an odd number, so that the fewest
+// have to be there for a decision.
+func votersFor(brokers int) int {
+	switch {
+	case brokers < 3:
+		return 1
+	case brokers < 5:
+		return 3
+	}
+	return 5
+}
+
+// promoted gives the voters with those that are added as a cluster grows. An even number of them is what somebody wants so, for now.
+func (n *Node) promoted(img *cluster.Image, voters []cluster.Voter) []cluster.Voter {
+	brokers := 0
+	var candidates []cluster.Voter
+	for b := range img.Brokers() {
+		brokers++
+		if n.peers.Alive(b.ID) && b.Peer != "" && !slices.ContainsFunc(voters, func(v cluster.Voter) bool { return v.ID == b.ID }) {
+			candidates = append(candidates, cluster.Voter{ID: b.ID, Directory: b.Directory, Incarnation: b.Incarnation, Peer: b.Peer})
+		}
+	}
+	more := votersFor(brokers) - len(voters)
+	if len(voters)%2 == 0 || more <= 0 || more > len(candidates) {
+		return voters
+	}
+	return append(slices.Clone(voters), candidates[:more]...)
 }
 
 func (n *Node) isVoter(id int32) bool {
@@ -38,8 +80,8 @@ func (n *Node) isVoter(id int32) bool {
 	return false
 }
 
-// settleVoters says, on the controller, who the voters of the metadata are, if that was not said yet, or if one came back in another
-// incarnation.
+// settleVoters says, on the controller, who the voters of the metadata are, if that was not said yet, if one came back in another
+// incarnation, or if the cluster has grown.
 func (n *Node) settleVoters(img *cluster.Image) {
 	if _, leads := n.log.Leads(); !leads || !n.several() {
 		return
@@ -56,7 +98,7 @@ func (n *Node) settleVoters(img *cluster.Image) {
 			now[i] = cluster.Voter{ID: b.ID, Directory: b.Directory, Incarnation: b.Incarnation, Peer: b.Peer}
 		}
 	}
-	if were != nil && slices.Equal(were, now) {
+	if now = n.promoted(img, now); were != nil && slices.Equal(were, now) {
 		return
 	}
 	n.metadata.Submit(cluster.SetVoters{Were: were, Voters: now}, func(reply any, err error) {

@@ -120,6 +120,9 @@ func Start(opts Options) (*Node, error) {
 }
 
 func (n *Node) openDir() (err error) {
+	if len(n.cfg.Join) > 0 && !n.cfg.IsSet("node.id") && !n.cfg.IsSet("broker.id") {
+		n.number(unnumbered)
+	}
 	n.dir, err = openDataDir(n.opts.FS, n.cfg.LogDirs[0], n.cfg.NodeID)
 	return err
 }
@@ -158,7 +161,7 @@ func (n *Node) listen() error {
 }
 
 // several tells whether there may be other nodes.
-func (n *Node) several() bool { return len(n.cfg.Voters) > 1 }
+func (n *Node) several() bool { return len(n.cfg.Voters) > 1 || len(n.cfg.PeerListeners) > 0 }
 
 // self names this node to raft.
 func (n *Node) self() replication.NodeID { return replication.NodeOf(n.cfg.NodeID, n.dir.incarnation) }
@@ -167,7 +170,7 @@ func (n *Node) self() replication.NodeID { return replication.NodeOf(n.cfg.NodeI
 func (n *Node) startTransport() error {
 	n.leaders = partition.NewLeaders(n.cfg.NodeID)
 	n.transport = transport.New(transport.Config{
-		ClusterID: n.ClusterID, Self: n.cfg.NodeID, Logger: n.opts.Logger, Answer: n.answer,
+		ClusterID: n.ClusterID, Self: n.cfg.NodeID, Address: n.asBroker().Peer, Logger: n.opts.Logger, Answer: n.answer,
 		Deliver: func(id replication.GroupID, m *raftpb.Message) {
 			if host := n.receiving.Load(); host != nil {
 				host.Deliver(id, m)
@@ -326,6 +329,9 @@ func (n *Node) startMetadata() error {
 		"retention.ms": never, "retention.bytes": never, "cleanup.policy": "delete", "durability": "fsync",
 	}})
 	var err error
+	for id, address := range n.dir.peers() {
+		n.transport.SetPeer(id, address)
+	}
 	voters := make([]replication.NodeID, len(n.cfg.Voters))
 	for i, v := range n.cfg.Voters {
 		voters[i] = replication.NodeOf(v.ID, 0)
@@ -664,6 +670,9 @@ func (n *Node) HTTPAddress() string {
 	}
 	return n.http.listener.Addr().String()
 }
+
+// ID is the node's number.
+func (n *Node) ID() int32 { return n.cfg.NodeID }
 
 // ClusterID is the id of the cluster; "": it is not known yet.
 func (n *Node) ClusterID() string {

@@ -15,7 +15,7 @@ func (n *Node) run() error {
 		name string
 		do   func() error
 	}{
-		{"directory", n.openDir}, {"listeners", n.listen}, {"transport", n.startTransport}, {"cluster", n.form},
+		{"directory", n.openDir}, {"listeners", n.listen}, {"identity", n.identify}, {"transport", n.startTransport}, {"cluster", n.form},
 		{"replication", n.startReplication}, {"partitions", n.startMetadata},
 		{"registration", n.register}, {"leaders", n.awaitLeaders},
 	} {

@@ -181,6 +181,7 @@ func (n *Node) giveBack() {
 		case <-n.stop:
 			return
 		}
+		n.settleVoters(n.metadata.Image())
 		if !n.balance.due.Load() || time.Since(time.Unix(0, n.balance.since.Load())) < giveBackRest || !n.effective.Load().AutoLeaderRebalance {
 			continue
 		}

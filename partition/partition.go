@@ -42,11 +42,12 @@ type Partition struct {
 
 	config     atomic.Pointer[config.TopicConfig]
 	leadership atomic.Pointer[Leadership]
-	high       atomic.Int64         // high watermark
-	inSync     atomic.Int32         // replicas, of a leader
-	replicas   atomic.Int32         // that there are
-	wanted     []replication.NodeID // that shall be the replicas, as it was last told; see SetReplicas
-	leaders    *Leaders             // nil: nobody wants to know
+	high       atomic.Int64 // high watermark
+	inSync     atomic.Int32 // replicas, of a leader
+	replicas   atomic.Int32 // that there are
+	// wanted are the nodes that shall be the replicas, as it was last told, and observers those that shall be observers; see SetReplicas.
+	wanted, observers []replication.NodeID
+	leaders           *Leaders // nil: nobody wants to know
 
 	known         atomic.Int64 // producers that are remembered
 	checkpointing atomic.Bool  // one is being written
@@ -89,14 +90,15 @@ func (p *Partition) LogEnd() int64 { return p.log.EndOffset() }
 // Size is the log's size on disk in bytes.
 func (p *Partition) Size() int64 { return p.log.Size() }
 
-// SetReplicas tells which nodes shall be the replicas, the preferred leader first. One goroutine at a time may call it.
-func (p *Partition) SetReplicas(nodes []replication.NodeID) {
-	if slices.Equal(nodes, p.wanted) {
+// SetReplicas tells which nodes shall be the replicas, the preferred leader first, and which observers, that have the log and do not
+// vote. One goroutine at a time may call it.
+func (p *Partition) SetReplicas(nodes, observers []replication.NodeID) {
+	if slices.Equal(nodes, p.wanted) && slices.Equal(observers, p.observers) {
 		return
 	}
-	p.wanted = nodes
+	p.wanted, p.observers = nodes, observers
 	p.replicas.Store(int32(len(nodes)))
-	p.group.SetReplicas(nodes)
+	p.group.SetReplicas(nodes, observers)
 }
 
 // Replica is how far a replica is, as the leader knows.

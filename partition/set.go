@@ -183,7 +183,7 @@ func (s *Set) direct(img *cluster.Image, t *cluster.Topic) {
 	h := s.topics[t.Name]
 	for number, p := range t.Partitions {
 		if number < len(h.partitions) && h.partitions[number] != nil {
-			h.partitions[number].SetReplicas(img.Nodes(p.Target()))
+			h.partitions[number].SetReplicas(img.Nodes(p.Target()), nil)
 		}
 	}
 }

@@ -39,11 +39,13 @@ type membership struct {
 	fence uint64
 
 	target []NodeID // wanted; nil: not known
-	due    bool     // the target may not be reached, or that was not told
-	look   bool     // something changed since the last look
-	led    uint64   // the last term in which this node led
-	goal   uint64   // what was committed at the last tick: a replica that has it is in sync
-	rest   int      // ticks until leadership may be handed over again
+	// observers are wanted as learners.
+	observers []NodeID
+	due       bool   // the target may not be reached, or that was not told
+	look      bool   // something changed since the last look
+	led       uint64 // the last term in which this node led
+	goal      uint64 // what was committed at the last tick: a replica that has it is in sync
+	rest      int    // ticks until leadership may be handed over again
 	// change is the newest change of members that was appended, and its term.
 	change, changeTerm uint64
 }
@@ -100,16 +102,17 @@ func (m Members) has(id NodeID) bool {
 	return slices.Contains(m.State.Voters, id) || slices.Contains(m.State.Learners, id) || slices.Contains(m.State.VotersOutgoing, id)
 }
 
-// SetReplicas tells which replicas the group is to have, the preferred leader first. It may be called on any node of the group, at
-// any time, and does not wait.
-func (g *Group) SetReplicas(target []NodeID) {
-	target = distinct(target)
+// SetReplicas tells which replicas the group is to have, the preferred leader first, and which observers, that have the log and do not
+// vote. It may be called on any node of the group, at any time, and does not wait.
+func (g *Group) SetReplicas(target, observers []NodeID) {
+	target, observers = distinct(target), distinct(observers)
 	g.put(func(in *inbox) {
 		in.calls = append(in.calls, func() {
-			if len(target) == 0 || slices.Equal(target, g.members.target) {
+			m := &g.members
+			if len(target) == 0 || slices.Equal(target, m.target) && slices.Equal(observers, m.observers) {
 				return
 			}
-			g.members.target, g.members.due = target, true
+			m.target, m.observers, m.due = target, observers, true
 			g.members.begin()
 			g.enlist()
 		})
@@ -132,7 +135,7 @@ func (m *membership) begin() { m.look, m.goal, m.rest = true, math.MaxUint64, 0 
 func (g *Group) enlist() {
 	m, self := &g.members, g.host.cfg.Self
 	g.live.order = g.voters()
-	if lone(m.now.State, self) && (m.target == nil || slices.Equal(m.target, []NodeID{self})) {
+	if lone(m.now.State, self) && (m.target == nil || slices.Equal(m.target, []NodeID{self}) && len(m.observers) == 0) {
 		g.host.groups.CompareAndDelete(g.id, g)
 		g.host.lull(g)
 	} else {
@@ -178,7 +181,7 @@ func (g *Group) reconcile(ticks int) {
 	if m.changeTerm == g.announced.term && m.change > g.applied {
 		return
 	}
-	g.take(plan(g.host.cfg.Self, m.now.State, m.target, g.synced(goal)))
+	g.take(plan(g.host.cfg.Self, m.now.State, m.target, m.observers, g.synced(goal)))
 	g.drain()
 }
 

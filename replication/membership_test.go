@@ -90,7 +90,7 @@ func (c *trio) want(target ...NodeID) {
 	c.reached = nil
 	c.mu.Unlock()
 	for _, m := range c.nodes {
-		m.group.SetReplicas(target)
+		m.group.SetReplicas(target, nil)
 	}
 }
 

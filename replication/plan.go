@@ -21,25 +21,26 @@ func (s *step) add(kind raftpb.ConfChangeType, id NodeID) {
 
 // plan finds the next step:
 //
-//  1. Wanted nodes that are no replicas become learners, and learners that are not wanted go.
+//  1. Wanted nodes that are no replicas become learners, and learners that are not wanted go. Observers stay learners.
 //  2. When all learners are in sync, and with them a majority of what is wanted, a leader that is not wanted hands over to a
 //     wanted voter.
 //  3. The learners become voters and the voters that are not wanted go, in one joint change. A leader that is not wanted, and
 //     found nobody to hand over to, stays until the next round.
-func plan(self NodeID, now *raftpb.ConfState, target []NodeID, synced func(NodeID) bool) (s step) {
+func plan(self NodeID, now *raftpb.ConfState, target, observers []NodeID, synced func(NodeID) bool) (s step) {
 	if len(now.VotersOutgoing) > 0 {
 		return step{leave: true}
 	}
 	wanted := func(id NodeID) bool { return slices.Contains(target, id) }
 	voter := func(id NodeID) bool { return slices.Contains(now.Voters, id) }
 	learner := func(id NodeID) bool { return slices.Contains(now.Learners, id) }
-	for _, id := range target {
+	observes := func(id NodeID) bool { return slices.Contains(observers, id) && !wanted(id) }
+	for _, id := range slices.Concat(target, observers) {
 		if !voter(id) && !learner(id) {
 			s.add(raftpb.ConfChangeAddLearnerNode, id)
 		}
 	}
 	for _, id := range now.Learners {
-		if !wanted(id) {
+		if !wanted(id) && !observes(id) {
 			s.add(raftpb.ConfChangeRemoveNode, id)
 		}
 	}
@@ -74,7 +75,11 @@ func plan(self NodeID, now *raftpb.ConfState, target []NodeID, synced func(NodeI
 		}
 	}
 	for _, id := range now.Voters {
-		if !wanted(id) && id != self {
+		switch {
+		case wanted(id) || id == self:
+		case observes(id):
+			s.add(raftpb.ConfChangeAddLearnerNode, id)
+		default:
 			s.add(raftpb.ConfChangeRemoveNode, id)
 		}
 	}

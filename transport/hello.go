@@ -45,13 +45,16 @@ type greeting struct {
 	use      byte
 	cluster  string
 	from, to int32
+	address  string // where who connects is reached; "": it does not say
 }
 
 func (g greeting) bytes() []byte {
 	b := append([]byte(magic), version, g.use, byte(len(g.cluster)))
 	b = append(b, g.cluster...)
 	b = binary.BigEndian.AppendUint32(b, uint32(g.from))
-	return binary.BigEndian.AppendUint32(b, uint32(g.to))
+	b = binary.BigEndian.AppendUint32(b, uint32(g.to))
+	b = append(b, byte(len(g.address)))
+	return append(b, g.address...)
 }
 
 // greet says hello on a new connection and waits for the answer.
@@ -94,13 +97,17 @@ func (t *Transport) welcome(c net.Conn) (g greeting, err error) {
 	if v := b[len(magic)]; v != version {
 		return g, t.refuse(c, "node %d speaks version %d of the nodes' protocol, not %d", t.cfg.Self, version, v)
 	}
-	rest := make([]byte, int(b[len(magic)+2])+8)
+	rest := make([]byte, int(b[len(magic)+2])+9)
 	if _, err := io.ReadFull(c, rest); err != nil {
 		return g, err
 	}
-	ids := rest[len(rest)-8:]
+	ids := rest[len(rest)-9:]
+	address := make([]byte, ids[8])
+	if _, err := io.ReadFull(c, address); err != nil {
+		return g, err
+	}
 	g = greeting{
-		use: b[len(magic)+1], cluster: string(rest[:len(rest)-8]),
+		use: b[len(magic)+1], cluster: string(rest[:len(rest)-9]), address: string(address),
 		from: int32(binary.BigEndian.Uint32(ids)), to: int32(binary.BigEndian.Uint32(ids[4:])),
 	}
 	switch own := t.cfg.ClusterID(); {
@@ -132,13 +139,22 @@ func (t *Transport) refuse(c net.Conn, format string, args ...any) error {
 // Ask sends a question to whoever listens at an address, over a connection of its own, and gives the answer. It is for nodes that
 // do not know each other yet; to may be Anybody.
 func (t *Transport) Ask(ctx context.Context, address string, to int32, question []byte) ([]byte, error) {
-	c, err := t.cfg.Dial(ctx, address)
+	return ask(ctx, t.cfg.Dial, address, greeting{use: forQuestion, cluster: t.cfg.ClusterID(), from: t.cfg.Self, to: to}, question)
+}
+
+// Ask sends a question of a node that has no number yet.
+func Ask(ctx context.Context, address string, question []byte) ([]byte, error) {
+	return ask(ctx, dialTCP, address, greeting{use: forQuestion, from: Anybody, to: Anybody}, question)
+}
+
+func ask(ctx context.Context, dial func(context.Context, string) (net.Conn, error), address string, g greeting, question []byte) ([]byte, error) {
+	c, err := dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = c.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
-	if err := greet(c, greeting{forQuestion, t.cfg.ClusterID(), t.cfg.Self, to}); err != nil {
+	if err := greet(c, g); err != nil {
 		return nil, err
 	}
 	if _, err := c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(question))), question...)); err != nil {

@@ -149,7 +149,7 @@ func (p *peer) connect() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := greet(c, greeting{forFrames, p.t.cfg.ClusterID(), p.t.cfg.Self, p.id}); err != nil {
+	if err := greet(c, greeting{forFrames, p.t.cfg.ClusterID(), p.t.cfg.Self, p.id, p.t.cfg.Address}); err != nil {
 		_ = c.Close()
 		return nil, err
 	}

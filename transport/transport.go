@@ -3,9 +3,9 @@
 //
 // Who connects says who it is, whom it means (-1: anybody) and what for, big-endian:
 //
-//	"WEIRPEER", version uint8 = 2, use uint8, length uint8, cluster id, from int32, to int32
+//	"WEIRPEER", version uint8 = 2, use uint8, length uint8, cluster id, from int32, to int32, length uint8, address
 //
-// and is answered with
+// with the address where it can be reached, which is connected to if the node was not known, and is answered with
 //
 //	0 uint8; or 255: not yet; or else: length uint8, why not
 //
@@ -66,6 +66,8 @@ type Config struct {
 	// ClusterID gives the cluster's id; "" while it is not known.
 	ClusterID func() string
 	Self      int32
+	// Address is where this node is reached by others; "": it cannot be.
+	Address string
 	// Deliver takes Raft's messages as they arrive, Note takes notes.
 	Deliver func(replication.GroupID, *raftpb.Message)
 	Note    func(from int32, note []byte)
@@ -93,17 +95,19 @@ type Transport struct {
 // New makes a transport that knows nobody.
 func New(cfg Config) *Transport {
 	if cfg.Dial == nil {
-		cfg.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-			c, err := (&net.Dialer{Timeout: helloTime}).DialContext(ctx, "tcp", address)
-			if err == nil && c.LocalAddr().String() == c.RemoteAddr().String() { // TCP connected the port to itself: nobody listens
-				return nil, errors.Join(syscall.ECONNREFUSED, c.Close())
-			}
-			return c, err
-		}
+		cfg.Dial = dialTCP
 	}
 	t := &Transport{cfg: cfg, peers: map[int32]*peer{}, open: map[net.Conn]struct{}{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
+}
+
+func dialTCP(ctx context.Context, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: helloTime}).DialContext(ctx, "tcp", address)
+	if err == nil && c.LocalAddr().String() == c.RemoteAddr().String() { // TCP connected the port to itself: nobody listens
+		return nil, errors.Join(syscall.ECONNREFUSED, c.Close())
+	}
+	return c, err
 }
 
 // SetPeer makes a peer known, or known elsewhere, and connects to it from then on.
@@ -207,6 +211,9 @@ func (t *Transport) receive(c net.Conn) {
 	case g.use == forQuestion:
 		err = t.answer(c, g.from)
 	default:
+		if g.address != "" && t.peer(g.from) == nil {
+			t.SetPeer(g.from, g.address)
+		}
 		err = t.deliver(c, g.from)
 	}
 	var refused *RefusedError

@@ -54,7 +54,7 @@ func newPlace(t *testing.T, self int32, cluster, address string) *place {
 	}
 	p := &place{address: l.Addr().String(), arrived: make(chan string, 1000), downs: make(chan int32, 1000), log: &text{}}
 	p.Transport = New(Config{
-		ClusterID: func() string { return cluster }, Self: self, Logger: slog.New(slog.NewTextHandler(p.log, nil)),
+		ClusterID: func() string { return cluster }, Self: self, Address: p.address, Logger: slog.New(slog.NewTextHandler(p.log, nil)),
 		Deliver: func(id replication.GroupID, m *raftpb.Message) {
 			p.arrived <- fmt.Sprintf("%d: %v of %d at %d, %d entries", id.Partition, m.GetType(), replication.BrokerOf(m.GetFrom()), m.GetIndex(), len(m.Entries))
 		},
@@ -100,8 +100,7 @@ func TestMessagesArriveInOrder(t *testing.T) {
 	if a.Send(2, replication.GroupID{}, heartbeat(1, 2, 0)) {
 		t.Error("a message for nobody is taken")
 	}
-	a.SetPeer(2, b.address)
-	b.SetPeer(1, a.address)
+	a.SetPeer(2, b.address) // and b learns where a is
 	until(t, "the connection", func() bool { return a.Connected(2) })
 	batch := record.NewBuilder(record.BuilderOptions{})
 	batch.Append(1, nil, make([]byte, 3<<20))
@@ -163,8 +162,7 @@ func TestOneWayCut(t *testing.T) {
 		c, err := dial(ctx, address)
 		return muffled{c, lose}, err
 	}
-	a.SetPeer(2, b.address)
-	b.SetPeer(1, a.address)
+	a.SetPeer(2, b.address) // and b learns where a is
 	for range 2 {
 		until(t, "the connection", func() bool { return a.Connected(2) && b.Connected(1) })
 		lose.Store(true)
@@ -176,8 +174,7 @@ func TestOneWayCut(t *testing.T) {
 // TestPeerComesBack: the end of a connection is told at once, and it is made again.
 func TestPeerComesBack(t *testing.T) {
 	a, b := newPlace(t, 1, "c", "127.0.0.1:0"), newPlace(t, 2, "c", "127.0.0.1:0")
-	a.SetPeer(2, b.address)
-	b.SetPeer(1, a.address)
+	a.SetPeer(2, b.address) // and b learns where a is
 	until(t, "the connection", func() bool { return a.Connected(2) })
 	b.Stop()
 	if id := <-a.downs; id != 2 {
@@ -187,7 +184,6 @@ func TestPeerComesBack(t *testing.T) {
 		t.Error("a message for a node that is gone is taken")
 	}
 	again := newPlace(t, 2, "c", b.address)
-	again.SetPeer(1, a.address)
 	until(t, "the connection", func() bool { return a.Connected(2) })
 	a.Send(2, replication.GroupID{}, heartbeat(1, 2, 8))
 	if got := again.next(t); got != "0: MsgHeartbeat of 1 at 8, 0 entries" {
@@ -227,11 +223,11 @@ func TestNonsenseEndsTheConnection(t *testing.T) {
 	other[3] = byte(len(other) - 4)
 	for name, sent := range map[string][]byte{
 		"another protocol": []byte("GET / HTTP/1.1\r\n\r\n"),
-		"a huge frame":     append(greeting{forFrames, "c", 1, 2}.bytes(), 0xff, 0xff, 0xff, 0xff),
-		"an empty frame":   append(greeting{forFrames, "c", 1, 2}.bytes(), 0, 0, 0, 0),
-		"an unknown frame": append(greeting{forFrames, "c", 1, 2}.bytes(), 0, 0, 0, 1, 9),
-		"a short message":  append(greeting{forFrames, "c", 1, 2}.bytes(), 0, 0, 0, 3, frameRaft, 1, 2),
-		"another sender":   append(greeting{forFrames, "c", 1, 2}.bytes(), other...),
+		"a huge frame":     append(greeting{forFrames, "c", 1, 2, ""}.bytes(), 0xff, 0xff, 0xff, 0xff),
+		"an empty frame":   append(greeting{forFrames, "c", 1, 2, ""}.bytes(), 0, 0, 0, 0),
+		"an unknown frame": append(greeting{forFrames, "c", 1, 2, ""}.bytes(), 0, 0, 0, 1, 9),
+		"a short message":  append(greeting{forFrames, "c", 1, 2, ""}.bytes(), 0, 0, 0, 3, frameRaft, 1, 2),
+		"another sender":   append(greeting{forFrames, "c", 1, 2, ""}.bytes(), other...),
 	} {
 		c, err := net.Dial("tcp", b.address)
 		if err != nil {
