@@ -343,3 +343,85 @@ func TestNewReplicaDoesNotVote(t *testing.T) {
 		}
 	}
 }
+
+// TestMovesUnderFaults changes the replicas at random while nodes are cut off, end as a power cut does, and lose the front of their
+// logs.
+func TestMovesUnderFaults(t *testing.T) {
+	for seed := range uint64(12) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 8))
+			c := newTrio(t)
+			for id := NodeID(4); id <= 6; id++ {
+				c.add(id)
+			}
+			ids := []NodeID{1, 2, 3, 4, 5, 6}
+			target := []NodeID{1, 2, 3}
+			var waiting []*proposed
+			for step := range 80 {
+				switch at := c.nodes[rng.IntN(6)]; rng.IntN(14) {
+				case 0:
+					c.isolate(at.id, true)
+				case 1, 2:
+					for _, m := range c.nodes {
+						c.isolate(m.id, false)
+					}
+				case 3, 4:
+					at.crash(rng)
+					at.group.SetReplicas(target)
+				case 5, 6:
+					rng.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+					target = slices.Clone(ids[:1+rng.IntN(5)])
+					c.want(target...)
+				case 7:
+					if high := at.committed(); high > at.log.StartOffset() {
+						at.trim(high - rng.Int64N(high-at.log.StartOffset()))
+					}
+				default:
+					for _, m := range c.nodes {
+						if m.isLeader() {
+							for i := range 1 + rng.IntN(4) {
+								waiting = append(waiting, m.propose(fmt.Sprintf("%d.%d.%d", step, m.id, i), rng.IntN(300)))
+							}
+						}
+					}
+				}
+				for range rng.IntN(15) {
+					for _, m := range c.nodes {
+						m.host.Tick()
+					}
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+			for _, m := range c.nodes {
+				c.isolate(m.id, false)
+			}
+			c.move(ids...)
+			places := c.settled()
+			acked := 0
+			for _, p := range waiting {
+				if len(p.done) > 0 && <-p.done == nil {
+					acked++
+					if _, there := places[p.text]; !there && !c.deleted(p.offset) {
+						t.Fatalf("%s was acknowledged at offset %d and is lost", p.text, p.offset)
+					}
+				}
+			}
+			if acked == 0 {
+				t.Fatal("nothing was acknowledged")
+			}
+		})
+	}
+}
+
+// deleted tells whether no node's log reaches back to an offset, while all know that there was a batch.
+func (c *trio) deleted(offset int64) bool {
+	for _, m := range c.nodes {
+		m.mu.Lock()
+		known := m.batches[offset]
+		m.mu.Unlock()
+		if !known || offset >= m.log.Origin().Offset {
+			return false
+		}
+	}
+	return true
+}

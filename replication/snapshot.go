@@ -83,16 +83,17 @@ func (g *Group) restore(s *raftpb.Snapshot) error {
 		return err
 	}
 	m.unsaved, m.saving = false, false
-	g.log.Keep(0)
 	if err := g.log.Reset(o); err != nil {
 		return err
 	}
 	g.applied = o.Index - 1
+	g.keep()
 	if m.fence = g.applied; g.applied < members.Index {
 		m.fence = math.MaxUint64
 	}
 	g.become(members)
 	g.host.cfg.Logger.Info("the log begins anew where the leader's begins", "partition", g.id.String(), "offset", o.Offset)
+	g.announce() // what this node proposed as a leader is not what is committed there
 	g.replica.Committed(g.applied)
 	return nil
 }

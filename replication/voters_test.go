@@ -43,15 +43,18 @@ type member struct {
 	next    int64
 	leads   bool
 	removed bool
+	down    bool
+	high    int64 // committed offset
 	pending []*proposed
 	batches map[int64]bool // offsets of batches that the log's owner knows of
 }
 
 // proposed is a batch on its way.
 type proposed struct {
-	text  string
-	index uint64
-	done  chan error
+	text   string
+	index  uint64
+	offset int64
+	done   chan error
 }
 
 var errLost = errors.New("the leadership was lost")
@@ -133,10 +136,13 @@ func (m *member) stop() {
 // crash ends a node as a power cut does, and starts it again.
 func (m *member) crash(rng *rand.Rand) {
 	m.trio.isolate(m.id, true)
+	m.mu.Lock()
+	m.down = true // what it says from here on, nobody hears
+	m.mu.Unlock()
 	disk := m.fs.CrashClone(rng)
 	m.stop()
 	m.mu.Lock()
-	m.fs, m.leads, m.pending = disk, false, nil
+	m.fs, m.leads, m.down, m.pending, m.high = disk, false, false, nil, 0
 	m.mu.Unlock()
 	m.start()
 	m.trio.isolate(m.id, false)
@@ -187,6 +193,7 @@ func (m *member) Prepare(p *Proposal, term uint64) bool {
 	if err != nil {
 		panic(err)
 	}
+	p.Context.(*proposed).offset = h.BaseOffset
 	m.next = h.NextOffset()
 	m.note(h.BaseOffset)
 	return true
@@ -215,19 +222,31 @@ func (m *member) Appended(entries []log.Entry) {
 
 // Committed implements Replica.
 func (m *member) Committed(index uint64) {
+	end, err := m.log.EndOffsetAt(index)
+	if err != nil {
+		panic(err)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.high = max(m.high, m.log.StartOffset()); end < m.high && end > m.log.StartOffset() {
+		m.trio.t.Errorf("node %d goes back from committed offset %d to %d", m.id, m.high, end)
+	}
+	m.high = max(m.high, end)
 	for len(m.pending) > 0 && m.pending[0].index <= index {
-		m.pending[0].done <- nil
+		if !m.down {
+			m.pending[0].done <- nil
+		}
 		m.pending = m.pending[1:]
 	}
 }
 
 // LeaderChanged implements Replica.
 func (m *member) LeaderChanged(leader NodeID, term uint64) {
-	m.trio.tellLeader(leader, term)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.down {
+		m.trio.tellLeader(leader, term)
+	}
 	m.leads = leader == m.id
 	if m.leads {
 		m.next = m.log.EndOffset()
@@ -237,6 +256,12 @@ func (m *member) LeaderChanged(leader NodeID, term uint64) {
 		p.done <- errLost
 	}
 	m.pending = nil
+}
+
+func (m *member) committed() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.high
 }
 
 func (m *member) isLeader() bool {
