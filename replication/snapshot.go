@@ -60,11 +60,20 @@ func parseSnapshot(s *raftpb.Snapshot) (o log.Origin, m Members, err error) {
 	if o.Offset < 0 || len(m.State.GetVoters()) == 0 {
 		return o, m, errSnapshot
 	}
-	_, _, err = confchange.Restore(confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0), LastIndex: meta.GetIndex()}, raftpb.EnsureConfState(m.State))
-	if err != nil {
+	if err := checkMembers(m.State); err != nil {
 		return o, m, fmt.Errorf("%w: %w", errSnapshot, err)
 	}
 	return o, m, nil
+}
+
+// checkMembers refuses members that raft would not have.
+func checkMembers(s *raftpb.ConfState) error {
+	cfg, _, err := confchange.Restore(confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0)}, raftpb.EnsureConfState(s))
+	if err != nil {
+		return err
+	}
+	restored := tracker.ProgressTracker{Config: cfg}
+	return s.Equivalent(restored.ConfState())
 }
 
 // restore begins the log anew where a leader's begins. The members are durable first: with the old ones this node could win an

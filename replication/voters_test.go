@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,7 +45,9 @@ type member struct {
 	leads   bool
 	removed bool
 	down    bool
-	high    int64 // committed offset
+	crashIn atomic.Int64            // operations on the disk until the node ends as in a power cut; 0 or less: it does not
+	crashed atomic.Pointer[vfs.Mem] // what that leaves
+	high    int64                   // committed offset
 	pending []*proposed
 	batches map[int64]bool // offsets of batches that the log's owner knows of
 }
@@ -93,8 +96,9 @@ func (c *trio) add(id NodeID, first ...NodeID) *member {
 
 func (m *member) start() {
 	t := m.trio.t
+	fs := m.watched()
 	host, err := NewHost(HostConfig{
-		FS: m.fs, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send,
+		FS: fs, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send,
 		Fatal:   func(err error) { t.Errorf("node %d: %v", m.id, err) },
 		Reached: func(_ GroupID, target []NodeID) { m.trio.tellReached(target) },
 		Removed: func(GroupID) { m.mu.Lock(); m.removed = true; m.mu.Unlock() },
@@ -103,7 +107,7 @@ func (m *member) start() {
 		t.Fatal(err)
 	}
 	cfg := log.Config{SegmentBytes: 4000, SegmentMs: 1 << 40, IndexIntervalBytes: 200, RetentionMs: -1, RetentionBytes: -1}
-	l, _, err := log.Open(m.fs, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, m.owned())
+	l, _, err := log.Open(fs, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, m.owned())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,6 +144,11 @@ func (m *member) crash(rng *rand.Rand) {
 	m.down = true // what it says from here on, nobody hears
 	m.mu.Unlock()
 	disk := m.fs.CrashClone(rng)
+	m.restart(disk)
+}
+
+// restart starts a node again with what a crash left, after it was cut off.
+func (m *member) restart(disk *vfs.Mem) {
 	m.stop()
 	m.mu.Lock()
 	m.fs, m.leads, m.down, m.pending, m.high = disk, false, false, nil, 0
@@ -148,12 +157,29 @@ func (m *member) crash(rng *rand.Rand) {
 	m.trio.isolate(m.id, false)
 }
 
+// watched is the node's file system, which notices when the node is to end.
+func (m *member) watched() vfs.FS {
+	base := m.fs
+	fs := vfs.NewFaults(base)
+	fs.OnOp(func(vfs.Op) {
+		if m.crashIn.Add(-1) != 0 {
+			return
+		}
+		m.trio.isolate(m.id, true)
+		m.mu.Lock()
+		m.down = true
+		m.mu.Unlock()
+		m.crashed.Store(base.CrashClone(rand.New(rand.NewPCG(uint64(m.id), 3))))
+	})
+	return fs
+}
+
 func (c *trio) isolate(id NodeID, cut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, other := range c.nodes {
-		c.cut[[2]NodeID{id, other.id}] = cut
-		c.cut[[2]NodeID{other.id, id}] = cut
+	for other := range c.byID {
+		c.cut[[2]NodeID{id, other}] = cut
+		c.cut[[2]NodeID{other, id}] = cut
 	}
 }
 
