@@ -5,6 +5,7 @@
 //	<base offset>.log         a segment: frames, one after the other
 //	<base offset>.index       where to find offsets, Raft indexes and times in a sealed segment
 //	<raft index>.checkpoint   what is needed to open the log without reading it all
+//	origin                    while all of it is replaced: the checkpoint of what the log is to be
 //
 // A frame is a record batch, byte for byte as on the wire, or a frame of our own in the same outer layout:
 //

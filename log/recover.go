@@ -40,13 +40,15 @@ func (r Recovery) String() string {
 func Open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Recovery, error) {
 	l := &Log{fs: fs, dir: dir, id: id, state: state}
 	l.cfg.Store(&cfg)
+	if err := l.finishReset(); err != nil {
+		return nil, Recovery{}, err
+	}
 	f, err := l.tidy()
 	if err != nil {
 		return nil, Recovery{}, err
 	}
 	if len(f.bases) == 0 {
-		// A checkpoint without a segment is what a crash left of a reset. It must not meet a segment with the base of its own.
-		return l, Recovery{}, errors.Join(l.dropCheckpointsOf(f), l.create())
+		return l, Recovery{}, l.create()
 	}
 	r, err := l.recover(f)
 	if err != nil {
@@ -325,21 +327,27 @@ func (l *Log) readHeader(s *segment) (firstIndex, prevTerm uint64, err error) {
 		}
 		return 0, 0, err
 	}
-	f, err := parseFrame(b[:])
-	if err != nil || f.kind != segmentHeader || f.magic != ownMagic || f.size != headerFrame || !checkFrame(b[:]) {
-		return 0, 0, io.ErrUnexpectedEOF
+	base, firstIndex, prevTerm, err := l.checkHeader(b[:], s.name+logSuffix)
+	if err == nil && base != s.base {
+		err = &CorruptError{s.name + logSuffix, 0, s.base, fmt.Sprintf("its header says offset %d", base)}
 	}
-	version, id, firstIndex := parseHeader(b[:])
+	return firstIndex, prevTerm, err
+}
+
+// checkHeader reads a segment's header frame, which stands in a file. One that is not whole is io.ErrUnexpectedEOF.
+func (l *Log) checkHeader(b []byte, file string) (base int64, firstIndex, prevTerm uint64, err error) {
+	f, err := parseFrame(b)
+	if err != nil || f.kind != segmentHeader || f.magic != ownMagic || f.size != headerFrame || !checkFrame(b) {
+		return 0, 0, 0, io.ErrUnexpectedEOF
+	}
+	version, id, firstIndex := parseHeader(b)
 	if version != formatVersion {
-		return 0, 0, fmt.Errorf("%s%s has format %d, and this version knows %d: start the node with the version that wrote it", s.name, logSuffix, version, formatVersion)
+		return 0, 0, 0, fmt.Errorf("%s has format %d, and this version knows %d: start the node with the version that wrote it", file, version, formatVersion)
 	}
 	if id != l.id {
-		return 0, 0, &IdentityError{s.name + logSuffix, id}
+		return 0, 0, 0, &IdentityError{file, id}
 	}
-	if f.base != s.base {
-		return 0, 0, &CorruptError{s.name + logSuffix, 0, s.base, fmt.Sprintf("its header says offset %d", f.base)}
-	}
-	return firstIndex, uint64(uint32(f.epoch)), nil
+	return f.base, firstIndex, uint64(uint32(f.epoch)), nil
 }
 
 // scan reads what no checkpoint covers, checks it, and cuts off what is not whole.

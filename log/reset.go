@@ -1,7 +1,9 @@
 package log
 
 import (
-	"slices"
+	"errors"
+	"io"
+	"path"
 
 	"github.com/weir/weir/internal/vfs"
 )
@@ -26,9 +28,13 @@ func (l *Log) Origin() Origin {
 	return o
 }
 
-// Reset throws all entries away and begins the log anew at an origin, durably. A crash on the way leaves the first of the old
-// entries, as many as were not yet thrown away, or a log that has none and begins with entry 1, or the new one: never a gap.
-// After an error it may be called again.
+// originName is the file that tells Open to begin the log anew. It has the header of the segment that it then begins with, and the
+// checkpoint of what it then is.
+const originName = "origin"
+
+// Reset throws all entries away and begins the log anew at an origin, durably. After a crash the log is the old one or the new
+// one: to forget entries that were acknowledged, and have nothing instead, would break a majority's word. After an error it may be
+// called again.
 func (l *Log) Reset(o Origin) error {
 	l.checkpointMu.Lock()
 	defer l.checkpointMu.Unlock()
@@ -38,68 +44,28 @@ func (l *Log) Reset(o Origin) error {
 			return err
 		}
 	}
-	f, err := l.list()
-	if err != nil {
+	s := l.originSegment(o.Offset, o.Index, o.Term)
+	c := checkpoint{
+		start: s.base, end: s.base, lastIndex: s.firstIndex - 1, lastTerm: s.prevTerm, terms: originTerms(s), state: o.State,
+		segments: []segmentInfo{{s.base, s.firstIndex, s.prevTerm, s.size, s.firstTime, s.maxTime}},
+	}
+	b := append(appendHeader(nil, s.base, s.prevTerm, l.id, s.firstIndex), c.encode()...)
+	if err := vfs.WriteFileAtomic(l.fs, path.Join(l.dir, originName), b); err != nil {
 		return err
 	}
-	if err := l.dropCheckpointsOf(f); err != nil {
-		return err
-	}
-	for _, base := range slices.Backward(f.bases) {
-		// From the end on, each durably: what is left after a crash must not begin later than before, since a log's first entries
-		// count as committed.
-		if err := l.removeDurably(base); err != nil {
-			return err
-		}
-	}
-	s := &segment{
-		fs: l.fs, name: segmentName(l.dir, o.Offset), base: o.Offset, firstIndex: o.Index, prevTerm: o.Term,
-		size: headerFrame, firstTime: -1, maxTime: -1,
-	}
-	if err := l.writeOrigin(s, o); err != nil {
+	if err := l.beginAnew(s, b); err != nil {
 		return err
 	}
 	l.adoptOrigin(s)
 	return nil
 }
 
-func (l *Log) dropCheckpointsOf(f files) error {
-	for _, index := range f.checkpoints {
-		if err := l.fs.Remove(checkpointName(l.dir, index)); err != nil {
-			return err
-		}
+// originSegment is the segment that a log begins with.
+func (l *Log) originSegment(base int64, firstIndex, prevTerm uint64) *segment {
+	return &segment{
+		fs: l.fs, name: segmentName(l.dir, base), base: base, firstIndex: firstIndex, prevTerm: prevTerm,
+		size: headerFrame, firstTime: -1, maxTime: -1,
 	}
-	if len(f.checkpoints) == 0 {
-		return nil
-	}
-	return l.fs.SyncDir(l.dir)
-}
-
-// removeDurably removes the segment with a base. Readers that have it keep it until they release it.
-func (l *Log) removeDurably(base int64) error {
-	s := &segment{fs: l.fs, name: segmentName(l.dir, base)}
-	for _, known := range l.segments {
-		if known.base == base {
-			s = known
-		}
-	}
-	if err := s.remove(); err != nil {
-		return err
-	}
-	return l.fs.SyncDir(l.dir)
-}
-
-// writeOrigin makes the files of a log that begins with an empty segment. The checkpoint, which has the owner's state, is first,
-// so that no segment is without it; without a segment it is of no use, and Open removes it.
-func (l *Log) writeOrigin(s *segment, o Origin) error {
-	c := checkpoint{
-		start: s.base, end: s.base, lastIndex: s.firstIndex - 1, lastTerm: s.prevTerm, terms: originTerms(s), state: o.State,
-		segments: []segmentInfo{{s.base, s.firstIndex, s.prevTerm, s.size, s.firstTime, s.maxTime}},
-	}
-	if err := vfs.WriteFileAtomic(l.fs, checkpointName(l.dir, c.lastIndex), c.encode()); err != nil {
-		return err
-	}
-	return vfs.WriteFileAtomic(l.fs, s.name+logSuffix, appendHeader(nil, s.base, s.prevTerm, l.id, s.firstIndex))
 }
 
 // originTerms is what is known of the terms of a log that begins with s: that of the entry before it may go on.
@@ -108,6 +74,71 @@ func originTerms(s *segment) []termStart {
 		return nil
 	}
 	return []termStart{{s.prevTerm, s.firstIndex, s.base}}
+}
+
+// finishReset does what a crash kept Reset from doing.
+func (l *Log) finishReset() error {
+	name := path.Join(l.dir, originName)
+	b, err := vfs.ReadFile(l.fs, name)
+	if errors.Is(err, errNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	damage := &CorruptError{File: name, Reason: "it does not say where the log begins anew"}
+	if len(b) < headerFrame {
+		return damage
+	}
+	base, firstIndex, prevTerm, err := l.checkHeader(b[:headerFrame], name)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return damage
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := parseCheckpoint(b[headerFrame:]); err != nil {
+		return damage
+	}
+	return l.beginAnew(l.originSegment(base, firstIndex, prevTerm), b)
+}
+
+// beginAnew makes the files of a log that begins with an empty segment and a checkpoint the only ones. What is done is done again
+// by the next Open until originName, whose content is given, is gone.
+func (l *Log) beginAnew(s *segment, origin []byte) error {
+	f, err := l.list()
+	if err != nil {
+		return err
+	}
+	for _, index := range f.checkpoints {
+		err = errors.Join(err, l.fs.Remove(checkpointName(l.dir, index)))
+	}
+	for _, base := range f.bases {
+		err = errors.Join(err, l.segmentAt(base).remove())
+	}
+	if err = errors.Join(err, l.fs.SyncDir(l.dir)); err != nil {
+		return err
+	}
+	if err := vfs.WriteFileAtomic(l.fs, checkpointName(l.dir, s.firstIndex-1), origin[headerFrame:]); err != nil {
+		return err
+	}
+	if err := vfs.WriteFileAtomic(l.fs, s.name+logSuffix, origin[:headerFrame]); err != nil {
+		return err
+	}
+	if err := l.fs.Remove(path.Join(l.dir, originName)); err != nil {
+		return err
+	}
+	return l.fs.SyncDir(l.dir)
+}
+
+// segmentAt gives the segment with a base, also one that is not in memory. Readers that have it keep it until they release it.
+func (l *Log) segmentAt(base int64) *segment {
+	for _, s := range l.segments {
+		if s.base == base {
+			return s
+		}
+	}
+	return &segment{fs: l.fs, name: segmentName(l.dir, base)}
 }
 
 // adoptOrigin makes a log that begins with an empty segment the one in memory.

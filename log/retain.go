@@ -44,8 +44,8 @@ func (l *Log) Retain(nowMs, limit int64) (removed int, err error) {
 	}
 }
 
-// Keep makes entries from an index on stay in the log, even if they are before its start; 0: none must. Only its writer may
-// call it.
+// Keep makes entries from an index on stay in the log, whatever retention and the log start say, which know of offsets only and not
+// of entries without one; 0: none must. What stayed goes later. Only the log's writer may call it.
 func (l *Log) Keep(from uint64) { l.kept = from }
 
 // keeps tells whether an entry before an index must stay.

@@ -187,6 +187,7 @@ func newGroup(h *Host, c Config) (*Group, error) {
 	if g.members.now.Index > 0 {
 		g.live.order = g.voters()
 	}
+	g.keep()
 	g.storage = &storage{log: c.Log, hard: hs, members: &g.members}
 	g.rn, err = raft.NewRawNode(&raft.Config{
 		ID:                        h.cfg.Self,
@@ -530,6 +531,7 @@ func (g *Group) write(m *raftpb.Message) error {
 	for i, e := range m.Entries {
 		entries[i] = g.whole(e)
 	}
+	g.noteChanges(entries)
 	missing := g.missing(entries)
 	if len(missing) > 0 && missing[0].Index <= g.log.LastIndex() {
 		if err := g.log.TruncateSuffix(missing[0].Index - 1); err != nil {
@@ -602,16 +604,14 @@ func (g *Group) finish(m *raftpb.Message) {
 	g.host.syncer.add(req, g.lent)
 }
 
-// votes notes a new term or vote; only these must be journalled before they count. So must the commit index be before a change
-// of members is in the log.
+// votes notes a new term or vote; only these must be journalled before they count.
 func (g *Group) votes(m *raftpb.Message) bool {
-	changes := g.noteChanges(m.Entries)
 	if m.Term == nil {
-		return changes
+		return false
 	}
 	changed := !bugs.VoteUnwritten && (m.GetTerm() != g.lastVotes.Term || m.GetVote() != g.lastVotes.Vote)
 	g.lastVotes = HardState{Term: m.GetTerm(), Vote: m.GetVote(), Commit: m.GetCommit()}
-	return changed || changes
+	return changed
 }
 
 func (g *Group) respond(r *raftpb.Message) {
@@ -634,6 +634,7 @@ func (g *Group) apply(m *raftpb.Message) {
 		}
 	}
 	g.save()
+	g.keep()
 	if len(m.Entries) > 0 {
 		g.replica.Committed(g.applied)
 	}

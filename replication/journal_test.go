@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/raft/v3/raftpb"
 	"pgregory.net/rapid"
 
 	"github.com/weir/weir/internal/vfs"
@@ -55,11 +57,27 @@ func commit(t rapid.TB, j *Journal, updates ...Update) {
 	}
 }
 
+// moved is an update of a group to members that follow from an index.
+func moved(n int, index uint64) Update {
+	return Update{ID: group(n), members: &Members{Index: index, State: &raftpb.ConfState{
+		Voters: []uint64{1, 2 + index%3, 1 << 40}, Learners: []uint64{9}[:index%2], AutoLeave: new(index%5 == 0),
+	}}}
+}
+
 // content gives what a journal holds.
 func content(j *Journal) states {
 	out := states{}
 	j.Each(func(id GroupID, s HardState) { out[id] = s })
+	for id, m := range j.members { // they are not to be told from a state by looking away
+		out[membersOf(id)] = HardState{Term: m.Index, Vote: uint64(len(m.State.Voters)), Commit: uint64(crc32.ChecksumIEEE([]byte(m.State.String())))}
+	}
 	return out
+}
+
+// membersOf is the name under which content gives a group's members.
+func membersOf(id GroupID) GroupID {
+	id.Topic[15] = 0xff
+	return id
 }
 
 // overwrite writes into the journal's file, past the journal.
@@ -120,6 +138,46 @@ func TestJournalKeeps(t *testing.T) {
 	}
 }
 
+// note does to a state what an update does.
+func note(s states, u Update) {
+	switch {
+	case u.gone:
+		delete(s, u.ID)
+		delete(s, membersOf(u.ID))
+	case u.members != nil:
+		j := &Journal{members: map[GroupID]Members{u.ID: *u.members}}
+		maps.Copy(s, content(j))
+	default:
+		s[u.ID] = u.State
+	}
+}
+
+// TestJournalOfVersion1 reads what the version before wrote, and writes its own.
+func TestJournalOfVersion1(t *testing.T) {
+	fs := newDataDir(t)
+	j := openJournal(t, fs)
+	commit(t, j, vote(1, 2), vote(2, 3))
+	want := content(j)
+	old := header(j.size)
+	old[4] = 1
+	overwrite(t, fs, sealHeader(old), 0)
+	j = openJournal(t, fs)
+	if diff := cmp.Diff(want, content(j)); diff != "" {
+		t.Error(diff)
+	}
+	commit(t, j, moved(1, 7))
+	if b := fileOf(t, fs); b[4] != 2 {
+		t.Errorf("the file has version %d", b[4])
+	}
+	j = openJournal(t, fs)
+	if m, ok := j.Members(group(1)); !ok || m.Index != 7 || !slices.Equal(m.State.Voters, moved(1, 7).members.State.Voters) {
+		t.Errorf("group 1 has %+v", m)
+	}
+	if _, ok := j.Members(group(2)); ok {
+		t.Error("group 2 has members")
+	}
+}
+
 // TestJournalCrash crashes after every operation of a life with rewrites: each commit is there as a whole or, unless it was
 // answered, not at all. So it is after crashes while the journal is opened.
 func TestJournalCrash(t *testing.T) {
@@ -154,15 +212,13 @@ func TestJournalCrash(t *testing.T) {
 	j.rewriteMin, j.rewriteAt = 12, 12
 	rewrites := 0
 	for term := uint64(1); term < 40; term++ {
-		updates := []Update{vote(int(term%3), term), vote(9, term), vote(int(100+term), 1)}
+		updates := []Update{vote(int(term%3), term), vote(9, term), vote(int(100+term), 1), moved(9, term), moved(int(term%2), term)}
 		if term > 3 {
 			updates = append(updates, Update{ID: group(int(100 + term - 3)), gone: true})
 		}
 		next = maps.Clone(durable)
 		for _, u := range updates {
-			if next[u.ID] = u.State; u.gone {
-				delete(next, u.ID)
-			}
+			note(next, u)
 		}
 		before := j.size
 		commit(t, j, updates...)
@@ -189,6 +245,13 @@ func TestJournalModel(t *testing.T) {
 					t.Fatal(diff)
 				}
 			},
+			"move": func(t *rapid.T) {
+				u := moved(n.Draw(t, "group"), rapid.Uint64Range(0, 9).Draw(t, "index"))
+				if u.members.Index >= want[membersOf(u.ID)].Term { // older ones change nothing
+					note(want, u)
+				}
+				commit(t, j, u)
+			},
 			"commit": func(t *rapid.T) {
 				var updates []Update
 				for _, n := range rapid.SliceOf(n).Draw(t, "groups") {
@@ -203,7 +266,7 @@ func TestJournalModel(t *testing.T) {
 				if err := j.Remove(id); err != nil {
 					t.Fatal(err)
 				}
-				delete(want, id)
+				note(want, Update{ID: id, gone: true})
 			},
 			"eager": func(*rapid.T) { j.rewriteMin, j.rewriteAt = 5, 5 },
 			"close": func(t *rapid.T) {

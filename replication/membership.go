@@ -19,8 +19,8 @@ import (
 //
 // A node uses the members that the applied part of its log made. After a crash it must not come back with members that are two
 // changes old, since then two majorities might have no node in common. A change is proposed only when the one before is
-// committed, so an append with a change also journals the commit index (see votes), and what is committed is applied again. The
-// members themselves are journalled after they changed; until then the log keeps the change (log.Keep).
+// committed, so the last change in a log says that those before it are, and they are applied again (see resume). The members
+// themselves are journalled after they changed; until then the log keeps the change (see keep).
 //
 // A change carries the members before it, so that a replica that begins with an empty log needs to be told of none.
 
@@ -35,6 +35,7 @@ type membership struct {
 	now     Members // in force; its State is never changed, but replaced
 	unsaved bool    // and not on its way to the journal
 	saving  bool    // and on its way
+	oldest  uint64  // the first change that is not in the journal, if there is one
 	// fence is the last entry when now was applied. An entry after it that is committed was acknowledged by nodes that know now.
 	fence uint64
 
@@ -56,17 +57,23 @@ func newMembership(j *Journal, c Config) membership {
 		return membership{now: m}
 	}
 	first := &raftpb.ConfState{Voters: slices.Sorted(slices.Values(c.Voters))}
-	return membership{now: Members{State: first}, unsaved: len(first.Voters) > 0}
+	return membership{now: Members{State: first}, unsaved: len(first.Voters) > 0, oldest: math.MaxUint64}
 }
 
 // resume gives up to where a log is committed at least, and up to where it was applied to the members.
 func (m *membership) resume(l *log.Log, self NodeID, commit uint64) (committed, applied uint64) {
 	next, changes := nextChange(l, m.now.Index)
-	switch { // what a lone voter has on disk is committed
-	case lone(m.now.State, self) && changes:
+	switch alone := lone(m.now.State, self); { // what a lone voter has on disk is committed
+	case alone && changes:
 		commit = max(commit, next.Index)
-	case lone(m.now.State, self):
+	case alone:
 		commit = l.LastIndex()
+	}
+	for c, ok := next, changes; ok; {
+		before := c.Index
+		if c, ok = nextChange(l, c.Index); ok {
+			commit = max(commit, before)
+		}
 	}
 	commit = min(max(commit, l.FirstIndex()-1), l.LastIndex())
 	applied = commit
@@ -275,14 +282,13 @@ func (g *Group) synced(goal uint64) func(NodeID) bool {
 	return func(id NodeID) bool { return slices.Contains(ids, id) }
 }
 
-// noteChanges notes changes of members among appended entries, and tells whether there are any.
-func (g *Group) noteChanges(entries []*raftpb.Entry) (any bool) {
+// noteChanges notes changes of members among appended entries.
+func (g *Group) noteChanges(entries []log.Entry) {
 	for _, e := range entries {
-		if e.GetType() != raftpb.EntryNormal {
-			g.members.change, g.members.changeTerm, any = e.GetIndex(), e.GetTerm(), true
+		if changesMembers(e.Kind) {
+			g.members.change, g.members.changeTerm = e.Index, e.Term
 		}
 	}
-	return any
 }
 
 // applyChange takes a committed change of members into effect.
@@ -304,8 +310,9 @@ func (g *Group) applyChange(e *raftpb.Entry) error {
 	}
 	state := g.rn.ApplyConfChange(cc)
 	if !m.unsaved && !m.saving {
-		g.log.Keep(e.GetIndex())
+		m.oldest = math.MaxUint64
 	}
+	m.oldest = min(m.oldest, e.GetIndex())
 	m.unsaved, m.fence = true, g.log.LastIndex()
 	g.become(Members{Index: e.GetIndex(), State: state})
 	return nil
@@ -331,26 +338,27 @@ func (g *Group) become(now Members) {
 	if before.has(self) && !now.has(self) && g.host.cfg.Removed != nil {
 		g.host.cfg.Removed(g.id)
 	}
-	if g.announced.lead != self {
+	status := g.rn.BasicStatus()
+	if status.RaftState != raft.StateLeader { // also if who was told that this node leads was not yet told that it does not
 		return
 	}
 	for _, id := range slices.Concat(before.State.Voters, before.State.VotersOutgoing, before.State.Learners) {
 		if id != self && !now.has(id) {
-			g.dismiss(id)
+			g.dismiss(id, status.GetTerm())
 		}
 	}
 }
 
-// dismiss tells a node that its removal is committed. Raft does not send it anything any more.
-func (g *Group) dismiss(id NodeID) {
+// dismiss tells a node that its removal is committed: raft, which leads here, does not send it anything any more.
+func (g *Group) dismiss(id NodeID, term uint64) {
 	index := g.members.now.Index
-	term, err := g.log.Term(index)
+	of, err := g.log.Term(index)
 	if err != nil {
 		panic(fmt.Sprintf("BUG: raft group %v has no term of the entry %d that it applies: %v", g.id, index, err))
 	}
 	g.post(&raftpb.Message{
-		Type: raftpb.MsgApp.Enum(), From: new(g.host.cfg.Self), To: new(id), Term: new(g.term),
-		Index: new(index), LogTerm: new(term), Commit: new(index),
+		Type: raftpb.MsgApp.Enum(), From: new(g.host.cfg.Self), To: new(id), Term: new(term),
+		Index: new(index), LogTerm: new(of), Commit: new(index),
 	})
 }
 
@@ -395,8 +403,18 @@ func (g *Group) saved() {
 	}
 	if there, ok := g.host.journal.Members(g.id); ok && there.Index >= m.now.Index {
 		m.saving = false
-		g.log.Keep(0)
+		g.keep()
 	}
+}
+
+// keep makes the log keep what is not applied, since its first entry counts as committed, and changes of members that are not in the
+// journal.
+func (g *Group) keep() {
+	from := g.applied + 1
+	if m := &g.members; m.unsaved || m.saving {
+		from = min(from, m.oldest)
+	}
+	g.log.Keep(from)
 }
 
 // mayVote tells whether this node may have a say in who leads. A new replica has none until its log names it.

@@ -343,3 +343,170 @@ func TestNewReplicaDoesNotVote(t *testing.T) {
 		}
 	}
 }
+
+// TestMovesUnderFaults changes the replicas at random while nodes are cut off, end as a power cut does, and lose the front of their
+// logs.
+func TestMovesUnderFaults(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 8))
+			c := newTrio(t)
+			for id := NodeID(4); id <= 6; id++ {
+				c.add(id)
+			}
+			ids := []NodeID{1, 2, 3, 4, 5, 6}
+			target := []NodeID{1, 2, 3}
+			var waiting []*proposed
+			for step := range 80 {
+				switch at := c.nodes[rng.IntN(6)]; rng.IntN(14) {
+				case 0:
+					c.isolate(at.id, true)
+				case 1, 2:
+					for _, m := range c.nodes {
+						c.isolate(m.id, false)
+					}
+				case 3, 4:
+					at.crash(rng)
+					at.group.SetReplicas(target, nil)
+				case 5, 6:
+					rng.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+					target = slices.Clone(ids[:1+rng.IntN(5)])
+					c.want(target...)
+				case 7:
+					if high := at.committed(); high > at.log.StartOffset() {
+						at.trim(high - rng.Int64N(high-at.log.StartOffset()))
+					}
+				default:
+					for _, m := range c.nodes {
+						if m.isLeader() {
+							for i := range 1 + rng.IntN(4) {
+								waiting = append(waiting, m.propose(fmt.Sprintf("%d.%d.%d", step, m.id, i), rng.IntN(300)))
+							}
+						}
+					}
+				}
+				for range rng.IntN(15) {
+					for _, m := range c.nodes {
+						m.host.Tick()
+					}
+					time.Sleep(100 * time.Microsecond)
+				}
+			}
+			for _, m := range c.nodes {
+				c.isolate(m.id, false)
+			}
+			c.move(ids...)
+			places := c.settled()
+			acked := 0
+			for _, p := range waiting {
+				if len(p.done) > 0 && <-p.done == nil {
+					acked++
+					if _, there := places[p.text]; !there && !c.deleted(p.offset) {
+						t.Fatalf("%s was acknowledged at offset %d and is lost", p.text, p.offset)
+					}
+				}
+			}
+			if acked == 0 {
+				t.Fatal("nothing was acknowledged")
+			}
+		})
+	}
+}
+
+// deleted tells whether no node's log reaches back to an offset, while all know that there was a batch.
+func (c *trio) deleted(offset int64) bool {
+	for _, m := range c.nodes {
+		m.mu.Lock()
+		known := m.batches[offset]
+		m.mu.Unlock()
+		if !known || offset >= m.log.Origin().Offset {
+			return false
+		}
+	}
+	return true
+}
+
+// TestCrashInTheMidstOfAMove ends one of the nodes after one of the steps that it takes on its disk while a replica is replaced, whose
+// successor needs what is no longer in the logs.
+func TestCrashInTheMidstOfAMove(t *testing.T) {
+	for _, id := range []NodeID{1, 2, 4} {
+		for try := range 9 {
+			t.Run(fmt.Sprintf("node %d, %d", id, try), func(t *testing.T) {
+				t.Parallel() // most of the time passes waiting
+				c := newTrio(t)
+				var acked []string
+				c.write(&acked, 40)
+				c.settled()
+				for _, m := range c.nodes {
+					m.trim(m.committed() - 5)
+				}
+				m := c.add(4)
+				if id != 4 {
+					m = c.nodes[id-1]
+				}
+				m.mu.Lock()
+				disk := m.fs
+				m.mu.Unlock()
+				m.restart(disk)
+				m.crashIn.Store(int64(1 + 3*try))
+				c.want(2, 3, 4)
+				again := func() {
+					if disk := m.crashed.Swap(nil); disk != nil {
+						m.restart(disk)
+						m.group.SetReplicas([]NodeID{2, 3, 4}, nil)
+					}
+				}
+				c.until("the replicas", func() bool {
+					again()
+					c.mu.Lock()
+					defer c.mu.Unlock()
+					return slices.Equal(c.reached, []NodeID{2, 3, 4})
+				})
+				m.crashIn.Store(0)
+				again()
+				c.retire(1)
+				c.write(&acked, 3)
+				c.settled()
+			})
+		}
+	}
+}
+
+// TestRetentionLeavesWhatIsNotCommitted: an entry of raft's own has no offset, so it looks like a part of what was committed before
+// it.
+func TestRetentionLeavesWhatIsNotCommitted(t *testing.T) {
+	c := newTrio(t)
+	var acked []string
+	c.write(&acked, 5)
+	l := c.leader()
+	c.settled()
+	c.isolate(l.id, true)
+	last := l.log.LastIndex()
+	l.group.SetReplicas([]NodeID{1, 2, 3, 4}, nil)
+	for range 3 {
+		l.host.Tick()
+		_ = l.group.Do(func() error { return nil })
+	}
+	if l.log.LastIndex() != last+1 {
+		t.Fatalf("entry %d is the last one, and %d was", l.log.LastIndex(), last)
+	}
+	retain := func() {
+		cfg := log.Config{SegmentBytes: 4000, SegmentMs: 1 << 40, IndexIntervalBytes: 200, RetentionMs: 0, RetentionBytes: -1}
+		err := l.group.Do(func() error {
+			l.log.SetConfig(cfg)
+			_, err := l.log.Retain(1<<50, l.committed())
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if retain(); l.log.FirstIndex() > last+1 {
+		t.Fatalf("entry %d is not committed, and the log begins with %d", last+1, l.log.FirstIndex())
+	}
+	c.isolate(l.id, false)
+	c.settled()
+	if retain(); l.log.FirstIndex() <= last+1 {
+		t.Fatalf("the log still begins with %d", l.log.FirstIndex())
+	}
+}

@@ -60,11 +60,20 @@ func parseSnapshot(s *raftpb.Snapshot) (o log.Origin, m Members, err error) {
 	if o.Offset < 0 || len(m.State.GetVoters()) == 0 {
 		return o, m, errSnapshot
 	}
-	_, _, err = confchange.Restore(confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0), LastIndex: meta.GetIndex()}, raftpb.EnsureConfState(m.State))
-	if err != nil {
+	if err := checkMembers(m.State); err != nil {
 		return o, m, fmt.Errorf("%w: %w", errSnapshot, err)
 	}
 	return o, m, nil
+}
+
+// checkMembers refuses members that raft would not have.
+func checkMembers(s *raftpb.ConfState) error {
+	cfg, _, err := confchange.Restore(confchange.Changer{Tracker: tracker.MakeProgressTracker(1, 0)}, raftpb.EnsureConfState(s))
+	if err != nil {
+		return err
+	}
+	restored := tracker.ProgressTracker{Config: cfg}
+	return s.Equivalent(restored.ConfState())
 }
 
 // restore begins the log anew where a leader's begins. The members are durable first: with the old ones this node could win an
@@ -83,16 +92,17 @@ func (g *Group) restore(s *raftpb.Snapshot) error {
 		return err
 	}
 	m.unsaved, m.saving = false, false
-	g.log.Keep(0)
 	if err := g.log.Reset(o); err != nil {
 		return err
 	}
 	g.applied = o.Index - 1
+	g.keep()
 	if m.fence = g.applied; g.applied < members.Index {
 		m.fence = math.MaxUint64
 	}
 	g.become(members)
 	g.host.cfg.Logger.Info("the log begins anew where the leader's begins", "partition", g.id.String(), "offset", o.Offset)
+	g.announce() // what this node proposed as a leader is not what is committed there
 	g.replica.Committed(g.applied)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,15 +46,20 @@ type member struct {
 	inSync  []int32
 	notes   []string
 	removed bool
+	down    bool
+	crashIn atomic.Int64            // operations on the disk until the node ends as in a power cut; 0 or less: it does not
+	crashed atomic.Pointer[vfs.Mem] // what that leaves
+	high    int64                   // committed offset
 	pending []*proposed
 	batches map[int64]bool // offsets of batches that the log's owner knows of
 }
 
 // proposed is a batch on its way.
 type proposed struct {
-	text  string
-	index uint64
-	done  chan error
+	text   string
+	index  uint64
+	offset int64
+	done   chan error
 }
 
 var errLost = errors.New("the leadership was lost")
@@ -92,8 +98,9 @@ func (c *trio) add(id NodeID, first ...NodeID) *member {
 
 func (m *member) start() {
 	t := m.trio.t
+	fs := m.watched()
 	host, err := NewHost(HostConfig{
-		FS: m.fs, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send,
+		FS: fs, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send,
 		Fatal:   func(err error) { t.Errorf("node %d: %v", m.id, err) },
 		Reached: func(_ GroupID, target []NodeID) { m.trio.tellReached(target) },
 		Removed: func(GroupID) { m.mu.Lock(); m.removed = true; m.mu.Unlock() },
@@ -102,7 +109,7 @@ func (m *member) start() {
 		t.Fatal(err)
 	}
 	cfg := log.Config{SegmentBytes: 4000, SegmentMs: 1 << 40, IndexIntervalBytes: 200, RetentionMs: -1, RetentionBytes: -1}
-	l, _, err := log.Open(m.fs, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, m.owned())
+	l, _, err := log.Open(fs, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, m.owned())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,21 +147,46 @@ func (m *member) stop() {
 // crash ends a node as a power cut does, and starts it again.
 func (m *member) crash(rng *rand.Rand) {
 	m.trio.isolate(m.id, true)
+	m.mu.Lock()
+	m.down = true // what it says from here on, nobody hears
+	m.mu.Unlock()
 	disk := m.fs.CrashClone(rng)
+	m.restart(disk)
+}
+
+// restart starts a node again with what a crash left, after it was cut off.
+func (m *member) restart(disk *vfs.Mem) {
 	m.stop()
 	m.mu.Lock()
-	m.fs, m.leads, m.pending = disk, false, nil
+	m.fs, m.leads, m.down, m.pending, m.high = disk, false, false, nil, 0
 	m.mu.Unlock()
 	m.start()
 	m.trio.isolate(m.id, false)
 }
 
+// watched is the node's file system, which notices when the node is to end.
+func (m *member) watched() vfs.FS {
+	base := m.fs
+	fs := vfs.NewFaults(base)
+	fs.OnOp(func(vfs.Op) {
+		if m.crashIn.Add(-1) != 0 {
+			return
+		}
+		m.trio.isolate(m.id, true)
+		m.mu.Lock()
+		m.down = true
+		m.mu.Unlock()
+		m.crashed.Store(base.CrashClone(rand.New(rand.NewPCG(uint64(m.id), 3))))
+	})
+	return fs
+}
+
 func (c *trio) isolate(id NodeID, cut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, other := range c.nodes {
-		c.cut[[2]NodeID{id, other.id}] = cut
-		c.cut[[2]NodeID{other.id, id}] = cut
+	for other := range c.byID {
+		c.cut[[2]NodeID{id, other}] = cut
+		c.cut[[2]NodeID{other, id}] = cut
 	}
 }
 
@@ -194,6 +226,7 @@ func (m *member) Prepare(p *Proposal, term uint64) bool {
 	if err != nil {
 		panic(err)
 	}
+	p.Context.(*proposed).offset = h.BaseOffset
 	m.next = h.NextOffset()
 	m.note(h.BaseOffset)
 	return true
@@ -229,19 +262,31 @@ func (m *member) Noted(note []byte) {
 
 // Committed implements Replica.
 func (m *member) Committed(index uint64) {
+	end, err := m.log.EndOffsetAt(index)
+	if err != nil {
+		panic(err)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.high = max(m.high, m.log.StartOffset()); end < m.high && end > m.log.StartOffset() {
+		m.trio.t.Errorf("node %d goes back from committed offset %d to %d", m.id, m.high, end)
+	}
+	m.high = max(m.high, end)
 	for len(m.pending) > 0 && m.pending[0].index <= index {
-		m.pending[0].done <- nil
+		if !m.down {
+			m.pending[0].done <- nil
+		}
 		m.pending = m.pending[1:]
 	}
 }
 
 // LeaderChanged implements Replica.
 func (m *member) LeaderChanged(leader NodeID, term uint64) {
-	m.trio.tellLeader(leader, term)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.down {
+		m.trio.tellLeader(leader, term)
+	}
 	m.leads = leader == m.id
 	if m.leads {
 		m.next = m.log.EndOffset()
@@ -251,6 +296,12 @@ func (m *member) LeaderChanged(leader NodeID, term uint64) {
 		p.done <- errLost
 	}
 	m.pending = nil
+}
+
+func (m *member) committed() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.high
 }
 
 func (m *member) isLeader() bool {
