@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/record"
 )
 
 // several is a cluster of nodes within the test's process.
@@ -363,6 +364,24 @@ func TestNodesAreStopped(t *testing.T) {
 	c.check(s)
 }
 
+// sendRaw sends one record to a topic's first partition, once, and gives Kafka's answer.
+func (c *several) sendRaw(k *kgo.Client, topic, value string) error {
+	c.t.Helper()
+	b := record.NewBuilder(record.BuilderOptions{})
+	b.Append(time.Now().UnixMilli(), nil, []byte(value))
+	req := kmsg.NewPtrProduceRequest()
+	req.Acks, req.TimeoutMillis = -1, 20_000
+	rt, rp := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
+	rp.Records = b.Build()
+	rt.Topic, rt.TopicID, rt.Partitions = topic, c.topic(k, topic).ID, append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	resp, err := req.RequestWith(timeout(c.t), k.Broker(int(c.topic(k, topic).Partitions[0].Leader)))
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+}
+
 // TestTooFewReplicas: below min.insync.replicas a write is refused, and nothing of it is there.
 func TestTooFewReplicas(t *testing.T) {
 	c := newSeveral(t, 3, "min.insync.replicas=3")
@@ -376,7 +395,12 @@ func TestTooFewReplicas(t *testing.T) {
 	if err := send("all"); err != nil {
 		t.Fatal(err)
 	}
-	c.kill(int(c.topic(k, "t").Partitions[0].Replicas[2]) - 1)
+	last := int(c.topic(k, "t").Partitions[0].Replicas[2]) - 1
+	c.nodes[last].transport.RemovePeer(c.topic(k, "t").Partitions[0].Leader) // it answers nothing any more
+	if err := c.sendRaw(k, "t", "cut off"); !errors.Is(err, kerr.NotEnoughReplicasAfterAppend) {
+		t.Errorf("with one that does not answer any more: %v", err)
+	}
+	c.kill(last)
 	c.eventually("two in sync", func() bool { return len(c.topic(k, "t").Partitions[0].ISR) == 2 })
 	if err := send("two"); !errors.Is(err, kerr.NotEnoughReplicas) {
 		t.Errorf("with two of three in sync: %v", err)

@@ -61,6 +61,14 @@ func (r *appendRequest) finish(result AppendResult) {
 	}
 }
 
+// finishAll is finish for the append and its repeats.
+func (r *appendRequest) finishAll(result AppendResult) {
+	r.finish(result)
+	for _, again := range r.repeats {
+		again.finish(result)
+	}
+}
+
 func (p *Partition) result(first, last int64) AppendResult {
 	return AppendResult{BaseOffset: first, LastOffset: last, LogStart: p.log.StartOffset()}
 }

@@ -56,6 +56,7 @@ type Partition struct {
 	producers *producers
 	next      int64            // leader: offset of the next record
 	pending   []*appendRequest // leader: proposed, not committed; by index
+	committed uint64           // leader: index up to which all is
 	noted     error            // what became of the last note
 
 	mu      sync.Mutex
@@ -195,16 +196,15 @@ func (p *Partition) answerRepeat(req *appendRequest, first appendedBatch) {
 	if req.logAppendTime >= 0 {
 		req.logAppendTime = first.timestamp
 	}
-	result := p.result(first.firstOffset, first.lastOffset)
-	if first.lastOffset < p.high.Load() {
-		req.finish(result)
-		return
-	}
 	for _, r := range p.pending {
 		if !r.note && r.header.BaseOffset == first.firstOffset {
 			r.repeats = append(r.repeats, req)
 			return
 		}
+	}
+	if first.lastOffset < p.high.Load() {
+		req.finish(p.result(first.firstOffset, first.lastOffset))
+		return
 	}
 	panic(fmt.Sprintf("BUG: %v: batch at offset %d is neither committed nor pending", p.ID, first.firstOffset))
 }
@@ -252,25 +252,57 @@ func (p *Partition) Committed(index uint64) {
 		panic(fmt.Sprintf("BUG: %v: high watermark would go back from %d to %d", p.ID, p.high.Load(), end))
 	}
 	p.high.Store(end)
-	n := 0
-	for n < len(p.pending) && p.pending[n].index <= index {
-		req := p.pending[n]
-		if req.note {
-			req.finish(AppendResult{Err: p.noted})
-			p.pending[n] = nil
-			n++
-			continue
-		}
-		req.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))
-		for _, r := range req.repeats {
-			r.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))
-		}
-		p.pending[n] = nil
-		n++
-	}
-	p.pending = p.pending[n:]
+	p.answer(index)
 	p.wake()
 	p.checkpoint()
+}
+
+// answer answers appends that are committed, and that as many replicas have as min.insync.replicas asks for.
+func (p *Partition) answer(committed uint64) {
+	p.committed = committed
+	if need := p.needed(); need > 0 && len(p.pending) > 0 {
+		committed = min(committed, p.group.HeldBy(need))
+	}
+	n := 0
+	for ; n < len(p.pending) && p.pending[n].index <= committed; n++ {
+		req := p.pending[n]
+		result := AppendResult{Err: p.noted}
+		if !req.note {
+			result = p.result(req.header.BaseOffset, req.header.NextOffset()-1)
+		}
+		req.finishAll(result)
+		p.pending[n] = nil
+	}
+	p.pending = p.pending[n:]
+}
+
+// needed is how many replicas must have what is acknowledged, if that is more than have it when it is committed; else 0.
+func (p *Partition) needed() int {
+	replicas := int(p.replicas.Load())
+	if need := min(p.Config().MinInSync, replicas); need > replicas/2+1 {
+		return need
+	}
+	return 0
+}
+
+// Progressed implements replication.Replica: followers have more. Nobody but min.insync.replicas waits for that.
+func (p *Partition) Progressed() {
+	if len(p.pending) > 0 && p.pending[0].index <= p.committed {
+		p.answer(p.committed)
+	}
+}
+
+// giveUp answers what is committed and waits for replicas that are not in sync any more.
+func (p *Partition) giveUp() {
+	if !p.TooFewInSync() {
+		return
+	}
+	n := 0
+	for ; n < len(p.pending) && p.pending[n].index <= p.committed; n++ {
+		p.pending[n].finishAll(AppendResult{Err: kerr.NotEnoughReplicasAfterAppend})
+		p.pending[n] = nil
+	}
+	p.pending = p.pending[n:]
 }
 
 // checkpoint sees that a start after a crash has little to read. What may take long happens outside the turn.
@@ -335,6 +367,7 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 // InSyncChanged implements replication.Replica.
 func (p *Partition) InSyncChanged(brokers []int32) {
 	p.inSync.Store(int32(len(brokers)))
+	p.giveUp()
 	if p.leaders != nil {
 		p.leaders.replicaSays(p.ID, Leader{Broker: replication.BrokerOf(p.self), Epoch: p.Leadership().Epoch, InSync: brokers})
 	}

@@ -74,6 +74,8 @@ type Replica interface {
 	Noted(note []byte)
 	// Committed tells that all entries up to index are committed.
 	Committed(index uint64)
+	// Progressed tells, on the leader, that followers answered, and so may have more: see Group.HeldBy.
+	Progressed()
 	// LeaderChanged tells who leads in which term. On the leader itself it comes when the first entry of its own term is
 	// committed, so that it knows everything committed before. 0: nobody.
 	LeaderChanged(leader NodeID, term uint64)
@@ -372,9 +374,11 @@ func (g *Group) turn(in *inbox) {
 	for _, m := range in.done {
 		g.respond(m)
 	}
+	progress := false
 	for _, m := range in.messages {
 		g.step(m)
 		g.live.wantsSleep = saysGoodNight(m)
+		progress = progress || m.GetType() == raftpb.MsgAppResp
 	}
 	g.nodesChanged(in.up, in.down)
 	for range in.ticks {
@@ -392,6 +396,9 @@ func (g *Group) turn(in *inbox) {
 	}
 	g.propose(in.proposals)
 	g.drain()
+	if progress && g.announced.lead == g.host.cfg.Self {
+		g.replica.Progressed()
+	}
 	g.reconcile(in.ticks)
 	if g.live.wantsSleep {
 		g.heardGoodNight()

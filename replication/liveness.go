@@ -290,6 +290,21 @@ func (g *Group) heardGoodNight() {
 	}
 }
 
+// HeldBy gives the index up to which so many voters, the leader among them, have the log on disk. It is for the turn of a leader.
+func (g *Group) HeldBy(count int) uint64 {
+	var held []uint64
+	g.rn.WithProgress(func(_ uint64, kind raft.ProgressType, pr tracker.Progress) {
+		if kind == raft.ProgressTypePeer {
+			held = append(held, pr.Match)
+		}
+	})
+	if len(held) < count {
+		return 0
+	}
+	slices.Sort(held)
+	return held[len(held)-count]
+}
+
 // sleep ends the passing of time until something comes.
 func (g *Group) sleep() {
 	g.mu.Lock()

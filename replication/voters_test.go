@@ -260,6 +260,9 @@ func (m *member) Noted(note []byte) {
 	m.notes = append(m.notes, string(note))
 }
 
+// Progressed implements Replica.
+func (m *member) Progressed() {}
+
 // Committed implements Replica.
 func (m *member) Committed(index uint64) {
 	end, err := m.log.EndOffsetAt(index)
