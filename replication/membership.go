@@ -160,7 +160,7 @@ func (g *Group) voters() []NodeID {
 	return out
 }
 
-// moving tells whether this node has to do something for the replicas to become those that are wanted.
+// moving tells whether this node has to do something for the replicas to become those that are wanted. It needs ticks for it.
 func (g *Group) moving() bool { return g.members.due && g.announced.lead == g.host.cfg.Self }
 
 // reconcile takes the next step towards the replicas that are wanted, at the end of a turn. One change is under way at a time.
@@ -173,7 +173,7 @@ func (g *Group) reconcile(ticks int) {
 		m.led, m.due = g.announced.term, true
 		m.begin()
 	}
-	if !m.due || !m.look && ticks == 0 {
+	if !g.moving() || !m.look && ticks == 0 {
 		return
 	}
 	status := g.rn.BasicStatus()
