@@ -65,6 +65,7 @@ type Node struct {
 	following atomic.Pointer[metadata] // metadata, for other nodes' questions
 	host      *replication.Host
 	receiving atomic.Pointer[replication.Host] // host, for the transport, which is there before
+	noticing  sync.Mutex                       // held while who is there is told on, so that it is told in order
 	set       *partition.Set
 	log       *partition.Partition // the metadata log
 	metadata  *metadata
@@ -179,14 +180,12 @@ func (n *Node) startTransport() error {
 		Note: func(from int32, note []byte) { n.peers.Note(from, note) },
 		Up: func(broker int32) {
 			n.opts.Logger.Info("another node is there", "node", broker)
-			n.peers.Up(broker)
-			n.host.NodeUp(broker)
+			n.noticed(broker, true)
 			n.balance.noticed()
 		},
 		Down: func(broker int32) {
 			n.opts.Logger.Warn("another node is gone", "node", broker)
-			n.peers.Down(broker)
-			n.host.NodeDown(broker)
+			n.noticed(broker, false)
 		},
 	})
 	n.peers = peers.New(peers.Config{
@@ -201,6 +200,36 @@ func (n *Node) startTransport() error {
 		})
 	}
 	return nil
+}
+
+// noticed takes note of another node that came or went. One may come before there is a host of the groups to be told.
+func (n *Node) noticed(broker int32, up bool) {
+	n.noticing.Lock()
+	defer n.noticing.Unlock()
+	host := n.receiving.Load()
+	if up {
+		n.peers.Up(broker)
+		if host != nil {
+			host.NodeUp(broker)
+		}
+		return
+	}
+	n.peers.Down(broker)
+	if host != nil {
+		host.NodeDown(broker)
+	}
+}
+
+// receive lets the messages of other nodes reach the host of the groups, which hears first who is there.
+func (n *Node) receive() {
+	n.noticing.Lock()
+	defer n.noticing.Unlock()
+	n.receiving.Store(n.host)
+	for _, broker := range n.transport.Peers() {
+		if n.peers.Alive(broker) {
+			n.host.NodeUp(broker)
+		}
+	}
 }
 
 func (n *Node) startReplication() (err error) {
@@ -218,7 +247,7 @@ func (n *Node) startReplication() (err error) {
 	if err != nil {
 		return err
 	}
-	n.receiving.Store(n.host)
+	n.receive()
 	if n.several() {
 		n.running.Go(n.tick)
 	}
