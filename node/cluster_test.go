@@ -31,7 +31,8 @@ type several struct {
 	nodes []*Node // nil: not running
 	logs  []*said
 	set   []string
-	grows bool // nodes join the first one
+	grows bool  // nodes join the first one
+	boots []int // how often each machine was started
 }
 
 // given are the ports that freeAddress gave.
@@ -56,7 +57,7 @@ func freeAddress(t *testing.T) string {
 }
 
 func newSeveral(t *testing.T, count int, set ...string) *several {
-	c := &several{t: t, nodes: make([]*Node, count), logs: make([]*said, count), set: set}
+	c := &several{t: t, nodes: make([]*Node, count), logs: make([]*said, count), boots: make([]int, count), set: set}
 	for range count {
 		c.peers, c.ports, c.disks = append(c.peers, freeAddress(t)), append(c.ports, freeAddress(t)), append(c.disks, vfs.NewMem())
 	}
@@ -86,7 +87,7 @@ func (c *several) begin(i int) error {
 	if c.grows {
 		formed = []string{"controller.quorum.bootstrap.servers=" + c.peers[0]}
 	}
-	n, err := startWith(c.t, Options{FS: c.disks[i], Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}, append(append(formed,
+	n, err := startWith(c.t, Options{FS: c.disks[i], BootID: fmt.Sprint("boot ", c.boots[i]), Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}, append(append(formed,
 		fmt.Sprintf("broker.rack=rack%d", i+1),
 		"listeners=PLAINTEXT://"+c.ports[i]+",CONTROLLER://"+c.peers[i],
 		"default.replication.factor=3", "min.insync.replicas=2", "offsets.topic.replication.factor=3", "offsets.topic.num.partitions=3",
@@ -648,5 +649,40 @@ func TestClusterGrows(t *testing.T) {
 		}
 	}
 	c.moves(s)
+	c.check(s)
+}
+
+// TestPowerIsLostWithRelaxedTopics: a machine that loses its power has forgotten records that others count on. It is made a replica
+// anew, and nothing is lost. A process that is killed has forgotten nothing.
+func TestPowerIsLostWithRelaxedTopics(t *testing.T) {
+	c := newSeveral(t, 3, "log.durability=relaxed")
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 3)
+	s := c.stream(k, 3)
+	for i := range 3 {
+		c.moves(s)
+		c.kill(i)
+		c.start(i)
+		c.inSync(k)
+		if got := c.nodes[i].dir.incarnation; got != 0 {
+			t.Errorf("node %d was killed, and came back in incarnation %d", i+1, got)
+		}
+		c.moves(s)
+		left := c.disks[i].CrashClone(rand.New(rand.NewPCG(uint64(i), 1)))
+		c.kill(i)
+		c.disks[i] = left
+		c.boots[i]++
+		c.moves(s)
+		c.start(i)
+		c.inSync(k)
+		if got := c.nodes[i].dir.incarnation; got != 1 {
+			t.Errorf("node %d lost its power, and came back in incarnation %d", i+1, got)
+		}
+		c.eventually("a voter of the metadata", func() bool {
+			voters := c.nodes[i].metadata.Image().Voters()
+			return len(voters) == 3 && voters[i].Incarnation == 1
+		})
+	}
 	c.check(s)
 }

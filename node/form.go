@@ -71,7 +71,7 @@ const unnumbered = -1
 func (n *Node) identify() error {
 	if n.dir.clusterID != "" || len(n.cfg.Join) == 0 {
 		n.number(n.dir.nodeID)
-		return nil
+		return n.comeBack()
 	}
 	question, err := json.Marshal(n.asBroker())
 	if err != nil {

@@ -123,6 +123,7 @@ func (n *Node) reached(id replication.GroupID, nodes []replication.NodeID) {
 	if !p.Moving() || !slices.Equal(img.Nodes(p.Target()), nodes) {
 		return
 	}
+	n.balance.noticed() // the preferred leader may be a new one
 	go m.Submit(cluster.ReplicasReached{Topic: id.Topic, Partition: id.Partition, Epoch: p.Epoch, Replicas: p.Target()}, func(_ any, err error) {
 		if err != nil {
 			n.opts.Logger.Warn("the controller could not be told that a partition has moved", "partition", id.String(), "error", err)

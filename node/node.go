@@ -44,6 +44,7 @@ type Options struct {
 	// LogLevel is what Logger goes by, so that clients can change it; nil: they cannot.
 	LogLevel *slog.LevelVar
 	FS       vfs.FS           // nil: the machine's
+	BootID   string           // of the operating system; "": the machine's
 	Now      func() time.Time // nil: the machine's clock
 	// Version is the build's, for metrics.
 	Version string
@@ -57,6 +58,8 @@ type Node struct {
 	cfg       *config.Config
 	dir       *dataDir
 	fresh     atomic.Bool // the data directory was new
+	relaxed   atomic.Bool // a partition acknowledges what is not on disk
+	killed    bool
 	cluster   atomic.Pointer[string]
 	transport *transport.Transport
 	peers     *peers.Peers
@@ -101,6 +104,9 @@ func Start(opts Options) (*Node, error) {
 	}
 	if opts.Now == nil {
 		opts.Now = time.Now
+	}
+	if opts.BootID == "" {
+		opts.BootID = bootID()
 	}
 	if opts.Context == nil {
 		opts.Context = context.Background()
@@ -254,7 +260,7 @@ func (n *Node) startReplication() (err error) {
 	n.set = partition.NewSet(partition.SetConfig{
 		FS: n.opts.FS, Dir: n.dir.path, Self: n.self(), Leaders: n.leaders,
 		Host: n.host, Logger: n.opts.Logger, Now: n.opts.Now,
-		TopicConfig: n.topicConfig,
+		TopicConfig: n.topicConfig, Relaxed: n.relaxes,
 		ProducerIdle: func() time.Duration {
 			return time.Duration(n.effective.Load().ProducerIDExpirationMs) * time.Millisecond
 		},
@@ -635,6 +641,7 @@ func (n *Node) handOver() {
 // Kill gives the node up, as far as that can be done within a process: nothing that is under way is answered. It comes back
 // when the data directory is closed; the goroutines of requests may take until Wait.
 func (n *Node) Kill() error {
+	n.killed = true
 	close(n.stop)
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -655,6 +662,9 @@ func (n *Node) closeStorage() error {
 	n.metadata.stop()
 	n.transport.Stop()
 	err := errors.Join(n.set.Close(), n.set.ClosePartition(n.log), n.host.Stop())
+	if err == nil && !n.killed {
+		err = n.settled()
+	}
 	return errors.Join(err, n.dir.lock.Close())
 }
 

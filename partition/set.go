@@ -45,6 +45,8 @@ type SetConfig struct {
 	TopicConfig func(*cluster.Image, *cluster.Topic) *config.TopicConfig
 	// Background runs what may take long, as writing a checkpoint. nil: a goroutine each.
 	Background func(func())
+	// Relaxed, if set, is told before a partition acknowledges what is not on disk.
+	Relaxed func()
 	// ProducerIdle is how long a silent producer is remembered (producer.id.expiration.ms).
 	ProducerIdle func() time.Duration
 }
@@ -111,6 +113,9 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 	p.log = l
 	if !slices.Contains(first, s.cfg.Self) {
 		first = nil // it is to join
+	}
+	if cfg.Relaxed() && s.cfg.Relaxed != nil {
+		s.cfg.Relaxed()
 	}
 	p.wanted = first
 	p.replicas.Store(int32(len(first)))
@@ -252,6 +257,9 @@ func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
 	s.mu.RUnlock()
 	for _, p := range partitions {
 		if p != nil && *p.Config() != *cfg {
+			if cfg.Relaxed() && s.cfg.Relaxed != nil {
+				s.cfg.Relaxed()
+			}
 			p.setConfig(cfg)
 		}
 	}
