@@ -535,8 +535,10 @@ func (g *Group) write(m *raftpb.Message) error {
 		return nil
 	}
 	entries := make([]log.Entry, len(m.Entries))
+	prepared := false // the replica knows of them; who leads now does not matter, since that may have changed meanwhile
 	for i, e := range m.Entries {
 		entries[i] = g.whole(e)
+		prepared = prepared || outlined(e)
 	}
 	g.noteChanges(entries)
 	missing := g.missing(entries)
@@ -556,7 +558,7 @@ func (g *Group) write(m *raftpb.Message) error {
 	}
 	clear(g.proposed)
 	g.proposed = g.proposed[:0]
-	if g.announced.lead != g.host.cfg.Self {
+	if !prepared {
 		g.replica.Appended(entries)
 	}
 	return nil

@@ -657,3 +657,39 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 	next.group.Transfer(l.id)
 	c.until("the first leader", func() bool { return l.isLeader() && !next.isLeader() })
 }
+
+// TestBatchesComeWithTheEndOfALeadership: the owner of a log knows of batches that come from the next leader in the very message
+// that ends a leadership.
+func TestBatchesComeWithTheEndOfALeadership(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	if err := <-l.propose("mine", 10).done; err != nil {
+		t.Fatal(err)
+	}
+	c.isolate(l.id, true)
+	var last, term uint64
+	if err := l.group.Do(func() (err error) {
+		last = l.log.LastIndex()
+		term, err = l.log.Term(last)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	b := record.NewBuilder(record.BuilderOptions{})
+	b.Append(1, []byte("the next one's"), nil)
+	batch, offset := b.Build(), l.log.EndOffset()
+	record.Assign(batch, offset, int32(term)+1)
+	l.host.Deliver(trioGroup, &raftpb.Message{
+		Type: raftpb.MsgApp.Enum(), From: new(l.id%3 + 1), To: new(l.id), Term: new(term + 1), Index: new(last), LogTerm: new(term), Commit: new(last),
+		Entries: []*raftpb.Entry{{Index: new(last + 1), Term: new(term + 1)}, {Index: new(last + 2), Term: new(term + 1), Data: batch}},
+	})
+	c.until("the end of the leadership", func() bool { return !l.isLeader() })
+	if err := l.group.Do(func() error {
+		if !l.batches[offset] {
+			t.Error("the owner of the log was not told of the batch")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
