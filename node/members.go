@@ -83,7 +83,7 @@ func (n *Node) isVoter(id int32) bool {
 // settleVoters says, on the controller, who the voters of the metadata are, if that was not said yet, if one came back in another
 // incarnation, or if the cluster has grown.
 func (n *Node) settleVoters(img *cluster.Image) {
-	if _, leads := n.log.Leads(); !leads || !n.several() {
+	if _, leads := n.log.Leads(); !leads || !n.several() || n.following.Load() == nil { // it is looked at again
 		return
 	}
 	were := img.Voters()

@@ -1,14 +1,17 @@
 package replication
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 
 	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/log"
@@ -119,6 +122,7 @@ type Group struct {
 	syncing   int               // appends handed to the syncer and not back yet
 	stalled   []*raftpb.Message // appends that the full disk refused, to be tried again in order
 	full      bool              // the operator was told that it is full
+	yields    int               // attempts to hand the leadership over since then
 	lastVotes HardState
 	members   membership
 
@@ -399,21 +403,33 @@ func (g *Group) turn(in *inbox) {
 	if progress && g.announced.lead == g.host.cfg.Self {
 		g.replica.Progressed()
 	}
+	g.yield()
 	g.reconcile(in.ticks)
 	if g.live.wantsSleep {
 		g.heardGoodNight()
 	}
 }
 
+// campaign asks to be elected, unless that could not be written.
 func (g *Group) campaign() {
+	if len(g.stalled) > 0 {
+		return
+	}
 	if err := g.rn.Campaign(); err != nil {
 		panic(fmt.Sprintf("BUG: raft group %v cannot campaign: %v", g.id, err))
 	}
 }
 
 func (g *Group) step(m *raftpb.Message) {
-	if t := m.GetType(); (t == raftpb.MsgVote || t == raftpb.MsgPreVote) && !g.mayVote() {
-		return
+	switch m.GetType() {
+	case raftpb.MsgVote, raftpb.MsgPreVote:
+		if len(g.stalled) > 0 || !g.mayVote() {
+			return
+		}
+	case raftpb.MsgTimeoutNow:
+		if len(g.stalled) > 0 {
+			return
+		}
 	}
 	if err := g.rn.Step(m); err != nil && !errors.Is(err, raft.ErrProposalDropped) && !errors.Is(err, raft.ErrStepPeerNotFound) {
 		panic(fmt.Sprintf("BUG: raft group %v refuses %v: %v", g.id, m.GetType(), err))
@@ -469,13 +485,40 @@ func (g *Group) refuse(proposals []*Proposal, err error) {
 	}
 }
 
+// yield hands the leadership over while the disk is full: to the follower that has most, and if that one does not take it, to the
+// next.
+func (g *Group) yield() {
+	if len(g.stalled) == 0 {
+		g.yields = 0
+		return
+	}
+	if now := g.rn.BasicStatus(); now.RaftState != raft.StateLeader || now.LeadTransferee != raft.None {
+		return
+	}
+	match := map[NodeID]uint64{}
+	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
+		if id != g.host.cfg.Self && kind == raft.ProgressTypePeer && pr.RecentActive && g.host.isUp(id) {
+			match[id] = pr.Match
+		}
+	})
+	if len(match) == 0 {
+		return
+	}
+	heirs := slices.SortedFunc(maps.Keys(match), func(a, b NodeID) int {
+		return cmp.Or(cmp.Compare(match[b], match[a]), cmp.Compare(a, b))
+	})
+	g.rn.TransferLeader(heirs[g.yields%len(heirs)])
+	g.yields++
+	g.drain()
+}
+
 // lastIndex is the index of the newest entry that raft has. At the end of a turn all of them are in the log, unless the
 // disk is full, and then nothing is proposed.
 func (g *Group) lastIndex() uint64 { return g.log.LastIndex() }
 
 // drain does what raft asks for until it asks for nothing more.
 func (g *Group) drain() {
-	for len(g.stalled) == 0 && g.rn.HasReady() && !g.host.dead.Load() {
+	for g.rn.HasReady() && !g.host.dead.Load() {
 		g.storage.light = true
 		ready := g.rn.Ready()
 		g.storage.light = false
@@ -504,8 +547,13 @@ func (g *Group) drain() {
 
 // append writes what a MsgStorageAppend carries and sees to its responses.
 func (g *Group) append(m *raftpb.Message) {
+	if g.host.dead.Load() { // perhaps since a moment ago: what came before it is not written
+		return
+	}
 	if len(g.stalled) > 0 {
-		g.stalled = append(g.stalled, m)
+		if m.Term != nil || m.Snapshot != nil || len(m.Entries) > 0 { // what only answers will be asked again
+			g.stalled = append(g.stalled, m)
+		}
 		return
 	}
 	if err := g.write(m); err != nil {
@@ -655,6 +703,9 @@ func (g *Group) apply(m *raftpb.Message) {
 // announce tells the replica who leads. A leader is announced to itself once its own term has a committed entry.
 func (g *Group) announce() {
 	lead, term := g.lead, g.term
+	if len(g.stalled) > 0 && lead != g.announced.lead { // the term that it leads in is not written yet
+		lead = raft.None
+	}
 	if lead == g.host.cfg.Self {
 		if t, err := g.log.Term(g.applied); !bugs.AnnounceEarly && (err != nil || t != term) {
 			if g.announced.lead != g.host.cfg.Self {
@@ -680,6 +731,7 @@ func (g *Group) retryStalled() {
 	for _, m := range waiting {
 		g.append(m)
 	}
+	g.announce()
 	if len(g.stalled) == 0 {
 		g.full = false
 		g.host.cfg.Logger.Info("disk takes data again", "partition", g.id.String())

@@ -146,6 +146,9 @@ func (g *Group) pass() {
 			return
 		}
 	}
+	if len(g.stalled) > 0 && now.RaftState != raft.StateLeader { // it could not write that it is elected
+		return
+	}
 	g.rn.Tick()
 	switch {
 	case now.RaftState == raft.StateLeader:

@@ -35,7 +35,8 @@ type member struct {
 	trio  *trio
 	id    NodeID
 	fs    *vfs.Mem
-	first []NodeID // the members that the group was made with
+	disk  *vfs.Faults // fs, on which something may go wrong
+	first []NodeID    // the members that the group was made with
 	host  *Host
 	group *Group
 	log   *log.Log
@@ -98,9 +99,9 @@ func (c *trio) add(id NodeID, first ...NodeID) *member {
 
 func (m *member) start() {
 	t := m.trio.t
-	fs := m.watched()
+	m.disk = m.watched()
 	host, err := NewHost(HostConfig{
-		FS: fs, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send,
+		FS: m.disk, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send,
 		Fatal:   func(err error) { t.Errorf("node %d: %v", m.id, err) },
 		Reached: func(_ GroupID, target []NodeID) { m.trio.tellReached(target) },
 		Removed: func(GroupID) { m.mu.Lock(); m.removed = true; m.mu.Unlock() },
@@ -109,7 +110,7 @@ func (m *member) start() {
 		t.Fatal(err)
 	}
 	cfg := log.Config{SegmentBytes: 4000, SegmentMs: 1 << 40, IndexIntervalBytes: 200, RetentionMs: -1, RetentionBytes: -1}
-	l, _, err := log.Open(fs, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, m.owned())
+	l, _, err := log.Open(m.disk, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, m.owned())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +166,7 @@ func (m *member) restart(disk *vfs.Mem) {
 }
 
 // watched is the node's file system, which notices when the node is to end.
-func (m *member) watched() vfs.FS {
+func (m *member) watched() *vfs.Faults {
 	base := m.fs
 	fs := vfs.NewFaults(base)
 	fs.OnOp(func(vfs.Op) {
@@ -656,6 +657,65 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 	next := c.leader(l)
 	next.group.Transfer(l.id)
 	c.until("the first leader", func() bool { return l.isLeader() && !next.isLeader() })
+}
+
+// TestLeaderWithAFullDisk: it hands over at once, does not leave anybody waiting, asks for no votes as long as the disk is full, and
+// follows when there is space.
+func TestLeaderWithAFullDisk(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	acked := []string{"before"}
+	if err := <-l.propose("before", 10).done; err != nil {
+		t.Fatal(err)
+	}
+	l.disk.Limit(0)
+	waits := l.propose("too much", 10)
+	next := c.leader(l)
+	c.until("the end of the old leadership", func() bool { return !l.isLeader() })
+	if err := <-waits.done; !errors.Is(err, errLost) {
+		t.Errorf("what waited for the full disk was answered with %v", err)
+	}
+	for i := range 300 { // more than may be on its way to a follower that does not answer
+		acked = append(acked, fmt.Sprint(i))
+		if err := <-next.propose(fmt.Sprint(i), 10).done; err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.group.Campaign()
+	next.group.Transfer(l.id)
+	ticks := 0
+	c.until("elections, if there are any", func() bool {
+		ticks++
+		return ticks > 30
+	})
+	if l.isLeader() {
+		t.Error("the node with the full disk leads")
+	}
+	l.disk.Heal()
+	c.settledInOrder(acked)
+}
+
+// TestAllDisksAreFull: nobody can take the leadership over. It all goes on when there is space.
+func TestAllDisksAreFull(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	for _, m := range c.nodes {
+		m.disk.Limit(0)
+	}
+	waits := l.propose("too much", 10)
+	for range 50 {
+		for _, m := range c.nodes {
+			m.host.Tick()
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for _, m := range c.nodes {
+		m.disk.Heal()
+	}
+	c.settled()
+	if err := <-waits.done; err != nil && !errors.Is(err, errLost) {
+		t.Error(err)
+	}
 }
 
 // TestBatchesComeWithTheEndOfALeadership: the owner of a log knows of batches that come from the next leader in the very message
