@@ -29,6 +29,7 @@ type options struct {
 	only, serve, dir  string
 	set               list
 	files             bool // compare the nodes' files at the end
+	keep              bool // what a run leaves, also when all was well
 
 	root  string // of the repository
 	disks bool   // nodes have disks of their own
@@ -51,7 +52,8 @@ func main() {
 	flag.StringVar(&o.serve, "serve", "bin/weir serve --config", "the `command` that starts a node; the name of a server.properties is put after it")
 	flag.Var(&o.set, "set", "a further `property=value` of the nodes; may be given several times")
 	flag.BoolVar(&o.files, "files", true, "compare the nodes' files at the end")
-	flag.StringVar(&o.dir, "dir", "", "a new `directory` for logs, disks and the history (default: a temporary one, kept after a failure)")
+	flag.StringVar(&o.dir, "dir", "", "a new `directory` for logs, disks and the history (default: a temporary one)")
+	flag.BoolVar(&o.keep, "keep", false, "keep the directory also when all was well")
 	again := flag.String("check", "", "only judge the `history` of an earlier run once more")
 	flag.Parse()
 	if *again != "" {
@@ -85,7 +87,7 @@ func outside(o *options) (code int, err error) {
 		return 0, err
 	}
 	code, err = isolate(fmt.Sprintf("-seed=%d", o.seed), "-dir="+o.dir)
-	if err == nil && code == 0 {
+	if err == nil && code == 0 && !o.keep {
 		err = os.RemoveAll(o.dir)
 	}
 	return code, err
