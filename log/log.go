@@ -69,7 +69,8 @@ type Log struct {
 	id    Identity
 	state State
 	cfg   atomic.Pointer[Config]
-	// OnDamage, if set, is told when a segment is found to be damaged. It is called from whoever reads, and must be quick.
+	// OnDamage, if set before the log is used, is told when a segment is found to be damaged. It is called by who reads, and must be
+	// quick.
 	OnDamage func()
 
 	mu        sync.RWMutex

@@ -28,7 +28,7 @@ var ErrUnfit = errors.New("the entries do not fit the damaged place")
 func (l *Log) BeginRepair(d Damage) (*Repair, error) {
 	s := l.sealed(d.Base)
 	if s == nil {
-		return nil, fmt.Errorf("segment %s: %w", segmentName(l.dir, d.Base), errRemoved)
+		return nil, fmt.Errorf("segment %s: %w", segmentName(l.dir, d.Base), ErrRemoved)
 	}
 	r := &Repair{log: l, s: s, damage: d, at: spot{d.Pos, d.Offset, d.First}}
 	return r, r.open()

@@ -43,7 +43,8 @@ type segment struct {
 	gone     bool
 }
 
-var errRemoved = errors.New("it was removed")
+// ErrRemoved says that a segment is no longer part of the log.
+var ErrRemoved = errors.New("it was removed")
 
 const (
 	indexEntrySize = 24
@@ -88,7 +89,7 @@ func (s *segment) open() (vfs.File, error) {
 	defer s.fileMu.Unlock()
 	if s.file == nil {
 		if s.gone {
-			return nil, fmt.Errorf("segment %s: %w", s.name, errRemoved)
+			return nil, fmt.Errorf("segment %s: %w", s.name, ErrRemoved)
 		}
 		f, err := s.fs.OpenReadWrite(s.name + logSuffix)
 		if errors.Is(err, errNotExist) {
@@ -143,7 +144,7 @@ func (s *segment) closeReplaced() {
 // Sync makes what was written durable. There is nothing to be done for a segment that was removed.
 func (s *segment) Sync() error {
 	file, err := s.open()
-	if errors.Is(err, errRemoved) {
+	if errors.Is(err, ErrRemoved) {
 		return nil
 	}
 	if err != nil {

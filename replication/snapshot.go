@@ -33,6 +33,7 @@ const (
 func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
 	o := s.log.Origin()
 	if o.Index == 1 || s.unread { // all is there
+		s.unread = false
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
 	data := append(make([]byte, 0, snapshotHeader+len(o.State)), snapshotVersion)
