@@ -127,10 +127,24 @@ func (c *recheck) run() error {
 		return err
 	}
 	stale, err = c.frames(stale)
-	if err != nil || !stale {
+	if err != nil {
+		return err
+	}
+	if err := c.surplus(); err != nil || !stale {
 		return err
 	}
 	return c.removeIndex()
+}
+
+// surplus sees whether something follows that was not written.
+func (c *recheck) surplus() error {
+	size, err := c.file.Size()
+	if err == nil && size > c.end.pos {
+		to := c.end
+		to.pos = size
+		c.damage(c.end, to, "more follows than was written")
+	}
+	return err
 }
 
 // damage notes a damaged place.

@@ -152,6 +152,12 @@ func (r *Repair) frame(e Entry) (b []byte, next int64, err error) {
 
 // Finish makes what was written durable, when all of it was. That the segment is whole, Check tells.
 func (r *Repair) Finish() error {
+	if r.damage.Pos == r.s.size { // nothing should be there
+		r.at.pos = r.damage.End
+		if err := r.file.Truncate(r.s.size); err != nil {
+			return err
+		}
+	}
 	if r.at != (spot{r.damage.End, r.damage.next, r.damage.Last + 1}) {
 		return ErrUnfit
 	}

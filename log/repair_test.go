@@ -106,7 +106,7 @@ func damageOnce(t *testing.T, fs *vfs.Mem, name string, rng *rand.Rand) string {
 	}
 	at := rng.Int64N(size)
 	what := ""
-	switch rng.IntN(4) {
+	switch rng.IntN(5) {
 	case 0, 1:
 		what = fmt.Sprintf("bit at %d", at)
 		var b [1]byte
@@ -117,6 +117,9 @@ func damageOnce(t *testing.T, fs *vfs.Mem, name string, rng *rand.Rand) string {
 		n := min(size-at, 1+rng.Int64N(400))
 		what = fmt.Sprintf("%d zeros at %d", n, at)
 		err = writeAt(f, make([]byte, n), at)
+	case 4:
+		what = "more follows"
+		err = writeAt(f, []byte("more"), size)
 	case 3:
 		what = fmt.Sprintf("cut at %d", at)
 		err = f.Truncate(at)
