@@ -35,6 +35,7 @@ type Config struct {
 	NumPartitions               int32    `option:"num.partitions"`
 	DefaultReplicationFactor    int16    `option:"default.replication.factor"`
 	LogRetentionCheckIntervalMs int64    `option:"log.retention.check.interval.ms"`
+	LogScrubBytesPerSecond      int64    `option:"log.scrub.bytes.per.second"`
 	FetchMaxBytes               int32    `option:"fetch.max.bytes"`
 	SocketRequestMaxBytes       int32    `option:"socket.request.max.bytes"`
 	ConnectionsMaxIdleMs        int64    `option:"connections.max.idle.ms"`

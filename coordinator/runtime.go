@@ -26,6 +26,9 @@ var (
 	ErrUnavailable = errors.New("the coordinator cannot write its log")
 )
 
+// damageWait is the time between attempts to read a log that is being repaired.
+const damageWait = 200 * time.Millisecond
+
 // readBytes is how much of the log is read at a time to load a machine.
 const readBytes = 1 << 20
 
@@ -199,6 +202,17 @@ func (r *Runtime) load(epoch int32) {
 		return
 	}
 	r.loading = false
+	if errors.Is(err, partition.ErrDamaged) { // this node hands its leadership over if it can; else it goes on when it has been repaired
+		r.mu.Unlock()
+		time.AfterFunc(damageWait, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if r.epoch == epoch && !r.stopped {
+				r.reload()
+			}
+		})
+		return
+	}
 	if err != nil {
 		r.leads = false // it stays that way until another node, or another version, leads
 		r.mu.Unlock()
@@ -250,6 +264,14 @@ func (r *Runtime) follow() {
 			switch {
 			case err != nil && p.LogStart() > start:
 				continue
+			case errors.Is(err, partition.ErrDamaged):
+				m = nil
+				select {
+				case <-time.After(damageWait):
+					continue
+				case <-r.stopping:
+					return
+				}
 			case err != nil:
 				r.breakDown(err)
 				return

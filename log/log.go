@@ -20,6 +20,9 @@ type Config struct {
 	IndexIntervalBytes int
 	RetentionMs        int64 // -1: without limit
 	RetentionBytes     int64 // -1: without limit
+	// Repairable says that others have the log too: Open does without segments that are missing or too short, so that they can be
+	// repaired (see Damaged). Otherwise they are an error.
+	Repairable bool
 }
 
 // State is what the owner derives from the log's batches.
@@ -66,6 +69,9 @@ type Log struct {
 	id    Identity
 	state State
 	cfg   atomic.Pointer[Config]
+	// OnDamage, if set before the log is used, is told when a segment is found to be damaged. It is called by who reads, and must be
+	// quick.
+	OnDamage func()
 
 	mu        sync.RWMutex
 	segments  []*segment // by base; the last one is active

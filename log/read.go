@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"sort"
 
@@ -93,13 +94,13 @@ func (l *Log) Read(offset int64, maxBytes int, limit int64, minOne bool) (Data, 
 
 	file, err := v.open()
 	if err != nil {
-		return Data{}, err
+		return Data{}, l.noticed(v.segment, err)
 	}
 	d := Data{segment: v.segment}
 	end, err := l.fill(&d, v, file, hint, offset, maxBytes, limit, minOne)
 	if err != nil {
 		d.Release()
-		return Data{}, err
+		return Data{}, l.noticed(v.segment, err)
 	}
 	if end.index != 0 {
 		l.mu.Lock()
@@ -232,6 +233,9 @@ func (l *Log) place(v view, file vfs.File, offset int64) (mark, error) {
 // lookup searches the index. A damaged or missing one is made anew from the segment.
 func (l *Log) lookup(v view, before func(indexEntry) bool) (indexEntry, error) {
 	e, err := v.search(v.index, before)
+	if errors.Is(err, fs.ErrClosed) { // it was made anew meanwhile
+		e, err = v.search(v.index, before)
+	}
 	if err == nil || !v.sealed || !errors.Is(err, errIndex) && !errors.Is(err, errNotExist) {
 		return e, err
 	}
@@ -291,6 +295,9 @@ func (l *Log) Entries(lo, hi, maxBytes uint64) ([]Entry, error) {
 		v := l.viewOf(i)
 		l.mu.RUnlock()
 		n, full, err := l.entriesOf(v, lo, hi, maxBytes, &size, &out)
+		if err = l.noticed(v.segment, err); err != nil && len(out) > 0 {
+			return out, nil // what follows cannot be read, and who asks for it is told
+		}
 		if err != nil || full {
 			return out, err
 		}
@@ -346,6 +353,9 @@ func (l *Log) entriesOf(v view, lo, hi, maxBytes uint64, size *uint64, out *[]En
 		if err != nil {
 			return 0, false, err
 		}
+		if term != uint64(uint32(f.epoch)) {
+			return 0, false, &CorruptError{w.name, w.pos - f.size, f.base, fmt.Sprintf("its epoch is %d instead of %d", f.epoch, term)}
+		}
 		*out = append(*out, Entry{Index: lo + n, Term: term, Kind: f.kind, Data: append([]byte(nil), data...)})
 		*size += uint64(len(data))
 		n++
@@ -353,7 +363,7 @@ func (l *Log) entriesOf(v view, lo, hi, maxBytes uint64, size *uint64, out *[]En
 	return n, true, nil
 }
 
-// EndOffsetAt is the log end offset after an entry.
+// EndOffsetAt is the log end offset after an entry. Where the log is damaged it may be less.
 func (l *Log) EndOffsetAt(index uint64) (int64, error) {
 	l.mu.RLock()
 	if index == l.lastIndex {
@@ -371,7 +381,19 @@ func (l *Log) EndOffsetAt(index uint64) (int64, error) {
 	}
 	l.mu.RUnlock()
 	m, err := l.after(index)
+	var damage *CorruptError
+	if errors.As(err, &damage) {
+		return l.notAfter(index), nil
+	}
 	return m.offset, err
+}
+
+// notAfter gives an offset that surely is not after the end offset at an entry.
+func (l *Log) notAfter(index uint64) int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].firstIndex > index+1 }) - 1
+	return l.segments[i].base
 }
 
 // after finds the place after an entry by the index.
@@ -388,6 +410,11 @@ func (l *Log) after(index uint64) (mark, error) {
 	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].firstIndex > index+1 }) - 1
 	v := l.viewOf(i)
 	l.mu.RUnlock()
+	m, err := l.afterIn(v, index)
+	return m, l.noticed(v.segment, err)
+}
+
+func (l *Log) afterIn(v view, index uint64) (mark, error) {
 	file, err := v.open()
 	if err != nil {
 		return mark{}, err
@@ -400,14 +427,14 @@ func (l *Log) after(index uint64) (mark, error) {
 	w := newWalker(file, v.segment, from, v.end, walkChunk)
 	end := mark{index: index, offset: v.base, base: v.base, pos: headerFrame}
 	for w.index <= index {
-		f, pos, err := w.next()
+		f, _, err := w.checked()
 		if err != nil {
 			return mark{}, unexpectedEnd(err, w, -1)
 		}
 		if f.entry() {
 			w.index++
 		}
-		end.offset, end.pos = f.next, pos+f.size
+		end.offset, end.pos = f.next, w.pos
 	}
 	return end, nil
 }
@@ -492,7 +519,7 @@ func (l *Log) seek(limit int64, may func(view) bool, before func(indexEntry) boo
 		}
 		offset, timestamp, epoch, found, err = l.seekIn(v, start, limit, before, batch, pick)
 		if found || err != nil {
-			return offset, timestamp, epoch, found, err
+			return offset, timestamp, epoch, found, l.noticed(v.segment, err)
 		}
 	}
 	return -1, -1, -1, false, nil

@@ -159,7 +159,7 @@ func (l *Log) recover(f files) (Recovery, error) {
 	return r, err
 }
 
-// resume takes over the newest checkpoint that fits the segments there are. nil: there is none.
+// resume takes over the newest checkpoint whose segments were not all removed since. nil: there is none.
 func (l *Log) resume(bases *[]int64, have []uint64, r *Recovery) (*checkpoint, error) {
 	for i := len(have) - 1; i >= 0; i-- {
 		b, err := vfs.ReadFile(l.fs, checkpointName(l.dir, have[i]))
@@ -174,49 +174,62 @@ func (l *Log) resume(bases *[]int64, have []uint64, r *Recovery) (*checkpoint, e
 		if err != nil {
 			return nil, err
 		}
-		fits, err := l.fits(c, *bases)
-		if err != nil {
-			return nil, err
-		}
-		if fits {
+		l.forgetRemoved(c, *bases, i == len(have)-1)
+		if len(c.segments) > 0 {
 			return c, l.adopt(c, bases)
 		}
 	}
 	return nil, nil
 }
 
-// fits tells whether the files hold what a checkpoint covers. Segments at its front may be gone: they were removed later.
-func (l *Log) fits(c *checkpoint, bases []int64) (bool, error) {
-	present := 0
-	for _, info := range c.segments {
-		if !slices.Contains(bases, info.base) {
-			if present > 0 {
-				return false, nil
-			}
-			continue
-		}
-		present++
-		size, err := l.fs.Size(segmentName(l.dir, info.base) + logSuffix)
-		if err != nil {
-			return false, err
-		}
-		if size < info.size {
-			return false, &CorruptError{segmentName(l.dir, info.base) + logSuffix, size, -1,
-				fmt.Sprintf("it is shorter than the %d bytes that the checkpoint at entry %d covers", info.size, c.lastIndex)}
-		}
+// forgetRemoved takes the segments that retention removed since out of a checkpoint. The newest one knows where the log starts, and
+// so which they are (see noteStart); of an older one they are those at the front that are not there.
+func (l *Log) forgetRemoved(c *checkpoint, bases []int64, newest bool) {
+	n := 0
+	for n < len(c.segments) && !slices.Contains(bases, c.segments[n].base) && (!newest || c.next(n) <= c.start) {
+		n++
 	}
-	return present > 0, nil
+	c.segments = c.segments[n:]
 }
 
-// adopt makes a checkpoint the state of the log.
+// next is the offset after a segment.
+func (c *checkpoint) next(n int) int64 {
+	if n+1 < len(c.segments) {
+		return c.segments[n+1].base
+	}
+	return c.end
+}
+
+// lacking tells what a file lacks of what a checkpoint covers. nil: nothing.
+func (l *Log) lacking(c *checkpoint, info segmentInfo) (*CorruptError, error) {
+	name := segmentName(l.dir, info.base) + logSuffix
+	size, err := l.fs.Size(name)
+	switch {
+	case errors.Is(err, errNotExist):
+		return &CorruptError{name, 0, info.base, fmt.Sprintf("the file is missing, and the checkpoint at entry %d covers it", c.lastIndex)}, nil
+	case err != nil:
+		return nil, err
+	case size < info.size:
+		return &CorruptError{name, size, -1, fmt.Sprintf("it is shorter than the %d bytes that the checkpoint at entry %d covers", info.size, c.lastIndex)}, nil
+	}
+	return nil, nil
+}
+
+// adopt makes a checkpoint the state of the log. Where entries go on, and what the log's owner knows, it says also if a segment is
+// damaged; only in the last one, which was written to, there may have been more.
 func (l *Log) adopt(c *checkpoint, bases *[]int64) error {
 	for n, info := range c.segments {
-		if !slices.Contains(*bases, info.base) {
-			continue
+		damage, err := l.lacking(c, info)
+		if err != nil {
+			return err
+		}
+		last := n == len(c.segments)-1
+		if damage != nil && (last || !l.cfg.Load().Repairable) {
+			return damage
 		}
 		s := &segment{
 			fs: l.fs, name: segmentName(l.dir, info.base), base: info.base, firstIndex: info.firstIndex, prevTerm: info.prevTerm,
-			size: info.size, firstTime: info.firstTime, maxTime: info.maxTime, sealed: n < len(c.segments)-1, trusted: info.size,
+			size: info.size, firstTime: info.firstTime, maxTime: info.maxTime, sealed: !last, trusted: info.size, damaged: damage != nil,
 		}
 		l.segments = append(l.segments, s)
 	}

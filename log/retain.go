@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 
 	"github.com/weir/weir/internal/bugs"
@@ -59,6 +60,9 @@ func (l *Log) dropFirst() error {
 			return err
 		}
 	}
+	if err := l.noteStart(l.segments[1].base); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	s := l.segments[0]
 	l.segments = slices.Clone(l.segments[1:])
@@ -71,6 +75,23 @@ func (l *Log) dropFirst() error {
 		return err
 	}
 	return l.fs.SyncDir(l.dir)
+}
+
+// noteStart makes the newest checkpoint say where the log starts, before what is below is removed: so a segment that is lost is told
+// from one that was removed.
+func (l *Log) noteStart(start int64) error {
+	l.checkpointMu.Lock()
+	defer l.checkpointMu.Unlock()
+	c, err := l.lastCheckpoint(math.MaxUint64)
+	if err != nil || c == nil || c.start >= start {
+		return err
+	}
+	c.start = start
+	if err := vfs.WriteFileAtomic(l.fs, checkpointName(l.dir, c.lastIndex), c.encode()); err != nil {
+		return err
+	}
+	l.savedStart = max(l.savedStart, start)
+	return nil
 }
 
 // forgetBelow drops what is known of entries before a segment. Under mu.
@@ -176,11 +197,8 @@ func (l *Log) Sync() error {
 // keepStart writes the log start where a cut leaves it: only checkpoints tell it, and those above the cut go.
 func (l *Log) keepStart(lastIndex uint64) error {
 	first, start := l.segments[0], l.StartOffset()
-	if start == first.base {
-		return nil
-	}
 	c, err := l.lastCheckpoint(lastIndex)
-	if err != nil {
+	if err != nil || start == first.base && (c == nil || c.start >= start) {
 		return err
 	}
 	if c == nil || c.segments[len(c.segments)-1].base < first.base {
@@ -338,7 +356,10 @@ func (l *Log) rebuildState() error {
 	if err := l.state.Restore(c.state); err != nil {
 		return err
 	}
-	for _, s := range l.segments {
+	for n, s := range l.segments {
+		if n+1 < len(l.segments) && l.segments[n+1].base <= c.end {
+			continue // the checkpoint knows all that is in it, and it may be damaged
+		}
 		err := l.frames(s, func(f frame, h record.Header) {
 			if f.base >= c.end {
 				l.state.Replay(h)

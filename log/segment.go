@@ -33,15 +33,18 @@ type segment struct {
 	// [from, to), are known to be good.
 	trusted  int64
 	from, to int64
+	damaged  bool // bytes of it were found not to be what was written, and are not yet written anew
 
-	fileMu sync.Mutex // guards what follows
-	file   vfs.File
-	idx    vfs.File
-	refs   int
-	gone   bool
+	fileMu   sync.Mutex // guards what follows
+	file     vfs.File
+	replaced []vfs.File // that readers may still have
+	idx      vfs.File
+	refs     int
+	gone     bool
 }
 
-var errRemoved = errors.New("it was removed")
+// ErrRemoved says that a segment is no longer part of the log.
+var ErrRemoved = errors.New("it was removed")
 
 const (
 	indexEntrySize = 24
@@ -86,9 +89,12 @@ func (s *segment) open() (vfs.File, error) {
 	defer s.fileMu.Unlock()
 	if s.file == nil {
 		if s.gone {
-			return nil, fmt.Errorf("segment %s: %w", s.name, errRemoved)
+			return nil, fmt.Errorf("segment %s: %w", s.name, ErrRemoved)
 		}
 		f, err := s.fs.OpenReadWrite(s.name + logSuffix)
+		if errors.Is(err, errNotExist) {
+			return nil, s.missing()
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -98,19 +104,47 @@ func (s *segment) open() (vfs.File, error) {
 	return s.file, nil
 }
 
+func (s *segment) missing() error {
+	return &CorruptError{File: s.name + logSuffix, Offset: s.base, Reason: "the file is missing"}
+}
+
 func (s *segment) release() {
 	s.fileMu.Lock()
 	defer s.fileMu.Unlock()
 	s.refs--
-	if s.refs == 0 && s.gone {
+	if s.refs > 0 {
+		return
+	}
+	s.closeReplaced()
+	if s.gone {
 		s.closeFiles()
 	}
+}
+
+// reopen makes the next who opens the file get the one that now has its name.
+func (s *segment) reopen() {
+	s.fileMu.Lock()
+	defer s.fileMu.Unlock()
+	if s.file != nil {
+		s.replaced, s.file = append(s.replaced, s.file), nil
+	}
+	if s.refs == 0 {
+		s.closeReplaced()
+	}
+}
+
+// closeReplaced is called under fileMu.
+func (s *segment) closeReplaced() {
+	for _, f := range s.replaced {
+		_ = f.Close()
+	}
+	s.replaced = nil
 }
 
 // Sync makes what was written durable. There is nothing to be done for a segment that was removed.
 func (s *segment) Sync() error {
 	file, err := s.open()
-	if errors.Is(err, errRemoved) {
+	if errors.Is(err, ErrRemoved) {
 		return nil
 	}
 	if err != nil {
@@ -163,7 +197,11 @@ func (s *segment) retire() {
 // remove deletes the segment. Readers that have it keep it until they release it.
 func (s *segment) remove() error {
 	s.retire()
-	return errors.Join(s.fs.Remove(s.name+logSuffix), s.removeIndex())
+	err := s.fs.Remove(s.name + logSuffix)
+	if errors.Is(err, errNotExist) {
+		err = nil
+	}
+	return errors.Join(err, s.removeIndex())
 }
 
 // removeIndex deletes the index file. After a cut its entries are right again only in memory, and a crash must not bring

@@ -12,6 +12,7 @@ import (
 	"github.com/weir/weir/broker/server"
 	"github.com/weir/weir/coordinator/group"
 	"github.com/weir/weir/internal/stats"
+	"github.com/weir/weir/partition"
 )
 
 // collector gives the node's metrics to Prometheus. All work is done when they are asked for.
@@ -94,6 +95,13 @@ func (c collector) node(e emitter) {
 	e.counter(recovered, &all.Recovered)
 	e.counter(recoveredBytes, &all.RecoveredBytes)
 	e.counter(cutBytes, &all.CutBytes)
+	damaged := c.n.log.Damaged()
+	c.n.set.Each(func(p *partition.Partition) { damaged += p.Damaged() })
+	e.value(damagedNow, float64(damaged))
+	health := c.n.set.Health()
+	e.counter(damagedBytes, &health.DamagedBytes)
+	e.counter(repaired, &health.Repaired)
+	e.counter(scrubbed, &health.CheckedBytes)
 	if total, free, err := c.n.set.Space(); err == nil {
 		e.value(diskTotal, float64(total))
 		e.value(diskFree, float64(free))

@@ -66,6 +66,7 @@ type Node struct {
 	leaders   *partition.Leaders
 	balance   balance
 	following atomic.Pointer[metadata] // metadata, for other nodes' questions
+	repairs   repairs
 	host      *replication.Host
 	receiving atomic.Pointer[replication.Host] // host, for the transport, which is there before
 	noticing  sync.Mutex                       // held while who is there is told on, so that it is told in order
@@ -114,7 +115,7 @@ func Start(opts Options) (*Node, error) {
 	if opts.Listen == nil {
 		opts.Listen = func(_, address string) (net.Listener, error) { return net.Listen("tcp", address) }
 	}
-	n := &Node{opts: opts, cfg: opts.Config, failed: make(chan error, 1), stop: make(chan struct{})}
+	n := &Node{opts: opts, cfg: opts.Config, failed: make(chan error, 1), stop: make(chan struct{}), repairs: newRepairs()}
 	n.effective.Store(n.cfg)
 	if err := n.run(); err != nil {
 		n.abandon()
@@ -257,10 +258,15 @@ func (n *Node) startReplication() (err error) {
 	if n.several() {
 		n.running.Go(n.tick)
 	}
+	var damaged func(*partition.Partition)
+	if n.several() {
+		damaged = n.repairs.add
+		n.running.Go(n.repair)
+	}
 	n.set = partition.NewSet(partition.SetConfig{
 		FS: n.opts.FS, Dir: n.dir.path, Self: n.self(), Leaders: n.leaders,
 		Host: n.host, Logger: n.opts.Logger, Now: n.opts.Now,
-		TopicConfig: n.topicConfig, Relaxed: n.relaxes,
+		TopicConfig: n.topicConfig, Relaxed: n.relaxes, Damaged: damaged,
 		ProducerIdle: func() time.Duration {
 			return time.Duration(n.effective.Load().ProducerIDExpirationMs) * time.Millisecond
 		},
@@ -576,6 +582,7 @@ func (n *Node) serve() error {
 		n.running.Go(n.http.serve)
 	}
 	n.running.Go(n.maintain)
+	n.running.Go(n.scrub)
 	n.serving.Store(true)
 	select {
 	case err := <-n.failed: // it failed on the way

@@ -30,9 +30,12 @@ const (
 //
 //	16  how far the metadata's replicas are, of the controller; answered with JSON
 //	17  hand over a leadership: topic id 16 bytes, partition int32, to broker int32; answered with nothing
+//	18  entries of a replica's log, to repair another one: topic id 16 bytes, partition int32, first uint64, after the last uint64;
+//	    answered with 0 uint8 and the first of them as replication.AppendEntries writes them, or with 1 uint8: it has none
 const (
 	askQuorum byte = 16 + iota
 	askTransfer
+	askEntries
 )
 
 // handle answers a request of another node.
@@ -47,6 +50,8 @@ func (n *Node) handle(from int32, request []byte, reply func([]byte)) {
 		id := replication.GroupID{Topic: [16]byte(request[1:17]), Partition: int32(binary.BigEndian.Uint32(request[17:]))}
 		n.transfer(id, int32(binary.BigEndian.Uint32(request[21:])))
 		reply(nil)
+	case request[0] == askEntries && len(request) == 1+16+4+8+8:
+		go n.replyEntries(request[1:], reply)
 	default:
 		m.handle(from, request, reply)
 	}

@@ -37,6 +37,7 @@ type Partition struct {
 	logger *slog.Logger
 	now    func() int64 // ms
 	stats  counted
+	health *Health
 	// background runs what may take long.
 	background func(func())
 
@@ -48,9 +49,12 @@ type Partition struct {
 	// wanted are the nodes that shall be the replicas, as it was last told, and observers those that shall be observers; see SetReplicas.
 	wanted, observers []replication.NodeID
 	leaders           *Leaders // nil: nobody wants to know
+	opened, closed    atomic.Bool
 
-	known         atomic.Int64 // producers that are remembered
-	checkpointing atomic.Bool  // one is being written
+	damage        sync.Mutex     // held while damage is repaired, and told of
+	told          map[int64]bool // segments whose damage was told, by their base
+	known         atomic.Int64   // producers that are remembered
+	checkpointing atomic.Bool    // one is being written
 
 	// The turn's own.
 	producers *producers
@@ -152,11 +156,12 @@ func (p *Partition) OnLeadership(f func(Leadership)) {
 func (p *Partition) setConfig(c *config.TopicConfig) {
 	p.config.Store(c)
 	p.group.SetRelaxed(c.Relaxed())
-	_ = p.group.Do(func() error { p.log.SetConfig(logConfig(c)); return nil })
+	_ = p.group.Do(func() error { p.log.SetConfig(p.logConfig(c)); return nil })
 }
 
-func logConfig(c *config.TopicConfig) log.Config {
+func (p *Partition) logConfig(c *config.TopicConfig) log.Config {
 	lc := log.Config{
+		Repairable:         p.replicas.Load() > 1,
 		SegmentBytes:       c.SegmentBytes,
 		SegmentMs:          c.SegmentMs,
 		IndexIntervalBytes: int(c.IndexIntervalBytes),

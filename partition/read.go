@@ -2,6 +2,7 @@ package partition
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -96,12 +97,19 @@ func (p *Partition) readError(err error) error {
 	if errors.As(err, &outside) {
 		return kerr.OffsetOutOfRange
 	}
-	if _, leads := p.Leads(); !leads { // it was closed meanwhile, as when its topic is deleted
-		return kerr.NotLeaderForPartition
-	}
 	var corrupt *log.CorruptError
-	if errors.As(err, &corrupt) {
+	damaged := errors.As(err, &corrupt) && !p.closed.Load()
+	if _, leads := p.Leads(); !leads {
+		if damaged && p.repairable() {
+			return fmt.Errorf("%w: %w", kerr.NotLeaderForPartition, ErrDamaged)
+		}
+		return kerr.NotLeaderForPartition // it was closed meanwhile, as when its topic is deleted
+	}
+	if damaged {
 		p.logger.Error("a damaged batch is not served", "partition", p.String(), "error", err)
+		if p.repairable() {
+			return fmt.Errorf("%w: %w", kerr.CorruptMessage, ErrDamaged)
+		}
 		return kerr.CorruptMessage
 	}
 	p.logger.Error("reading failed", "partition", p.String(), "error", err)

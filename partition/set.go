@@ -47,6 +47,8 @@ type SetConfig struct {
 	Background func(func())
 	// Relaxed, if set, is told before a partition acknowledges what is not on disk.
 	Relaxed func()
+	// Damaged, if set, is told when a partition's log is found to be damaged: see Repair. It must be quick.
+	Damaged func(*Partition)
 	// ProducerIdle is how long a silent producer is remembered (producer.id.expiration.ms).
 	ProducerIdle func() time.Duration
 }
@@ -56,6 +58,7 @@ type Set struct {
 	cfg SetConfig
 
 	all    Stats
+	health Health
 	mu     sync.RWMutex
 	topics map[string]*hosted
 }
@@ -79,23 +82,31 @@ func NewSet(cfg SetConfig) *Set {
 
 // Open opens or creates one partition that is not a topic's: the metadata log. first are the voters that it was made with.
 func (s *Set) Open(topic string, id cluster.UUID, number int32, first []replication.NodeID, cfg *config.TopicConfig) (*Partition, error) {
-	return s.open(topic, id, number, first, cfg, counted{&TopicStats{}, &Stats{}})
+	return s.open(topic, id, number, first, len(first), cfg, counted{&TopicStats{}, &Stats{}})
 }
 
-func (s *Set) open(topic string, id cluster.UUID, number int32, first []replication.NodeID, cfg *config.TopicConfig, stats counted) (*Partition, error) {
+func (s *Set) open(topic string, id cluster.UUID, number int32, first []replication.NodeID, replicas int, cfg *config.TopicConfig, stats counted) (*Partition, error) {
 	p := &Partition{
 		Topic: topic, ID: replication.GroupID{Topic: id, Partition: number},
 		self: s.cfg.Self, logger: s.cfg.Logger,
-		now: func() int64 { return s.cfg.Now().UnixMilli() }, stats: stats, background: s.cfg.Background,
+		now: func() int64 { return s.cfg.Now().UnixMilli() }, stats: stats, health: &s.health, background: s.cfg.Background,
 	}
 	p.producers = newProducers(p.now)
 	p.leadership.Store(&Leadership{Broker: -1, Epoch: -1})
 	p.leaders = s.cfg.Leaders
 	p.config.Store(cfg)
 	dir := path.Join(s.cfg.Dir, fmt.Sprintf("%s-%d", topic, number))
-	l, recovery, err := log.Open(s.cfg.FS, dir, log.Identity{TopicID: id, Partition: number}, logConfig(cfg), p.producers)
+	p.replicas.Store(int32(replicas))
+	l, recovery, err := log.Open(s.cfg.FS, dir, log.Identity{TopicID: id, Partition: number}, p.logConfig(cfg), p.producers)
 	if err != nil {
 		return nil, err
+	}
+	if s.cfg.Damaged != nil {
+		l.OnDamage = func() {
+			if p.opened.Load() {
+				s.cfg.Damaged(p)
+			}
+		}
 	}
 	if recovery.Scanned > 0 {
 		stats.all.Recovered.Add(1)
@@ -118,11 +129,13 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 		s.cfg.Relaxed()
 	}
 	p.wanted = first
-	p.replicas.Store(int32(len(first)))
 	p.high.Store(l.StartOffset())
 	p.group, err = s.cfg.Host.Open(replication.Config{ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed()})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
+	}
+	if p.opened.Store(true); s.cfg.Damaged != nil && p.Damaged() > 0 {
+		s.cfg.Damaged(p)
 	}
 	return p, nil
 }
@@ -267,7 +280,8 @@ func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
 
 func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, h *hosted) {
 	open := func() (*Partition, error) {
-		return s.open(t.Name, t.ID, int32(number), t.Partitions[number].First(), cfg, counted{&h.stats, &s.all})
+		part := t.Partitions[number]
+		return s.open(t.Name, t.ID, int32(number), part.First(), len(part.Replicas), cfg, counted{&h.stats, &s.all})
 	}
 	p, err := open()
 	var other *log.IdentityError
@@ -370,6 +384,7 @@ func (s *Set) Close() error {
 
 // ClosePartition closes a partition with a checkpoint.
 func (s *Set) ClosePartition(p *Partition) error {
+	p.closed.Store(true)
 	s.cfg.Host.Close(p.group)
 	if !p.log.CheckpointWorthwhile() {
 		return p.log.Close()
@@ -395,6 +410,7 @@ func (s *Set) remove(name string, h *hosted) {
 
 // removeOne closes and deletes a partition.
 func (s *Set) removeOne(name string, number int, id cluster.UUID, p *Partition) {
+	p.closed.Store(true)
 	s.cfg.Host.Close(p.group)
 	dir := path.Join(s.cfg.Dir, p.String())
 	gone := path.Join(s.cfg.Dir, deletedName(name, number, id))

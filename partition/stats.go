@@ -21,6 +21,13 @@ type Stats struct {
 	CutBytes        stats.Counter // that were cut off, as they were not whole
 }
 
+// Health is what is counted of damage to the logs of this node, the metadata's among them.
+type Health struct {
+	CheckedBytes stats.Counter // that were read to see whether they are what was written
+	DamagedBytes stats.Counter // that were found not to be
+	Repaired     stats.Counter // segments
+}
+
 // counted is where a partition counts.
 type counted struct {
 	topic *TopicStats
@@ -58,6 +65,9 @@ func (p *Partition) Fetched(bytes int, err error) {
 
 // Stats gives what is counted of all topics together.
 func (s *Set) Stats() *Stats { return &s.all }
+
+// Health gives what is counted of damage.
+func (s *Set) Health() *Health { return &s.health }
 
 // TopicView is a topic on this node.
 type TopicView struct {

@@ -105,9 +105,10 @@ func (h *Host) Open(c Config) (*Group, error) {
 		g.Campaign()
 		return g, nil
 	}
+	first := g.lastVotes == (HardState{}) && len(c.Voters) > 0 && c.Voters[0] == h.cfg.Self
 	h.groups.Store(c.ID, g)
 	h.wake(g)
-	if g.lastVotes == (HardState{}) && len(c.Voters) > 0 && c.Voters[0] == h.cfg.Self { // a new group: the preferred leader asks at once
+	if first { // a new group: the preferred leader asks at once
 		g.Campaign()
 	}
 	return g, nil

@@ -32,7 +32,8 @@ const (
 // Snapshot is asked for when a follower needs what the log no longer has.
 func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
 	o := s.log.Origin()
-	if o.Index == 1 { // all is there
+	if o.Index == 1 || s.unread { // all is there
+		s.unread = false
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
 	data := append(make([]byte, 0, snapshotHeader+len(o.State)), snapshotVersion)

@@ -22,6 +22,8 @@ type storage struct {
 	// light makes Entries leave out the data of batches. It is set while raft collects what to apply: a replica only
 	// wants to know how far its log is committed, so nothing is read back from disk for it.
 	light bool
+	// unread says that entries could not be read, though they are there. To who needs them a snapshot is of no use.
+	unread bool
 }
 
 func (s *storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
@@ -37,8 +39,12 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 		return s.outline(lo, hi)
 	}
 	entries, err := s.log.Entries(lo, hi, maxSize)
-	if err != nil {
-		return nil, raftError(err)
+	if err = raftError(err); err != nil && err != raft.ErrCompacted && err != raft.ErrUnavailable {
+		s.unread = true
+		return nil, raft.ErrCompacted // raft then sends nothing, and tries again later: see Snapshot
+	}
+	if s.unread = false; err != nil {
+		return nil, err
 	}
 	out := make([]*raftpb.Entry, len(entries))
 	for i, e := range entries {

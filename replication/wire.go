@@ -50,11 +50,7 @@ func AppendMessage(b []byte, id GroupID, m *raftpb.Message) ([]byte, error) {
 	be.PutUint32(b[at:], uint32(len(b)-at-4))
 	b = be.AppendUint32(b, uint32(len(entries)))
 	for _, e := range entries {
-		own := fromRaft(e)
-		b = append(b, byte(own.Kind))
-		b = be.AppendUint64(b, own.Term)
-		b = be.AppendUint32(b, uint32(len(own.Data)))
-		b = append(b, own.Data...)
+		b = appendEntry(b, fromRaft(e))
 	}
 	return b, nil
 }
