@@ -108,7 +108,13 @@ func (l *Leaders) Await(ctx context.Context, topic cluster.UUID, count int32) er
 }
 
 func (l *Leaders) awaitOne(ctx context.Context, id replication.GroupID) error {
-	return l.await(ctx, id, func(now Leader, known bool) bool { return known && (now.Broker >= 0 || now.Unopened) })
+	return l.await(ctx, id, func(now Leader, known bool) bool { return known && (l.serves(now) || now.Unopened) })
+}
+
+// serves tells whether a leader has said itself that it leads, which it does together with who is in sync: when something of its
+// epoch is committed, from when on it serves. A follower knows its leader earlier.
+func (l *Leaders) serves(now Leader) bool {
+	return now.Broker == l.self || now.Broker >= 0 && len(now.InSync) > 0
 }
 
 // AwaitLeader waits until a broker leads a partition.

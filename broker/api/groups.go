@@ -365,8 +365,13 @@ func (b *Broker) findCoordinator(r *server.Request, req *kmsg.FindCoordinatorReq
 		r.Reply(b.coordinators(r, req, kerr.InvalidRequest))
 		return
 	}
-	if b.Groups.Running() {
-		r.Reply(b.coordinators(r, req, nil))
+	t := b.Controller.Image().Topic(cluster.OffsetsTopic)
+	if t != nil && b.Groups.Running() {
+		if b.everLed(t) {
+			r.Reply(b.coordinators(r, req, nil))
+		} else {
+			b.whenLed(map[string]int{t.Name: len(t.Partitions)}, func() { r.Reply(b.coordinators(r, req, nil)) })
+		}
 		return
 	}
 	b.autoCreate([]string{cluster.OffsetsTopic}, func(failed map[string]*kerr.Error) {
@@ -376,6 +381,16 @@ func (b *Broker) findCoordinator(r *server.Request, req *kmsg.FindCoordinatorReq
 		}
 		r.Reply(b.coordinators(r, req, err))
 	})
+}
+
+// everLed tells whether all partitions of a topic have had a leader, as far as this node has heard.
+func (b *Broker) everLed(t *cluster.Topic) bool {
+	for number := range t.Partitions {
+		if known := b.Leaders.Of(t.ID, int32(number)); known.Epoch < 0 && !known.Unopened {
+			return false
+		}
+	}
+	return true
 }
 
 func (b *Broker) coordinators(r *server.Request, req *kmsg.FindCoordinatorRequest, failed *kerr.Error) *kmsg.FindCoordinatorResponse {
