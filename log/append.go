@@ -221,6 +221,15 @@ func (l *Log) createSegment(s *segment) error {
 	return nil
 }
 
+// RollIfPassed begins a new segment if the log begins within the newest one and that has more than so many bytes, so that it can
+// go when the start moves on.
+func (l *Log) RollIfPassed(bytes int64) error {
+	if s := l.active(); s.base < l.StartOffset() && s.size > bytes {
+		return l.Roll()
+	}
+	return nil
+}
+
 // RollIfOld seals a segment whose first record is older than segment.ms allows.
 func (l *Log) RollIfOld(now time.Time) error {
 	s := l.active()

@@ -353,6 +353,27 @@ func TestRollingByTime(t *testing.T) {
 	}
 }
 
+// TestRollIfPassed: the newest segment is closed when the log begins within it and it is large, and goes when the start moves on.
+func TestRollIfPassed(t *testing.T) {
+	w, _ := openTest(t, vfs.NewMem(), testConfig)
+	w.mustAppend(1, 1, 1)
+	size := w.l.Size()
+	for _, c := range []struct {
+		start, bytes int64
+		segments     int
+	}{
+		{0, 0, 1}, {2, size, 1}, {2, size - 1, 2}, {3, 0, 1},
+	} {
+		if err := errors.Join(w.sync(), w.l.SetStartOffset(c.start), w.l.RollIfPassed(c.bytes)); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.l.segments); n != c.segments {
+			t.Errorf("from %d, with %d of %d bytes: %d segments, want %d", c.start, c.bytes, size, n, c.segments)
+		}
+	}
+	w.mustAppend(1)
+}
+
 func TestRetention(t *testing.T) {
 	cfg := testConfig
 	cfg.SegmentBytes = 500

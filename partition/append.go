@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/weir/weir/internal/stats"
+	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/record"
 	"github.com/weir/weir/replication"
 )
@@ -116,8 +117,23 @@ func (p *Partition) Noted(note []byte) {
 	}
 	if offset := int64(binary.BigEndian.Uint64(note)); offset > p.log.StartOffset() {
 		p.noted = p.setStart(offset)
+		p.rollPassed()
 	} else {
 		p.noted = nil
+	}
+}
+
+// passedBytes is how large the newest segment of a compacted log gets before it is closed because the log begins within it.
+const passedBytes = 1 << 20
+
+// rollPassed closes a segment whose beginning was let go. The log of a coordinator starts anew when it has been written anew, and
+// only who leads knows beforehand; on the others the segment would stay until it is full. What fails is tried with the next start.
+func (p *Partition) rollPassed() {
+	if !p.Config().CleanupCompact() {
+		return
+	}
+	if err := p.log.RollIfPassed(passedBytes); err != nil && !vfs.IsNoSpace(err) {
+		p.group.Fail(fmt.Errorf("beginning a new segment of %s: %w", p, err))
 	}
 }
 
