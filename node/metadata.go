@@ -62,11 +62,10 @@ type answer struct {
 	give    func()
 }
 
-// start begins to follow.
-func (m *metadata) start() *metadata {
+// prepare makes it ready for images.
+func (m *metadata) prepare() *metadata {
 	m.done, m.ready = make(chan struct{}), make(chan struct{})
 	m.changed = sync.NewCond(&m.mu)
-	go m.follow()
 	return m
 }
 

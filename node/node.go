@@ -389,11 +389,12 @@ func (n *Node) startMetadata() error {
 	n.metadata = (&metadata{
 		self: n.cfg.NodeID, log: n.log, peers: n.peers, logger: n.opts.Logger, set: n.set, groups: n.groups,
 		brokersChanged: n.brokersChanged, membersChanged: n.membersChanged,
-	}).start()
+	}).prepare()
 	base.Partition, base.Follow = n.log, n.several()
 	base.New = func() machine.Machine { return cluster.NewController(n.controllerConfig()) }
 	base.Capture, base.Publish = n.metadata.capture, n.metadata.publish
 	n.metadata.runtime = coordinator.Start(base)
+	go n.metadata.follow() // not before, since an image may be answered with a request
 	n.following.Store(n.metadata)
 	late := time.AfterFunc(patience, func() {
 		n.opts.Logger.Info("waiting for most of the nodes in controller.quorum.voters, which keep the cluster's metadata")
