@@ -197,7 +197,7 @@ func newGroup(h *Host, c Config) (*Group, error) {
 	g.storage = &storage{log: c.Log, hard: hs, members: &g.members}
 	g.rn, err = raft.NewRawNode(&raft.Config{
 		ID:                        h.cfg.Self,
-		ElectionTick:              10,
+		ElectionTick:              electionTicks,
 		HeartbeatTick:             1,
 		Storage:                   g.storage,
 		Applied:                   g.applied,
@@ -392,9 +392,7 @@ func (g *Group) turn(in *inbox) {
 		g.drain() // with changes of members to apply, raft would not campaign
 		g.campaign()
 	}
-	if in.transfer != 0 && g.announced.lead == g.host.cfg.Self {
-		g.rn.TransferLeader(in.transfer)
-	}
+	g.handOver(in.transfer)
 	if in.retry {
 		g.retryStalled()
 	}

@@ -15,7 +15,9 @@ import (
 const (
 	// idleTicks is how long there must be nothing to do before a group sleeps.
 	idleTicks = 3
-	// lagTicks is after how long a follower that never has all that was committed is out of sync.
+	// electionTicks is how long a follower waits at least for its leader, and how long raft tries to hand a leadership over.
+	electionTicks = 10
+	// lagTicks is by how much a follower may be behind before it is out of sync.
 	lagTicks = 100
 	// graceTicks is after how long a follower that a leader has not yet heard of is out of sync.
 	graceTicks = 10
@@ -38,13 +40,16 @@ type liveness struct {
 	ticks      int        // as leader
 	inSync     []int32    // brokers, as it was last told
 	wantsSleep bool       // the leader said good night
+	heir       NodeID     // who the leadership is to be handed over to, once it keeps up; 0: nobody
+	heirUntil  int        // the last tick in which that may begin
 }
 
 // follower is a voter, as its leader sees it.
 type follower struct {
 	id     NodeID
-	caught int    // tick when it last had all that was committed a tick before
-	behind uint64 // what was committed then
+	caught int    // tick up to which it has all that was committed
+	next   uint64 // what was committed in a later tick, and it did not have yet
+	since  int    // that tick
 }
 
 // NodeUp tells that a node is there. All are gone at first.
@@ -208,21 +213,21 @@ func (g *Group) nodesChanged(up, down []int32) {
 // leads begins a leadership.
 func (g *Group) beginLeading() {
 	live := &g.live
-	live.ticks, live.followers, live.inSync = 0, live.followers[:0], nil
+	live.ticks, live.followers, live.inSync, live.heir = 0, live.followers[:0], nil, 0
 	for _, id := range live.order {
-		live.follower(id)
+		live.follower(id, g.applied)
 	}
 	g.judge()
 }
 
 // follower gives what is known of a voter. A new one is taken to be in sync, until it shows that it is not.
-func (l *liveness) follower(id NodeID) *follower {
+func (l *liveness) follower(id NodeID, committed uint64) *follower {
 	for i := range l.followers {
 		if l.followers[i].id == id {
 			return &l.followers[i]
 		}
 	}
-	l.followers = append(l.followers, follower{id: id, caught: l.ticks - lagTicks + graceTicks})
+	l.followers = append(l.followers, follower{id: id, caught: l.ticks - lagTicks + graceTicks, next: committed, since: l.ticks})
 	return &l.followers[len(l.followers)-1]
 }
 
@@ -235,7 +240,7 @@ func (g *Group) tickLeader(now *raft.BasicStatus) (quiet bool) {
 	live.ticks++
 	last, commit := g.log.LastIndex(), now.GetCommit()
 	_, majority := g.place()
-	quiet = majority && live.idle > idleTicks && commit == last && g.applied == last && now.LeadTransferee == raft.None && len(g.stalled) == 0 && !g.members.due
+	quiet = majority && live.idle > idleTicks && commit == last && g.applied == last && now.LeadTransferee == raft.None && live.heir == 0 && len(g.stalled) == 0 && !g.members.due
 	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
 		if id == g.host.cfg.Self {
 			return
@@ -243,11 +248,8 @@ func (g *Group) tickLeader(now *raft.BasicStatus) (quiet bool) {
 		if g.host.isUp(id) && (pr.Match != last || !pr.RecentActive || pr.State != tracker.StateReplicate) {
 			quiet = false
 		}
-		if f := live.follower(id); kind == raft.ProgressTypePeer {
-			if pr.Match >= f.behind && pr.RecentActive {
-				f.caught = live.ticks
-			}
-			f.behind = commit
+		if f := live.follower(id, commit); kind == raft.ProgressTypePeer && pr.Match >= f.next && pr.RecentActive {
+			f.caught, f.next, f.since = f.since, commit, live.ticks
 		}
 	})
 	g.judge()
@@ -262,7 +264,7 @@ func (g *Group) judge() {
 		if target := g.members.target; target != nil && !slices.Contains(target, id) {
 			continue // it is on its way out
 		}
-		if id == g.host.cfg.Self || live.ticks-live.follower(id).caught <= lagTicks && g.host.isUp(id) {
+		if id == g.host.cfg.Self || live.ticks-live.follower(id, g.applied).caught <= lagTicks && g.host.isUp(id) {
 			inSync = append(inSync, BrokerOf(id))
 		}
 	}
@@ -320,19 +322,49 @@ func (g *Group) sleep() {
 	g.host.lull(g)
 }
 
-// Transfer hands the leadership to another voter, if this node leads and that one can take it.
+// Transfer hands the leadership to another voter, if this node leads and that one keeps up, or does soon.
 func (g *Group) Transfer(to NodeID) { g.put(func(in *inbox) { in.transfer = to }) }
 
-// Resign hands the leadership to the first voter that is in sync, if this node leads and there is one.
+// Resign hands the leadership to the first voter that keeps up, if this node leads and there is one.
 func (g *Group) Resign() {
 	g.put(func(in *inbox) {
 		in.calls = append(in.calls, func() {
 			for _, id := range g.live.order {
-				if id != g.host.cfg.Self && g.announced.lead == g.host.cfg.Self && slices.Contains(g.live.inSync, BrokerOf(id)) {
+				if g.announced.lead == g.host.cfg.Self && g.keepsUp(id) {
 					g.rn.TransferLeader(id)
 					return
 				}
 			}
 		})
 	})
+}
+
+// handOver begins to hand the leadership over as it was asked for. Until the heir has all there is nothing can be written, so it has
+// to keep up.
+func (g *Group) handOver(to NodeID) {
+	live := &g.live
+	if to != raft.None {
+		live.heir, live.heirUntil = to, live.ticks+electionTicks
+	}
+	switch {
+	case live.heir == raft.None:
+	case g.announced.lead != g.host.cfg.Self || live.ticks > live.heirUntil:
+		live.heir = raft.None
+	case g.keepsUp(live.heir):
+		g.rn.TransferLeader(live.heir)
+		live.heir = raft.None
+	}
+}
+
+// keepsUp tells, on the leader, whether another voter lately had all that was committed, or has it now.
+func (g *Group) keepsUp(id NodeID) (yes bool) {
+	last := g.log.LastIndex()
+	g.rn.WithProgress(func(one uint64, kind raft.ProgressType, pr tracker.Progress) {
+		if one != id || one == g.host.cfg.Self || kind != raft.ProgressTypePeer {
+			return
+		}
+		lately := g.live.ticks-g.live.follower(id, g.applied).caught < electionTicks
+		yes = g.host.isUp(id) && pr.RecentActive && pr.State == tracker.StateReplicate && (lately || pr.Match >= last)
+	})
+	return yes
 }

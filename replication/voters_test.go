@@ -682,7 +682,11 @@ func TestLeaderWithAFullDisk(t *testing.T) {
 		}
 	}
 	l.group.Campaign()
-	next.group.Transfer(l.id)
+	next.group.Transfer(l.id) // which could not take it
+	acked = append(acked, "still")
+	if err := <-next.propose("still", 10).done; err != nil {
+		t.Errorf("a leader that was asked to hand over to a node with a full disk: %v", err)
+	}
 	ticks := 0
 	c.until("elections, if there are any", func() bool {
 		ticks++
