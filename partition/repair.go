@@ -41,11 +41,8 @@ func (p *Partition) Check(read func(bytes int64) error) error {
 		if p.closed.Load() {
 			return nil
 		}
-		p.damage.Lock()
-		repairing := p.told[base]
-		p.damage.Unlock()
-		if repairing {
-			continue
+		if slices.Contains(p.log.Damaged(), base) {
+			continue // it is known
 		}
 		found, err := p.log.Check(base, func(n int64) error {
 			p.health.CheckedBytes.Add(int(n))
@@ -61,9 +58,9 @@ func (p *Partition) Check(read func(bytes int64) error) error {
 	return nil
 }
 
-// tell tells of damage that was not told of before. Under damage.
+// tell tells of damage that was not told of before, and is not yet repaired. Under damage.
 func (p *Partition) tell(base int64, found []log.Damage) {
-	if len(found) == 0 || p.told[base] || p.closed.Load() {
+	if len(found) == 0 || p.told[base] || p.closed.Load() || !slices.Contains(p.log.Damaged(), base) {
 		return
 	}
 	if p.told == nil {
@@ -118,6 +115,7 @@ func (p *Partition) repairSegment(base int64, sources []Source) error {
 		}
 	}
 	if len(found) == 0 {
+		delete(p.told, base)
 		return nil
 	}
 	if found, err = p.log.Check(base, func(int64) error { return nil }); err != nil || len(found) > 0 {
