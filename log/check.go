@@ -51,6 +51,7 @@ func (c *Checker) Folder(dir string) (Identity, error) {
 	if len(files.bases) == 0 && len(k.checkpoints) > 0 {
 		k.damage(dir, -1, "the segments that its checkpoints cover are missing")
 	}
+	k.missingFront(files.bases)
 	for i, base := range files.bases {
 		if n := k.newest(); n != nil && base < n.segments[0].base && i < len(files.bases)-1 {
 			continue // it was removed, but the removal was not durable: the next start removes it
@@ -61,6 +62,17 @@ func (c *Checker) Folder(dir string) (Identity, error) {
 	}
 	k.compareCheckpoints()
 	return k.identity(), nil
+}
+
+// missingFront tells of segments at the front that were lost: those that were removed are below where the log starts. Others that
+// are missing show in what does not follow.
+func (k *folderCheck) missingFront(bases []int64) {
+	n := k.newest()
+	for i := 0; n != nil && len(bases) > 0 && i < len(n.segments) && n.segments[i].base < bases[0]; i++ {
+		if n.next(i) > n.start {
+			k.damage(segmentName(k.dir, n.segments[i].base)+logSuffix, -1, "it is missing, and the checkpoint covers it")
+		}
+	}
 }
 
 // Segment checks one segment file, its index file, and what the checkpoints beside it say of it.

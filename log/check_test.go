@@ -156,7 +156,7 @@ func TestCheckOfMissingAndShortFiles(t *testing.T) {
 		damage bool
 		want   string // empty: nothing is to be found
 	}{
-		{"the oldest segment", func(fs vfs.FS) error { return fs.Remove(first + logSuffix) }, false, ""},
+		{"the oldest segment", func(fs vfs.FS) error { return fs.Remove(first + logSuffix) }, true, "it is missing, and the checkpoint covers it"},
 		{"a segment in the middle", func(fs vfs.FS) error { return fs.Remove(second + logSuffix) }, true, "should follow"},
 		{"the newest segment", func(fs vfs.FS) error { return fs.Remove(last.name + logSuffix) }, true, "no place where a frame ends"},
 		{"an index", func(fs vfs.FS) error { return fs.Remove(first + indexSuffix) }, false, "it is missing; it is made anew"},

@@ -32,4 +32,7 @@
 // A checkpoint covers the log up to a Raft index. It is written after all that it covers was synced. Below it a damaged
 // byte is a *CorruptError; above it, after a crash, what is not whole is what was being written, and is cut off and kept
 // aside in a .cut file.
+//
+// What is damaged in a sealed segment is written anew with the entries of another replica, which are the same down to the byte. What
+// was there before is kept in a file named <base offset>.<position>.damaged.
 package log

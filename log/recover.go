@@ -47,10 +47,14 @@ func Open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Re
 	if err != nil {
 		return nil, Recovery{}, err
 	}
+	var r Recovery
 	if len(f.bases) == 0 {
-		return l, Recovery{}, l.create()
+		if _, err := l.resume(&f.bases, f.checkpoints, &r); err != nil {
+			return nil, r, err // all segments are lost: an empty log would be a lie
+		}
+		return l, r, l.create()
 	}
-	r, err := l.recover(f)
+	r, err = l.recover(f)
 	if err != nil {
 		return nil, r, errors.Join(err, l.Close())
 	}
@@ -185,8 +189,11 @@ func (l *Log) resume(bases *[]int64, have []uint64, r *Recovery) (*checkpoint, e
 // forgetRemoved takes the segments that retention removed since out of a checkpoint. The newest one knows where the log starts, and
 // so which they are (see noteStart); of an older one they are those at the front that are not there.
 func (l *Log) forgetRemoved(c *checkpoint, bases []int64, newest bool) {
-	n := 0
-	for n < len(c.segments) && !slices.Contains(bases, c.segments[n].base) && (!newest || c.next(n) <= c.start) {
+	n, most := 0, len(c.segments)
+	if len(bases) == 0 || bases[len(bases)-1] < c.end {
+		most-- // the last one is never removed
+	}
+	for n < most && !slices.Contains(bases, c.segments[n].base) && (!newest || c.next(n) <= c.start) {
 		n++
 	}
 	c.segments = c.segments[n:]

@@ -420,6 +420,34 @@ func TestOpenWithoutSegment(t *testing.T) {
 	}
 }
 
+// TestOpenWithoutAnySegment: an empty log does not take the place of one whose segments are all lost.
+func TestOpenWithoutAnySegment(t *testing.T) {
+	whole, cfg := several(t)
+	other := openSeveral(t, whole.Clone(), cfg)
+	for _, deleted := range []bool{false, true} {
+		fs := whole.Clone()
+		if deleted {
+			l := openSeveral(t, fs, cfg)
+			if err := errors.Join(l.SetStartOffset(l.EndOffset()), l.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, base := range append(other.Sealed(), other.active().base) {
+			if err := fs.Remove(segmentName("data/t-0", base) + logSuffix); err != nil && !errors.Is(err, errNotExist) {
+				t.Fatal(err)
+			}
+		}
+		before := logFiles(t, fs)
+		_, _, err := Open(fs, "data/t-0", Identity{Partition: 7}, cfg, nil)
+		if damage := (&CorruptError{}); !errors.As(err, &damage) {
+			t.Errorf("deleted %v: %v", deleted, err)
+		}
+		if after := logFiles(t, fs); !slices.Equal(before, after) {
+			t.Errorf("deleted %v: there were files %v, and there are %v", deleted, before, after)
+		}
+	}
+}
+
 // logFiles gives the files that cannot be made anew.
 func logFiles(t *testing.T, fs vfs.FS) []string {
 	t.Helper()
