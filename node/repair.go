@@ -132,14 +132,11 @@ func (n *Node) sources(p *partition.Partition) (out []partition.Source) {
 	return out
 }
 
-// replicasOf gives the brokers that have a partition, as far as this node knows.
-func (n *Node) replicasOf(p *partition.Partition) (out []int32) {
+// replicasOf gives the brokers that have a partition, as far as this node knows; those that may have the metadata.
+func (n *Node) replicasOf(p *partition.Partition) []int32 {
 	m := n.following.Load()
 	if m == nil || p.ID.Topic == (cluster.UUID{}) || m.Image() == nil {
-		for _, v := range n.cfg.Voters {
-			out = append(out, v.ID)
-		}
-		return out
+		return n.transport.Peers()
 	}
 	if t := m.Image().TopicByID(p.ID.Topic); t != nil && int(p.ID.Partition) < len(t.Partitions) {
 		return t.Partitions[p.ID.Partition].Replicas
