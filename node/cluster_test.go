@@ -408,6 +408,49 @@ func TestTooFewReplicas(t *testing.T) {
 	}
 }
 
+// TestMajorityIsLost: who is left does not tell clients that there are no other brokers, says what is wrong, and goes on when the others
+// are back.
+func TestMajorityIsLost(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 3)
+	s := c.stream(k, 3)
+	c.moves(s)
+	before := c.topic(k, "t").Partitions
+	c.kill(0)
+	c.kill(1)
+	left, err := kgo.NewClient(kgo.SeedBrokers(c.ports[2]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer left.Close()
+	req := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = kmsg.StringPtr("t")
+	req.Topics = append(req.Topics, topic)
+	c.eventually("the truth of who is left", func() bool {
+		answer, err := left.SeedBrokers()[0].Request(timeout(t), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := answer.(*kmsg.MetadataResponse)
+		if len(m.Brokers) != 3 {
+			return false
+		}
+		for _, p := range m.Topics[0].Partitions {
+			switch led := before[p.Partition].Leader; {
+			case led == 2 && p.Leader != 2, led == 3 && p.Leader != -1: // the first's found another leader before the second was killed
+				return false
+			}
+		}
+		return strings.Contains(c.logs[2].String(), "most of the nodes that keep the cluster's metadata are gone")
+	})
+	c.start(0, 1)
+	c.moves(s)
+	c.check(s)
+}
+
 // TestGroupsSurviveTheirCoordinator: a consumer goes on after the node that coordinates its group was killed, and nothing that it
 // committed is lost.
 func TestGroupsSurviveTheirCoordinator(t *testing.T) {

@@ -130,3 +130,54 @@ func (n *Node) reached(id replication.GroupID, nodes []replication.NodeID) {
 		}
 	})
 }
+
+// votersThere counts those who keep the metadata, and of these, who is there.
+func (n *Node) votersThere() (voters, there int) {
+	count := func(id int32) {
+		if voters++; n.peers.Alive(id) {
+			there++
+		}
+	}
+	if m := n.following.Load(); m != nil && m.Image() != nil {
+		for _, v := range m.Image().Voters() {
+			count(v.ID)
+		}
+	}
+	if voters == 0 {
+		for _, v := range n.cfg.Voters {
+			count(v.ID)
+		}
+	}
+	return voters, there
+}
+
+// cutOff tells whether this node sees less than a majority of those who keep the metadata. Then it knows nothing of the others.
+func (n *Node) cutOff() bool {
+	voters, there := n.votersThere()
+	return voters > 1 && 2*there <= voters
+}
+
+// seemsAlive tells whether clients may be sent to a broker. A node that is cut off sends them to everyone, or those who ask it would
+// know of no other broker, and stay.
+func (n *Node) seemsAlive(broker int32) bool { return n.peers.Alive(broker) || n.cutOff() }
+
+// tellMajority tells the operator when the majority is lost, and when it is back.
+func (n *Node) tellMajority() {
+	n.noticing.Lock()
+	defer n.noticing.Unlock()
+	select {
+	case <-n.stop: // it is this node that goes
+		return
+	default:
+	}
+	was := n.apart
+	if n.apart = n.cutOff(); n.apart == was {
+		return
+	}
+	if voters, there := n.votersThere(); n.apart {
+		n.opts.Logger.Error("most of the nodes that keep the cluster's metadata are gone: until they are back, nothing can be created or changed, and what has most of its replicas there takes no records",
+			"there", there, "of", voters)
+	} else {
+		n.opts.Logger.Info("most of the nodes that keep the cluster's metadata are there again", "there", there, "of", voters)
+	}
+}

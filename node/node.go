@@ -65,6 +65,7 @@ type Node struct {
 	peers     *peers.Peers
 	leaders   *partition.Leaders
 	balance   balance
+	apart     bool                     // it was said that too few voters are there; under noticing
 	following atomic.Pointer[metadata] // metadata, for other nodes' questions
 	repairs   repairs
 	host      *replication.Host
@@ -189,10 +190,12 @@ func (n *Node) startTransport() error {
 			n.opts.Logger.Info("another node is there", "node", broker)
 			n.noticed(broker, true)
 			n.balance.noticed()
+			n.tellMajority()
 		},
 		Down: func(broker int32) {
 			n.opts.Logger.Warn("another node is gone", "node", broker)
 			n.noticed(broker, false)
+			n.tellMajority()
 		},
 	})
 	n.peers = peers.New(peers.Config{
@@ -555,7 +558,7 @@ func hostName() string {
 
 func (n *Node) serve() error {
 	n.broker = &api.Broker{
-		ClusterID: n.ClusterID(), Self: n.cfg.NodeID, Leaders: n.leaders, Alive: n.peers.Alive, Config: n.cfg, Controller: n.metadata, MetadataLog: n.log, Partitions: n.set,
+		ClusterID: n.ClusterID(), Self: n.cfg.NodeID, Leaders: n.leaders, Alive: n.seemsAlive, CutOff: n.cutOff, Config: n.cfg, Controller: n.metadata, MetadataLog: n.log, Partitions: n.set,
 		Groups: n.groups, Logger: n.opts.Logger, LogLevel: n.opts.LogLevel, Now: n.opts.Now,
 	}
 	if n.several() {

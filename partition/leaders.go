@@ -16,7 +16,12 @@ type Leader struct {
 	InSync []int32 // the replicas that are, in the order of the replicas; nil: not known
 	// Unopened says that the replica on this node could not be opened, and that there is no use in waiting for it.
 	Unopened bool
+	// Last led last, in LastEpoch, if nobody leads; -1: nobody that this node has heard of.
+	Last, LastEpoch int32
 }
+
+// nobody leads a partition that this node has heard nothing of.
+var nobody = Leader{Broker: -1, Epoch: -1, Last: -1, LastEpoch: -1}
 
 // Leaders knows who leads the partitions of the cluster, as far as this node has heard: from its own replicas, and from the
 // nodes that lead. Nothing of it is durable, and nothing depends on it but where clients are sent.
@@ -42,7 +47,7 @@ func (l *Leaders) Of(topic cluster.UUID, partition int32) Leader {
 	if known, ok := l.known[topic][partition]; ok {
 		return known
 	}
-	return Leader{Broker: -1, Epoch: -1}
+	return nobody
 }
 
 // Heard takes what another node, or a replica here, says. What is older than what is known is passed over.
@@ -57,6 +62,15 @@ func (l *Leaders) Heard(id replication.GroupID, now Leader) {
 	before, ok := topic[id.Partition]
 	if ok && now.Epoch < before.Epoch {
 		return
+	}
+	if !ok {
+		before = nobody
+	}
+	if now.Last, now.LastEpoch = before.Last, before.LastEpoch; before.Broker >= 0 {
+		now.Last, now.LastEpoch = before.Broker, before.Epoch
+	}
+	if now.Broker >= 0 {
+		now.Last, now.LastEpoch = -1, -1
 	}
 	if now.InSync == nil && before.Broker == now.Broker && before.Epoch == now.Epoch {
 		now.InSync = before.InSync

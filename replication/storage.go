@@ -130,15 +130,16 @@ func unmarshal(b []byte, m proto.Message) error { return proto.Unmarshal(b, m) }
 
 func noSpace(err error) bool { return vfs.IsNoSpace(err) }
 
-// raftLogger passes on what raft says. Its chatter about elections is for debugging; what it calls fatal is a bug.
+// raftLogger passes on what raft says. Its chatter about elections is for debugging, as are its warnings, which name nodes by raft's
+// numbers; what it calls fatal is a bug.
 type raftLogger struct{ l *slog.Logger }
 
 func (r raftLogger) Debug(v ...any)                   { r.l.Debug(fmt.Sprint(v...)) }
 func (r raftLogger) Debugf(format string, v ...any)   { r.debugf(format, v...) }
 func (r raftLogger) Info(v ...any)                    { r.l.Debug(fmt.Sprint(v...)) }
 func (r raftLogger) Infof(format string, v ...any)    { r.debugf(format, v...) }
-func (r raftLogger) Warning(v ...any)                 { r.l.Warn(fmt.Sprint(v...)) }
-func (r raftLogger) Warningf(format string, v ...any) { r.l.Warn(fmt.Sprintf(format, v...)) }
+func (r raftLogger) Warning(v ...any)                 { r.l.Debug(fmt.Sprint(v...)) }
+func (r raftLogger) Warningf(format string, v ...any) { r.debugf(format, v...) }
 func (r raftLogger) Error(v ...any)                   { r.l.Error(fmt.Sprint(v...)) }
 func (r raftLogger) Errorf(format string, v ...any)   { r.l.Error(fmt.Sprintf(format, v...)) }
 func (r raftLogger) Fatal(v ...any)                   { panic("BUG: raft: " + fmt.Sprint(v...)) }

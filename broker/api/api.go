@@ -111,7 +111,8 @@ type Broker struct {
 	MetadataLog *partition.Partition
 	Partitions  *partition.Set
 	Leaders     *partition.Leaders
-	Alive       func(broker int32) bool // whether a broker is there, as far as this one knows
+	Alive       func(broker int32) bool // whether a broker is there, as far as this one knows; if it is cut off, all are
+	CutOff      func() bool             // whether this broker does not see most of the others
 	Groups      Groups
 	Elections   Elections // nil: leadership cannot be moved
 	Quorum      Quorum    // nil: this node keeps the metadata alone

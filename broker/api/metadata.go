@@ -273,6 +273,9 @@ type leaderView struct {
 func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
 	known := b.Leaders.Of(t.ID, number)
 	v := leaderView{leader: known.Broker, epoch: known.Epoch, inSync: known.InSync, offline: []int32{}}
+	if known.Broker < 0 && known.Last != b.Self && b.CutOff() { // the others may well have gone on as they were
+		v.leader, v.epoch = known.Last, known.LastEpoch
+	}
 	if known.Broker >= 0 && !b.Alive(known.Broker) {
 		v.leader = -1
 	}
