@@ -65,15 +65,23 @@ func newCluster(o *options) (*cluster, error) {
 	return c, nil
 }
 
-// clientOptions are those of all franz-go clients: they ask again soon, so that what is measured is the cluster.
+// What a client does that waits for an answer of a host that has fallen silent is the client's business: it gives up after its own
+// time-outs, which are half a minute and more by default. Here they are short, so that what is measured is the cluster. librdkafka.py
+// has the same.
+const (
+	answerMost = 500 * time.Millisecond // how long a client lets the cluster take for a record
+	silentMost = time.Second            // how much longer it waits for the answer, and how long for a connection
+)
+
+// clientOptions are those of all franz-go clients, which also ask again soon.
 func clientOptions(c *cluster) []kgo.Opt {
 	return []kgo.Opt{
 		kgo.SeedBrokers(c.bootstrap()...),
 		kgo.MetadataMinAge(50 * time.Millisecond),
 		kgo.MetadataMaxAge(5 * time.Second),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 50 * time.Millisecond }),
-		kgo.DialTimeout(2 * time.Second),
-		kgo.RequestTimeoutOverhead(3 * time.Second),
+		kgo.DialTimeout(silentMost),
+		kgo.RequestTimeoutOverhead(silentMost),
 		kgo.UnknownTopicRetries(-1),
 	}
 }

@@ -17,8 +17,8 @@ IN_FLIGHT_MOST = 9000
 NAME = {"send": "librdkafka", "read": "librdkafka-reader"}[DO]
 BASE = {"bootstrap.servers": SERVERS, "client.id": NAME, "error_cb": lambda e: print(e, file=sys.stderr),
         "topic.metadata.refresh.interval.ms": 5000, "topic.metadata.refresh.fast.interval.ms": 50, "reconnect.backoff.ms": 20,
-        "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 50, "retry.backoff.max.ms": 200, "socket.timeout.ms": 5000,
-        "socket.connection.setup.timeout.ms": 2000}
+        "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 50, "retry.backoff.max.ms": 200, "socket.timeout.ms": 1500,
+        "socket.connection.setup.timeout.ms": 1000}
 
 
 def event(**fields):
@@ -35,7 +35,7 @@ def ended():
 
 
 def send(every, drain):
-    producer = Producer(BASE | {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "message.timeout.ms": 0, "request.timeout.ms": 5000,
+    producer = Producer(BASE | {"enable.idempotence": True, "acks": "all", "linger.ms": 0, "message.timeout.ms": 0, "request.timeout.ms": 1500,
                                 "queue.buffering.max.messages": IN_FLIGHT_MOST + 1})
     due, op = time.monotonic(), 0
     while not ended():

@@ -22,7 +22,7 @@ const inFlightMost = 9_000
 // the ones before take. It ends when ctx does, and then waits up to drain for what is on its way.
 func (w *workload) produce(ctx context.Context, name string, every, drain time.Duration) error {
 	client, err := kgo.NewClient(append(clientOptions(w.cluster), kgo.ClientID(name), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.ProduceRequestTimeout(5*time.Second))...)
+		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.ProduceRequestTimeout(answerMost))...)
 	if err != nil {
 		return err
 	}
