@@ -192,6 +192,14 @@ func TestThreeNodesFormACluster(t *testing.T) {
 	}
 	k := c.client()
 	c.create(k, "t", 6)
+	c.eventually("leaders that all nodes know of", func() bool {
+		for _, p := range c.topic(k, "t").Partitions {
+			if p.Leader < 0 {
+				return false
+			}
+		}
+		return true
+	})
 	leaders := map[int32]int{}
 	for _, p := range c.topic(k, "t").Partitions {
 		if len(p.Replicas) != 3 || !slices.Equal(p.Replicas, p.ISR) || p.Leader != p.Replicas[0] || len(p.OfflineReplicas) > 0 {
