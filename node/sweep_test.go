@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"strings"
 	"sync"
@@ -313,9 +314,12 @@ func (w *workload) check(disk vfs.FS) {
 }
 
 func (w *workload) checkRecords(ctx context.Context) {
+	w.mu.Lock() // the client may still be telling what became of the last ones
+	records := maps.Clone(w.records)
+	w.mu.Unlock()
 	p, err := w.node.set.Lookup("t", 0)
 	if err != nil {
-		if len(w.records) > 0 {
+		if len(records) > 0 {
 			w.t.Errorf("the topic: %v", err)
 		}
 		return
@@ -334,7 +338,7 @@ func (w *workload) checkRecords(ctx context.Context) {
 		}
 		for _, r := range f.Records() {
 			name := strings.TrimSpace(string(r.Value))
-			if _, sent := w.records[name]; !sent {
+			if _, sent := records[name]; !sent {
 				w.t.Errorf("at %d is %.20q, which nobody sent", r.Offset, name)
 			}
 			if _, twice := at[name]; twice {
@@ -343,7 +347,7 @@ func (w *workload) checkRecords(ctx context.Context) {
 			at[name], next = r.Offset, r.Offset+1
 		}
 	}
-	for name, offset := range w.records {
+	for name, offset := range records {
 		if got, there := at[name]; offset >= p.LogStart() && (!there || got != offset) {
 			w.t.Errorf("%s was acknowledged at %d; it is at %d (there: %v)", name, offset, got, there)
 		}
