@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/weir/weir/cluster"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/record"
 )
@@ -169,13 +170,17 @@ func (c *several) create(k *kgo.Client, name string, partitions int32) {
 	}
 }
 
-// inSync waits until all replicas of t are in sync.
+// inSync waits until all nodes know from the leaders of t that three replicas are in sync. A node that has not yet heard tells clients so of all
+// replicas.
 func (c *several) inSync(k *kgo.Client) {
 	c.t.Helper()
+	t := c.topic(k, "t")
 	c.eventually("three in sync", func() bool {
-		for _, p := range c.topic(k, "t").Partitions {
-			if len(p.ISR) != 3 {
-				return false
+		for _, n := range c.nodes {
+			for number := range t.Partitions {
+				if n != nil && len(n.leaders.Of(cluster.UUID(t.ID), number).InSync) != 3 {
+					return false
+				}
 			}
 		}
 		return true

@@ -100,6 +100,9 @@ func TestFailedMaintenance(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for r.p.checkpointing.Load() { // it syncs too, and would meet the fault
+		time.Sleep(time.Millisecond)
+	}
 	disk.Inject(vfs.Fault{Kind: "sync", Name: ".log", Times: 1})
 	if err := r.p.maintain(time.Now(), time.Hour); !errors.Is(err, unix.EIO) {
 		t.Errorf("maintenance: %v", err)

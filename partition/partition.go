@@ -77,7 +77,7 @@ func (p *Partition) Leads() (epoch int32, ok bool) {
 	return l.Epoch, l.here
 }
 
-// InSync is the number of replicas that are in sync, of a partition that this node leads.
+// InSync is the number of replicas that are in sync, of a partition that this node leads. 0: it has just begun to lead, and will tell.
 func (p *Partition) InSync() int { return int(p.inSync.Load()) }
 
 // HighWatermark is the offset up to which records are committed and may be read.
@@ -134,7 +134,8 @@ func (p *Partition) Transfer(to replication.NodeID) { p.group.Transfer(to) }
 // TooFewInSync tells whether fewer replicas are in sync than min.insync.replicas asks for.
 func (p *Partition) TooFewInSync() bool {
 	_, leads := p.Leads()
-	return leads && p.InSync() < min(p.Config().MinInSync, int(p.replicas.Load()))
+	inSync := p.InSync()
+	return leads && inSync > 0 && inSync < min(p.Config().MinInSync, int(p.replicas.Load()))
 }
 
 // Resign hands the leadership to a replica that is in sync, if there is one.
@@ -356,6 +357,7 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 		}
 	}
 	now := Leadership{Broker: replication.BrokerOf(leader), Epoch: int32(term), here: leader == p.self}
+	p.inSync.Store(0) // before it leads, lest clients are refused for what an earlier leadership saw
 	p.leadership.Store(&now)
 	if p.leaders != nil && !now.here { // who leads here is told with who is in sync
 		p.leaders.replicaSays(p.ID, Leader{Broker: now.Broker, Epoch: now.Epoch})
