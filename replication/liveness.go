@@ -15,8 +15,9 @@ import (
 const (
 	// idleTicks is how long there must be nothing to do before a group sleeps.
 	idleTicks = 3
-	// electionTicks is how long a follower waits at least for its leader, and how long raft tries to hand a leadership over.
-	electionTicks = 10
+	// electionTicks is how long a follower waits at least for a leader whose node is there, and how long raft tries to hand a leadership
+	// over. That a node is gone is noticed in less, so that who is first in line is not hindered by others whose patience ends.
+	electionTicks = 15
 	// lagTicks is by how much a follower may be behind before it is out of sync.
 	lagTicks = 100
 	// graceTicks is after how long a follower that a leader has not yet heard of is out of sync.
@@ -24,6 +25,8 @@ const (
 	// campaignEach is the time between attempts of the replica that is first in line to become the leader, when there is none.
 	// Those behind it in the line wait as much longer.
 	campaignEach = 2
+	// electionMost is how long an election may take before another attempt is made, as when two were candidates and shared the votes.
+	electionMost = 5
 )
 
 // goodNight is the context of the heartbeat that tells a follower to sleep.
@@ -35,6 +38,7 @@ func saysGoodNight(m *raftpb.Message) bool { return string(m.GetContext()) == st
 type liveness struct {
 	order      []NodeID   // voters, the preferred leader first; see enlist
 	leaderless int        // ticks without a leader
+	candidate  int        // of these, as a candidate
 	idle       int        // ticks without anything to do
 	followers  []follower // of a leader
 	ticks      int        // as leader
@@ -159,7 +163,10 @@ func (g *Group) pass() {
 	case now.RaftState == raft.StateLeader:
 	case now.Lead == raft.None:
 		live.leaderless++
-		if now.RaftState != raft.StateCandidate { // or it would give up an election that is under way
+		if live.candidate++; now.RaftState != raft.StateCandidate {
+			live.candidate = 0
+		}
+		if live.candidate == 0 || live.candidate > electionMost { // or it would give up an election that is under way
 			g.tickLeaderless()
 		}
 	default:
@@ -176,16 +183,30 @@ func (g *Group) tickLeaderless() {
 
 // place gives this replica's place in the line of those that may become leader. False: it is no voter, or too few are there.
 func (g *Group) place() (place int, ok bool) {
-	self, there := -1, 0
 	for _, id := range g.live.order {
 		if id == g.host.cfg.Self {
-			self = there
+			return place, g.majority()
 		}
 		if g.host.isUp(id) {
-			there++
+			place++
 		}
 	}
-	return self, self >= 0 && there > len(g.live.order)/2
+	return 0, false
+}
+
+// majority tells whether enough voters are there to agree on anything; while the members are joint, of the old and of the new ones.
+func (g *Group) majority() bool {
+	enough := func(voters []NodeID) bool {
+		there := 0
+		for _, id := range voters {
+			if g.host.isUp(id) {
+				there++
+			}
+		}
+		return len(voters) == 0 || there > len(voters)/2
+	}
+	state := g.members.now.State
+	return enough(state.GetVoters()) && enough(state.GetVotersOutgoing())
 }
 
 // nodesChanged takes the coming and going of nodes.
@@ -202,6 +223,9 @@ func (g *Group) nodesChanged(up, down []int32) {
 			}
 		}
 	}
+	if len(down) > 0 {
+		g.giveUp()
+	}
 	if len(up)+len(down) > 0 {
 		g.live.idle = 0
 		if g.announced.lead == g.host.cfg.Self {
@@ -210,7 +234,21 @@ func (g *Group) nodesChanged(up, down []int32) {
 	}
 }
 
-// leads begins a leadership.
+// giveUp ends a leadership without a majority, so that nobody waits for it. Raft would end it when it has not heard of the others for
+// some time; since it is known that they are gone, that time passes at once.
+func (g *Group) giveUp() {
+	if g.majority() {
+		return
+	}
+	for range 2 * electionTicks {
+		if g.rn.BasicStatus().RaftState != raft.StateLeader {
+			return
+		}
+		g.rn.Tick()
+	}
+}
+
+// beginLeading begins a leadership.
 func (g *Group) beginLeading() {
 	live := &g.live
 	live.ticks, live.followers, live.inSync, live.heir = 0, live.followers[:0], nil, 0
@@ -239,8 +277,7 @@ func (g *Group) tickLeader(now *raft.BasicStatus) (quiet bool) {
 	}
 	live.ticks++
 	last, commit := g.log.LastIndex(), now.GetCommit()
-	_, majority := g.place()
-	quiet = majority && live.idle > idleTicks && commit == last && g.applied == last && now.LeadTransferee == raft.None && live.heir == 0 && len(g.stalled) == 0 && !g.members.due
+	quiet = g.majority() && live.idle > idleTicks && commit == last && g.applied == last && now.LeadTransferee == raft.None && live.heir == 0 && len(g.stalled) == 0 && !g.members.due
 	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
 		if id == g.host.cfg.Self {
 			return

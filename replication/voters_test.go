@@ -26,8 +26,9 @@ type trio struct {
 	mu      sync.Mutex
 	byID    map[NodeID]*member
 	cut     map[[2]NodeID]bool
-	leads   map[uint64]NodeID // who led in which term
-	reached []NodeID          // the last target that was
+	lose    func(*raftpb.Message) bool // nil: nothing is lost
+	leads   map[uint64]NodeID          // who led in which term
+	reached []NodeID                   // the last target that was
 }
 
 // member is one of the nodes.
@@ -193,7 +194,7 @@ func (c *trio) isolate(id NodeID, cut bool) {
 
 func (m *member) send(id GroupID, msg *raftpb.Message) bool {
 	m.trio.mu.Lock()
-	cut := m.trio.cut[[2]NodeID{m.id, msg.GetTo()}]
+	cut := m.trio.cut[[2]NodeID{m.id, msg.GetTo()}] || m.trio.lose != nil && m.trio.lose(msg)
 	m.trio.mu.Unlock()
 	if cut {
 		return false
@@ -756,4 +757,83 @@ func TestBatchesComeWithTheEndOfALeadership(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestLeaderWithoutAMajority: it says so when the nodes are gone, and does not wait.
+func TestLeaderWithoutAMajority(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	c.isolate(l.id, true)
+	waits := l.propose("in vain", 10)
+	if err := l.group.Do(func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range c.nodes {
+		if m != l {
+			l.host.NodeDown(BrokerOf(m.id))
+		}
+	}
+	if err := <-waits.done; !errors.Is(err, errLost) { // no time needs to pass
+		t.Error(err)
+	}
+	if err := <-l.propose("in vain, too", 10).done; !errors.Is(err, ErrNotLeader) {
+		t.Error(err)
+	}
+	c.isolate(l.id, false)
+	for _, m := range c.nodes {
+		if m != l {
+			l.host.NodeUp(BrokerOf(m.id))
+		}
+	}
+	c.settled()
+}
+
+// TestVotesAreLost: a candidate that gets no majority, since votes are lost or were given to another one, makes another attempt before
+// an election timeout.
+func TestVotesAreLost(t *testing.T) {
+	c := newTrio(t)
+	old := c.leader()
+	c.isolate(old.id, true)
+	m := c.nodes[old.id%3]
+	attempts, votes := 0, make(chan struct{}, 100)
+	c.mu.Lock()
+	c.lose = func(msg *raftpb.Message) bool {
+		if msg.GetType() == raftpb.MsgPreVote {
+			attempts++
+		}
+		if msg.GetType() == raftpb.MsgVote {
+			votes <- struct{}{}
+		}
+		return msg.GetType() == raftpb.MsgVote
+	}
+	c.mu.Unlock()
+	for _, one := range c.nodes {
+		if one != old {
+			one.host.NodeDown(BrokerOf(old.id))
+		}
+	}
+	m.group.Campaign()
+	<-votes
+	c.mu.Lock()
+	attempts = 0
+	c.mu.Unlock()
+	for range electionMost + 3*campaignEach + 1 {
+		m.host.Tick()
+		if err := m.group.Do(func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.mu.Lock()
+	if attempts == 0 {
+		t.Error("no other attempt is made")
+	}
+	c.lose = nil
+	c.mu.Unlock()
+	c.isolate(old.id, false)
+	for _, one := range c.nodes {
+		if one != old {
+			one.host.NodeUp(BrokerOf(old.id))
+		}
+	}
+	c.settled()
 }

@@ -18,8 +18,9 @@
 // Use 2: it asks one question and gets one answer, each with its length uint32 before it. So nodes talk that are not yet, or not
 // for sure, of the same cluster.
 //
-// A node is up while it can be sent to and its pings arrive and say that ours arrive. So also a cut of one direction is noticed on
-// both sides. A process that ends takes its connections along, which is noticed at once; one that falls silent, after a second.
+// A node is up while it can be sent to, something of it arrives, and its pings say that ours arrive. So also a cut of one direction is
+// noticed on both sides. A process that ends takes its connections along, which is noticed at once; one that falls silent, after a
+// second.
 package transport
 
 import (
@@ -52,6 +53,9 @@ const (
 	// pingEach is the time between pings; after silence without one a node counts as gone.
 	pingEach = 200 * time.Millisecond
 	silence  = time.Second
+	// refusalEach is the time between two messages about the same refusal, and refusalsMost how many are remembered.
+	refusalEach  = time.Minute
+	refusalsMost = 100
 )
 
 // Kinds of frames.
@@ -90,6 +94,14 @@ type Transport struct {
 	mu    sync.Mutex
 	peers map[int32]*peer
 	open  map[net.Conn]struct{} // that others made
+	turns map[int32]*turn
+	told  map[string]time.Time // refusals, when they were last told
+}
+
+// turn is a connection over which a node sends.
+type turn struct {
+	c     net.Conn
+	ended chan struct{}
 }
 
 // New makes a transport that knows nobody.
@@ -97,7 +109,7 @@ func New(cfg Config) *Transport {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
 	}
-	t := &Transport{cfg: cfg, peers: map[int32]*peer{}, open: map[net.Conn]struct{}{}}
+	t := &Transport{cfg: cfg, peers: map[int32]*peer{}, open: map[net.Conn]struct{}{}, turns: map[int32]*turn{}, told: map[string]time.Time{}}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }
@@ -214,21 +226,63 @@ func (t *Transport) receive(c net.Conn) {
 		if g.address != "" && t.peer(g.from) == nil {
 			t.SetPeer(g.from, g.address)
 		}
+		end := t.takeTurn(c, g.from)
 		err = t.deliver(c, g.from)
+		end()
 	}
 	var refused *RefusedError
 	switch {
 	case err == nil || t.ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 	case errors.As(err, &refused), errors.Is(err, errForeign):
-		t.cfg.Logger.Warn("a connection of another node is refused", "address", c.RemoteAddr().String(), "why", err)
+		t.tellRefused(c.RemoteAddr().String(), err)
 	default:
 		t.cfg.Logger.Debug("a connection of another node ended", "node", g.from, "error", err)
 	}
 }
 
+// takeTurn ends the connection over which a node sent before, and waits until all that came over it was taken: a note must not come
+// after a newer one. What it gives ends the turn.
+func (t *Transport) takeTurn(c net.Conn, from int32) (end func()) {
+	mine := &turn{c, make(chan struct{})}
+	t.mu.Lock()
+	before := t.turns[from]
+	t.turns[from] = mine
+	t.mu.Unlock()
+	if before != nil {
+		_ = before.c.Close()
+		<-before.ended
+	}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		close(mine.ended)
+		if t.turns[from] == mine {
+			delete(t.turns, from)
+		}
+	}
+}
+
+// tellRefused tells why a connection is refused. Who is refused tries on, which is not told each time.
+func (t *Transport) tellRefused(address string, why error) {
+	host, _, _ := net.SplitHostPort(address)
+	what := host + " " + why.Error()
+	t.mu.Lock()
+	again := time.Since(t.told[what]) < refusalEach
+	if !again {
+		if len(t.told) == refusalsMost {
+			clear(t.told)
+		}
+		t.told[what] = time.Now()
+	}
+	t.mu.Unlock()
+	if !again {
+		t.cfg.Logger.Warn("a connection of another node is refused", "address", address, "why", why)
+	}
+}
+
 // deliver passes on the frames of a peer.
 func (t *Transport) deliver(c net.Conn, from int32) error {
-	frames := newFrameReader(c)
+	frames := newFrameReader(heard{c, t, from})
 	for {
 		b, err := frames.next()
 		if err != nil {
@@ -239,6 +293,21 @@ func (t *Transport) deliver(c net.Conn, from int32) error {
 			return err
 		}
 	}
+}
+
+// heard is a connection whose bytes show that a peer lives: a large frame may take longer over a slow link than a node may be silent.
+type heard struct {
+	net.Conn
+	t    *Transport
+	from int32
+}
+
+func (h heard) Read(b []byte) (int, error) {
+	n, err := h.Conn.Read(b)
+	if p := h.t.peer(h.from); p != nil && n > 0 {
+		p.noticed()
+	}
+	return n, err
 }
 
 func (t *Transport) frame(from int32, c net.Conn, b []byte) error {
@@ -258,9 +327,6 @@ func (t *Transport) frame(from int32, c net.Conn, b []byte) error {
 		}
 		if replication.BrokerOf(m.GetFrom()) != from || replication.BrokerOf(m.GetTo()) != t.cfg.Self {
 			return fmt.Errorf("%w: a message from node %d to node %d on a connection from %d", errForeign, m.GetFrom(), m.GetTo(), from)
-		}
-		if p := t.peer(from); p != nil {
-			p.noticed()
 		}
 		t.cfg.Deliver(id, m)
 	case kind == frameNote:

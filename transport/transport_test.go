@@ -2,10 +2,12 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -172,6 +174,42 @@ func TestOneWayCut(t *testing.T) {
 }
 
 // TestPeerComesBack: the end of a connection is told at once, and it is made again.
+// narrow is a connection over a slow link.
+type narrow struct{ net.Conn }
+
+func (n narrow) Write(b []byte) (sum int, err error) {
+	for part := range slices.Chunk(b, 64<<10) {
+		wrote, err := n.Conn.Write(part)
+		if sum += wrote; err != nil {
+			return sum, err
+		}
+		time.Sleep(silence / 20)
+	}
+	return sum, nil
+}
+
+// TestLargeFramesOverSlowLinks: a node that needs longer for a frame than it may be silent is there.
+func TestLargeFramesOverSlowLinks(t *testing.T) {
+	a, b := newPlace(t, 1, "c", "127.0.0.1:0"), newPlace(t, 2, "c", "127.0.0.1:0")
+	dial := a.cfg.Dial
+	a.cfg.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+		c, err := dial(ctx, address)
+		return narrow{c}, err
+	}
+	a.SetPeer(2, b.address)
+	until(t, "the connection", func() bool { return a.Connected(2) && b.Connected(1) })
+	large := strings.Repeat("large ", 500_000)
+	if !a.Note(2, []byte(large)) {
+		t.Fatal("it is not taken")
+	}
+	if got := b.next(t); got != "note of 1: "+large {
+		t.Errorf("%d bytes arrive", len(got))
+	}
+	if len(a.downs)+len(b.downs) > 0 {
+		t.Error("one was taken to be gone")
+	}
+}
+
 func TestPeerComesBack(t *testing.T) {
 	a, b := newPlace(t, 1, "c", "127.0.0.1:0"), newPlace(t, 2, "c", "127.0.0.1:0")
 	a.SetPeer(2, b.address) // and b learns where a is
@@ -209,6 +247,59 @@ func TestStrangersAreRefused(t *testing.T) {
 		if a.Connected(to) {
 			t.Error("and yet it is connected")
 		}
+		for range 3 { // who is refused tries on
+			c, err := net.Dial("tcp", b.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := greet(c, greeting{forFrames, a.cfg.ClusterID(), a.cfg.Self, to, ""}); err == nil || !strings.Contains(err.Error(), want) {
+				t.Error(err)
+			}
+			_ = c.Close()
+		}
+		if told := strings.Count(b.log.String(), want); told != 1 {
+			t.Errorf("%q is told %d times", want, told)
+		}
+	}
+}
+
+// TestNewConnectionFollowsTheOld: what a node sent over a connection is taken before what it sends over its next one, and the old one
+// ends.
+func TestNewConnectionFollowsTheOld(t *testing.T) {
+	b := newPlace(t, 2, "c", "127.0.0.1:0")
+	connect := func() net.Conn {
+		c, err := net.Dial("tcp", b.address)
+		if err == nil {
+			err = greet(c, greeting{forFrames, "c", 1, 2, ""})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	note := func(c net.Conn, text string) {
+		e := envelope{note: []byte(text)}
+		frame, err := e.append(nil)
+		if err == nil {
+			_, err = c.Write(frame)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := connect()
+	note(before, "first")
+	if got := b.next(t); got != "note of 1: first" {
+		t.Error(got)
+	}
+	note(connect(), "second")
+	if got := b.next(t); got != "note of 1: second" {
+		t.Error(got)
+	}
+	_ = before.SetReadDeadline(time.Now().Add(20 * time.Second))
+	if n, err := before.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) || n > 0 {
+		t.Error("the old connection stays")
 	}
 }
 

@@ -57,8 +57,10 @@ func (w *workload) read(ctx context.Context, name string) error {
 
 // readAll reads the log from its begin to its end.
 func (w *workload) readAll(ctx context.Context, name string) error {
-	ends, err := w.ends(ctx)
-	if err != nil {
+	var ends map[int32]int64
+	asking, cancel := context.WithTimeout(ctx, recoverMost)
+	defer cancel()
+	if err := eventually(asking, func() (err error) { ends, err = w.ends(asking); return err }); err != nil { // leaderships may still be given back
 		return fmt.Errorf("asking for the ends of the log: %w", err)
 	}
 	client, err := w.reader(name)
