@@ -53,6 +53,8 @@ func carried(t *testing.T, seed uint64, l link) (came []arrival) {
 		n.heal()
 		time.Sleep(time.Minute)
 		close(w.queue)
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		came = slices.SortedFunc(slices.Values(s.came), func(a, b arrival) int { // of what came at one moment, the order is nobody's
 			return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.number, b.number))
 		})
