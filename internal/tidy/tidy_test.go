@@ -20,6 +20,12 @@ var layers = [][]string{
 	{"cmd/weir", "test/chaos"},
 	{"cli", "weirtest"},
 	{"node", "sim"},
+	{"connect"},
+	{"connect/builtin"},
+	{"connect/postgres", "connect/sql", "connect/opensearch", "connect/file", "connect/datagen", "connect/http", "connect/s3", "connect/mirror", "connect/sdk/kit"},
+	{"connect/runtime"},
+	{"connect/convert", "connect/transform", "connect/herder"},
+	{"connect/sdk"},
 	{"broker/api"},
 	{"broker/server"},
 	{"coordinator"},
@@ -32,7 +38,7 @@ var layers = [][]string{
 }
 
 // pure packages hold decisions: no clock of their own, no goroutine, no file, no socket.
-var pure = []string{"cluster", "coordinator/group", "coordinator/machine", "record", "broker/wire", "test/chaos/history"}
+var pure = []string{"cluster", "connect/herder", "connect/transform", "coordinator/group", "coordinator/machine", "record", "broker/wire", "test/chaos/history"}
 
 var impure = []string{"os", "net", "net/http", "log/slog", module + "internal/vfs", "syscall", "golang.org/x/sys/unix"}
 
