@@ -27,6 +27,8 @@ type trio struct {
 	byID    map[NodeID]*member
 	cut     map[[2]NodeID]bool
 	lose    func(*raftpb.Message) bool // nil: nothing is lost
+	byHand  bool                       // the nodes are driven by hand
+	mail    []func()                   // by hand: what is on its way
 	leads   map[uint64]NodeID          // who led in which term
 	reached []NodeID                   // the last target that was
 }
@@ -102,7 +104,7 @@ func (m *member) start() {
 	t := m.trio.t
 	m.disk = m.watched()
 	host, err := NewHost(HostConfig{
-		FS: m.disk, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send,
+		FS: m.disk, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send, ByHand: m.trio.byHand,
 		Fatal:   func(err error) { t.Errorf("node %d: %v", m.id, err) },
 		Reached: func(_ GroupID, target []NodeID) { m.trio.tellReached(target) },
 		Removed: func(GroupID) { m.mu.Lock(); m.removed = true; m.mu.Unlock() },
@@ -216,6 +218,10 @@ func (m *member) send(id GroupID, msg *raftpb.Message) bool {
 	host := to.running()
 	if host == nil {
 		return false
+	}
+	if m.trio.byHand {
+		m.trio.mail = append(m.trio.mail, func() { host.Deliver(got, parsed) })
+		return true
 	}
 	host.Deliver(got, parsed)
 	return true
