@@ -797,49 +797,42 @@ func TestLeaderWithoutAMajority(t *testing.T) {
 // TestVotesAreLost: a candidate that gets no majority, since votes are lost or were given to another one, makes another attempt before
 // an election timeout.
 func TestVotesAreLost(t *testing.T) {
-	c := newTrio(t)
-	old := c.leader()
-	c.isolate(old.id, true)
-	m := c.nodes[old.id%3]
-	attempts, votes := 0, make(chan struct{}, 100)
-	c.mu.Lock()
+	c := newNodes(t)
+	c.byHand = true
+	for id := NodeID(1); id <= 3; id++ {
+		c.add(id, 1, 2, 3)
+	}
+	for !c.nodes[0].isLeader() {
+		c.tickByHand(c.nodes...)
+	}
+	c.isolate(1, true)
+	attempts, votes := 0, 0
 	c.lose = func(msg *raftpb.Message) bool {
-		if msg.GetType() == raftpb.MsgPreVote {
+		switch msg.GetType() {
+		case raftpb.MsgPreVote:
 			attempts++
+		case raftpb.MsgVote:
+			votes++
+			return true
 		}
-		if msg.GetType() == raftpb.MsgVote {
-			votes <- struct{}{}
-		}
-		return msg.GetType() == raftpb.MsgVote
+		return false
 	}
-	c.mu.Unlock()
-	for _, one := range c.nodes {
-		if one != old {
-			one.host.NodeDown(BrokerOf(old.id))
-		}
+	left := c.nodes[1:]
+	for _, m := range left {
+		m.host.NodeDown(BrokerOf(1))
 	}
-	m.group.Campaign()
-	<-votes
-	c.mu.Lock()
+	for votes == 0 {
+		c.tickByHand(left...)
+	}
 	attempts = 0
-	c.mu.Unlock()
-	for range electionMost + 3*campaignEach + 1 {
-		m.host.Tick()
-		if err := m.group.Do(func() error { return nil }); err != nil {
-			t.Fatal(err)
-		}
+	for range electionTicks {
+		c.tickByHand(left[0])
 	}
-	c.mu.Lock()
 	if attempts == 0 {
 		t.Error("no other attempt is made")
 	}
 	c.lose = nil
-	c.mu.Unlock()
-	c.isolate(old.id, false)
-	for _, one := range c.nodes {
-		if one != old {
-			one.host.NodeUp(BrokerOf(old.id))
-		}
+	for !left[0].isLeader() && !left[1].isLeader() {
+		c.tickByHand(left...)
 	}
-	c.settled()
 }
