@@ -120,7 +120,7 @@ func TestEveryVersionIsAnswered(t *testing.T) {
 					t.Errorf("ListOffsets %d: %+v", version, p)
 				}
 			case *kmsg.MetadataResponse:
-				if len(r.Brokers) != 1 || r.Topics[0].ErrorCode != 0 || r.Topics[0].Partitions[0].Leader != 1 {
+				if len(r.Brokers) != nodes || r.Topics[0].ErrorCode != 0 || r.Topics[0].Partitions[0].Leader != 1 {
 					t.Errorf("Metadata %d: %+v", version, r)
 				}
 			case *kmsg.OffsetCommitResponse:
