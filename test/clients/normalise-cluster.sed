@@ -2,6 +2,8 @@
 s/\b([Ll]eader:?) [123]\b/\1 N/
 s/\b([Rr]eplicas:?) (\[ ?[123],? [123],? [123] ?\]|[123],[123],[123])/\1 3/
 s/\bin sync (\[ ?[123](,? [123])* ?\]|[123])/in sync N/
+s/\bisrs: [123](,[123])*/isrs: N/
+s/ \(controller\)$//
 s/\bIsr: [123](,[123])*/Isr: N/
 s/\b(listed segmentio|brokers \[1 2 3\]|brokers 3|cluster 3) [123]\b/\1 N/
 s/^(\w+ +HOST:PORT +)\([123]\)/\1(N)/

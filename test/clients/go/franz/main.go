@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/weir/weir/test/clients/go/story"
 )
 
@@ -73,9 +74,24 @@ func topics(admin *kadm.Client) {
 		grown := story.Must(admin.UpdatePartitions(ctx, 3, topic))
 		fmt.Println("partitions", outcome(grown[topic].Err), grown[topic].ErrMessage)
 	}
+	story.Until("all brokers show three partitions", func() bool { return shown(client(), brokers) })
 	for _, p := range again(admin.ListTopics, topic)[topic].Partitions.Sorted() {
 		fmt.Println("partition", p.Partition, "leader", p.Leader, "replicas", p.Replicas, "in sync", p.ISR)
 	}
+}
+
+// shown asks each broker: others than who was asked may show a change a moment later.
+func shown(c *kgo.Client, brokers int) bool {
+	defer c.Close()
+	for id := range int32(brokers) {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr(topic)}}
+		resp, err := c.Broker(int(id+1)).RetriableRequest(ctx, req)
+		if err != nil || len(resp.(*kmsg.MetadataResponse).Topics[0].Partitions) != 3 {
+			return false
+		}
+	}
+	return true
 }
 
 func producing() {

@@ -16,7 +16,7 @@ import (
 const topic = "segmentio"
 
 var (
-	ctx, cancel = context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel = context.WithTimeout(context.Background(), 4*time.Minute)
 	client      = &kafka.Client{Addr: kafka.TCP(story.Servers()...), Timeout: 10 * time.Second}
 )
 
