@@ -128,7 +128,7 @@ func member(group string) *kafka.Reader {
 
 func take(r *kafka.Reader, count int) (taken []kafka.Message) {
 	for len(taken) < count {
-		taken = append(taken, story.Must(r.FetchMessage(ctx)))
+		taken = append(taken, story.Again(func() (kafka.Message, error) { return r.FetchMessage(ctx) }))
 	}
 	return taken
 }
