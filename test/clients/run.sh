@@ -6,7 +6,8 @@
 #   NODES=3 KILL_EACH=20 run.sh ...  to a cluster of which one node is killed every 20 seconds, the next in turn, and started
 #                          again DOWN (2) seconds later; and to a cluster that is left alone, in place of Apache Kafka
 # What this machine has no language for is left out, and said so; with CLIENTS_REQUIRED=1 that is a failure.
-# ACCOUNTS=DIR keeps what each client printed: DIR/CLIENT.weir and DIR/CLIENT.kafka, or DIR/CLIENT.calm.
+# ACCOUNTS=DIR keeps what each client printed, DIR/CLIENT.weir and DIR/CLIENT.kafka, or DIR/CLIENT.calm, and what Weir's nodes
+# did in DIR/weir.
 set -euo pipefail
 cd "$(dirname "$0")"
 [ -x ../../bin/weir ] || { echo "bin/weir is missing: run make build"; exit 1; }
@@ -21,6 +22,10 @@ cleanup() {
   [ -z "$killer" ] || kill -- -"$killer" 2>/dev/null || true
   for cluster in weir calm; do [ ! -e "$work/$cluster" ] || ./weir.sh stop "$work/$cluster" 2>/dev/null || true; done
   [ ! -e "$work/kafka/pid" ] || java/kafka.sh stop "$work/kafka"
+  if [ "$accounts" != "$work" ]; then
+    rm -rf "$accounts/weir"
+    mv "$work/weir" "$accounts"
+  fi
   rm -rf "$work"
 }
 trap cleanup EXIT
