@@ -52,9 +52,10 @@ public class Tools {
         Map.entry("kafka-verifiable-consumer", "org.apache.kafka.tools.VerifiableConsumer"),
         Map.entry("kafka-verifiable-producer", "org.apache.kafka.tools.VerifiableProducer"));
 
-    /** Errors that pass: some tools leave it to their user to try again. */
+    /** What passes, and some tools leave it to their user to try again: errors, and the end of a log that has no leader just then. */
     private static final Pattern PASSES = Pattern.compile(
-        "(Timeout|Disconnect|NotLeaderOrFollower|LeaderNotAvailable|CoordinatorNotAvailable|NotCoordinator|CoordinatorLoadInProgress|Network)Exception");
+        "(Timeout|Disconnect|NotLeaderOrFollower|LeaderNotAvailable|CoordinatorNotAvailable|NotCoordinator|CoordinatorLoadInProgress|Network)Exception"
+            + "|^\\S+ +\\S+ +[0-9]+ +[0-9]+ +- ");
     private static final int MORE_TRIES = 10;
 
     /** The tools that tell of all brokers: what they say is of no use to the story when one is not there. */
