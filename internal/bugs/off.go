@@ -31,5 +31,8 @@ const (
 	TermsStay         = false
 	UncheckedMessages = false
 	VoteUnwritten     = false
+	WitnessAhead      = false
+	WitnessBlind      = false
+	WitnessLeads      = false
 	ZombieAck         = false
 )
