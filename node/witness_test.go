@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir/weir/internal/vfs"
 )
 
 // createPair makes t with two replicas of each of three partitions.
@@ -128,4 +130,27 @@ func TestWitnessFollowsReassignments(t *testing.T) {
 		}
 	}
 	c.check(s)
+}
+
+// TestDiskOfAPairIsLost: a node that comes back with an empty disk is a replica, and a witness, anew.
+func TestDiskOfAPairIsLost(t *testing.T) {
+	for i := range 3 {
+		c := newSeveral(t, 3, "min.insync.replicas=1", "offsets.topic.replication.factor=2")
+		c.start(0, 1, 2)
+		k := c.client()
+		c.createPair(k)
+		s := c.stream(k, 3)
+		c.moves(s)
+		c.pairInSync(k)
+		c.kill(i)
+		c.disks[i] = vfs.NewMem()
+		c.moves(s)
+		c.start(i)
+		c.pairInSync(k)
+		c.moves(s)
+		c.check(s)
+		for i := range c.nodes {
+			c.stop(i)
+		}
+	}
 }
