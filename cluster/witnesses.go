@@ -44,17 +44,18 @@ func (p Partition) witnessed(witness int32) Partition {
 
 // witnesses chooses witnesses, spread over the brokers.
 type witnesses struct {
-	brokers []*Broker // that are alive, in the order in which they come
+	brokers []*Broker // in the order in which they come
+	alive   map[int32]bool
 	holds   map[int32]int
 	racks   map[int32]string
 }
 
 // newWitnesses begins to choose. have are the topic's partitions so far, but is a broker that is to be none; -1: all may be.
 func (c *Controller) newWitnesses(have []Partition, but int32) *witnesses {
-	w := &witnesses{holds: map[int32]int{}, racks: map[int32]string{}}
+	w := &witnesses{alive: map[int32]bool{}, holds: map[int32]int{}, racks: map[int32]string{}}
 	for b := range c.image.Brokers() {
-		w.racks[b.ID] = b.Rack
-		if b.ID != but && c.alive(b.ID) {
+		w.racks[b.ID], w.alive[b.ID] = b.Rack, c.alive(b.ID)
+		if b.ID != but {
 			w.brokers = append(w.brokers, b)
 		}
 	}
@@ -68,21 +69,25 @@ func (c *Controller) newWitnesses(have []Partition, but int32) *witnesses {
 	return w
 }
 
-// choose gives the witness of a partition with some replicas; -1: it shall have none, or there is no broker for it. It goes to a rack
-// of its own if there is one, and there to who holds least.
+// choose gives the witness of a partition with some replicas; -1: it shall have none, or there is no broker for it. It goes to who is
+// alive, if there is one, to a rack of its own, and there to who holds least. One that is not alive is no worse than none: until it
+// comes, both replicas are the majority of three.
 func (w *witnesses) choose(replicas []int32) int32 {
 	if len(replicas) != 2 {
 		return -1
 	}
-	shared := func(b *Broker) int {
-		if slices.ContainsFunc(replicas, func(id int32) bool { return w.racks[id] == b.Rack }) {
-			return 1
+	bad := func(b *Broker) (sum int) {
+		if !w.alive[b.ID] {
+			sum = 2
 		}
-		return 0
+		if slices.ContainsFunc(replicas, func(id int32) bool { return w.racks[id] == b.Rack }) {
+			sum++
+		}
+		return sum
 	}
 	var best *Broker
 	for _, b := range w.brokers {
-		if !slices.Contains(replicas, b.ID) && (best == nil || cmp.Or(cmp.Compare(shared(b), shared(best)), cmp.Compare(w.holds[b.ID], w.holds[best.ID])) < 0) {
+		if !slices.Contains(replicas, b.ID) && (best == nil || cmp.Or(cmp.Compare(bad(b), bad(best)), cmp.Compare(w.holds[b.ID], w.holds[best.ID])) < 0) {
 			best = b
 		}
 	}
@@ -115,10 +120,15 @@ func witnessOf(witnesses []int32, at int) []int32 {
 
 // witnessFor gives the witness that a partition of a topic shall have with other replicas: its own, if that will do.
 func (c *Controller) witnessFor(t *Topic, p Partition, target []int32) int32 {
-	if w := p.Witness(); w >= 0 && len(target) == 2 && !slices.Contains(target, w) && c.alive(w) {
-		return w
+	now := p.Witness()
+	will := now >= 0 && len(target) == 2 && !slices.Contains(target, now)
+	if will && c.alive(now) {
+		return now
 	}
-	return c.newWitnesses(t.Partitions, -1).choose(target)
+	if other := c.newWitnesses(t.Partitions, -1).choose(target); !will || c.alive(other) {
+		return other
+	}
+	return now
 }
 
 // replaceWitness finds other witnesses in place of a broker that goes.

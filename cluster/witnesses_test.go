@@ -23,7 +23,7 @@ func (d *driver) wantWitnesses(what string, want ...string) {
 	}
 }
 
-// TestWitnessesArePlaced beside two replicas, and only there: on a living broker, in a rack of its own if there is one.
+// TestWitnessesArePlaced beside two replicas, and only there: on a living broker if there is one, in a rack of its own if there is one.
 func TestWitnessesArePlaced(t *testing.T) {
 	for _, c := range []struct {
 		what     string
@@ -34,7 +34,7 @@ func TestWitnessesArePlaced(t *testing.T) {
 	}{
 		{"a third broker", []string{"", "", ""}, nil, []int32{1, 2}, []int32{3}},
 		{"no third broker", []string{"", ""}, nil, []int32{1, 2}, []int32{-1}},
-		{"no third broker alive", []string{"", "", ""}, []int32{3}, []int32{1, 2}, []int32{-1}},
+		{"a third broker that may come back", []string{"", "", ""}, []int32{3}, []int32{1, 2}, []int32{3}},
 		{"one replica", []string{"", "", ""}, nil, []int32{1}, []int32{-1}},
 		{"three replicas", []string{"", "", "", ""}, nil, []int32{1, 2, 3}, []int32{-1}},
 		{"another rack", []string{"x", "y", "x", "z"}, nil, []int32{1, 2}, []int32{4}},
@@ -128,6 +128,12 @@ func TestWitnessIsReplaced(t *testing.T) {
 		t.Fatal(text)
 	}
 	d.wantWitnesses("set anew", "[4 3] [3]")
+	dead[4] = true
+	if text := d.reassign(false, alteration("a", 0, []int32{1, 2})); text != "" {
+		t.Fatal(text)
+	}
+	d.wantWitnesses("none is alive", "[4 3] [3]")
+	dead[4] = false
 	d.reached("a", 0, 1, 2)
 	d.wantWitnesses("reached", "[4] []")
 	dead[3] = false
