@@ -375,9 +375,13 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 		}
 	}
 	now := Leadership{Broker: replication.BrokerOf(leader), Epoch: int32(term), here: leader == p.self}
+	was := p.Leadership()
 	p.inSync.Store(0) // before it leads, lest clients are refused for what an earlier leadership saw
 	p.leadership.Store(&now)
-	if p.leaders != nil && !now.here { // who leads here is told with who is in sync
+	switch {
+	case p.leaders == nil || now.here: // who leads here is told with who is in sync
+	case p.closed.Load() && !was.here: // it goes, and what is known of others stays as it is
+	default:
 		p.leaders.replicaSays(p.ID, Leader{Broker: now.Broker, Epoch: now.Epoch})
 	}
 	p.mu.Lock()
