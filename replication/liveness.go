@@ -258,6 +258,9 @@ func (g *Group) nodesChanged(up, down []int32) {
 	if len(up)+len(down) > 0 {
 		g.live.idle = 0
 		if now := g.rn.BasicStatus(); now.RaftState == raft.StateLeader {
+			if to := now.LeadTransferee; to != raft.None && slices.Contains(down, BrokerOf(to)) {
+				g.rn.TransferLeader(g.self) // it calls the handover off; raft would refuse proposals until its time is over
+			}
 			g.follow(now.GetTerm())
 			g.left(down)
 			g.judge()

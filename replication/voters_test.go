@@ -718,6 +718,25 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 	c.until("the first leader", func() bool { return l.isLeader() && !next.isLeader() })
 }
 
+// TestHeirIsLost: a leader that was about to hand over to a node which is lost goes on at once.
+func TestHeirIsLost(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	c.until("three in sync", func() bool { return l.hasInSync(0, 1, 2) })
+	heir := c.nodes[l.id%3]
+	c.mu.Lock()
+	c.lose = func(m *raftpb.Message) bool { return m.GetType() == raftpb.MsgTimeoutNow }
+	c.mu.Unlock()
+	l.group.Transfer(heir.id)
+	if err := <-l.propose("refused", 10).done; !errors.Is(err, ErrNotLeader) {
+		t.Fatalf("during the handover: %v", err)
+	}
+	c.away(heir, true)
+	if err := <-l.propose("on", 10).done; err != nil {
+		t.Errorf("without the heir: %v", err)
+	}
+}
+
 // TestLeaderWithAFullDisk: it hands over at once, does not leave anybody waiting, asks for no votes as long as the disk is full, and
 // follows when there is space.
 func TestLeaderWithAFullDisk(t *testing.T) {
