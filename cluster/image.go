@@ -61,10 +61,10 @@ type Partition struct {
 // none of them is not to take part in decisions until it was made a replica; nil: that is so of all.
 func (p Partition) First() []uint64 {
 	switch {
-	case p.Epoch != 0:
-		return nil
 	case p.nodes != nil:
 		return p.nodes
+	case p.Epoch != 0:
+		return nil
 	}
 	out := make([]uint64, len(p.Replicas), len(p.Replicas)+len(p.Witnesses))
 	for i, id := range p.Replicas {

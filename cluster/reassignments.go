@@ -11,7 +11,7 @@ import (
 func (p Partition) record(number int32) replicas {
 	return replicas{
 		Partition: number, Replicas: p.Replicas, Adding: p.Adding, Removing: p.Removing,
-		Witnesses: p.Witnesses, Leaving: p.Leaving, Epoch: p.Epoch,
+		Witnesses: p.Witnesses, Leaving: p.Leaving, Epoch: p.Epoch, Nodes: p.nodes,
 	}
 }
 
@@ -19,7 +19,7 @@ func (p Partition) record(number int32) replicas {
 func (p Partition) towards(target []int32, witness int32) Partition {
 	all := append(slices.Clone(target), slices.Sorted(slices.Values(without(p.Replicas, target)))...)
 	out := p.witnessed(witness)
-	out.Replicas = all
+	out.Replicas, out.nodes = all, nil
 	out.Adding = slices.Sorted(slices.Values(without(all, p.origin())))
 	out.Removing = slices.Sorted(slices.Values(without(all, target)))
 	return out

@@ -61,6 +61,8 @@ type replicas struct {
 	Witnesses []int32 `json:"witnesses,omitempty"`
 	Leaving   []int32 `json:"leaving,omitempty"`
 	Epoch     int32   `json:"epoch"`
+	// Nodes are those that it was made with, as long as only its witness has changed; see Partition.nodes.
+	Nodes []uint64 `json:"nodes,omitempty"`
 }
 
 type brokerRecord struct {
@@ -216,6 +218,7 @@ func (i *Image) setReplicas(r replicasRecord) error {
 		}
 		moved.Partitions[p.Partition] = Partition{
 			Replicas: p.Replicas, Adding: p.Adding, Removing: p.Removing, Witnesses: p.Witnesses, Leaving: p.Leaving, Epoch: p.Epoch,
+			nodes: p.Nodes,
 		}
 	}
 	i.touched = Resource{TopicResource, r.Topic}

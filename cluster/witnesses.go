@@ -33,8 +33,10 @@ func (i *Image) Members(p Partition) []uint64 {
 
 // witnessed gives the partition on its way to another witness; -1: to none. Whoever may be one stays named until that is reached.
 func (p Partition) witnessed(witness int32) Partition {
+	if p.nodes = p.First(); slices.ContainsFunc(p.nodes, func(id uint64) bool { return id&witnessBit != 0 }) {
+		p.nodes = nil // a witness that comes again has forgotten what it promised; replicas that stay have not
+	}
 	p.Epoch++
-	p.nodes = nil
 	p.Leaving = slices.Sorted(slices.Values(without(p.Witnesses, []int32{witness})))
 	if p.Witnesses = p.Leaving; witness >= 0 {
 		p.Witnesses = append([]int32{witness}, p.Leaving...)

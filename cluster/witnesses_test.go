@@ -157,6 +157,30 @@ func TestWitnessIsReplaced(t *testing.T) {
 	}
 }
 
+// TestReplicasOfBeforeTheWitness: who was to hold a partition when it was made, and has not begun to when a witness is lent to it, may vote
+// on it, as nobody else can.
+func TestReplicasOfBeforeTheWitness(t *testing.T) {
+	d := newDriver(t, 2)
+	d.create(false, assignment(topic("a", 0, 0), []int32{1, 2}))
+	made := d.c.Image().Nodes([]int32{1, 2})
+	first := func(what string, want []uint64) {
+		t.Helper()
+		if got := d.c.Image().Topic("a").Partitions[0].First(); !slices.Equal(got, want) {
+			t.Errorf("%s: it is made with %x, and not %x", what, got, want)
+		}
+	}
+	first("made", made)
+	d.register(Broker{ID: 3})
+	d.wantWitnesses("another broker comes", "[3] []")
+	first("another broker comes", made)
+	d.survives()
+	first("begun anew", made)
+	if text := d.reassign(false, alteration("a", 0, []int32{1, 3})); text != "" {
+		t.Fatal(text)
+	}
+	first("moved", nil)
+}
+
 // TestWitnessesInSnapshots: a controller that starts from a snapshot knows them.
 func TestWitnessesInSnapshots(t *testing.T) {
 	d := newDriver(t, 3)
