@@ -280,7 +280,10 @@ func (p *Partition) Committed(index uint64) {
 // answer answers appends that are committed, and that as many replicas have as min.insync.replicas asks for.
 func (p *Partition) answer(committed uint64) {
 	p.committed = committed
-	if need := p.needed(); need > 0 && len(p.pending) > 0 {
+	if len(p.pending) == 0 {
+		return
+	}
+	if need := p.needed(); need > 0 {
 		committed = min(committed, p.group.HeldBy(need))
 	}
 	n := 0
@@ -300,7 +303,7 @@ func (p *Partition) answer(committed uint64) {
 func (p *Partition) needed() int {
 	replicas := int(p.replicas.Load())
 	surely := replicas/2 + 1
-	if replicas == 2 { // and a witness may be the other half of the majority
+	if p.group.Witnessed() { // it may be the other half of the majority, also while the replicas become three
 		surely = 1
 	}
 	if need := min(p.Config().MinInSync, replicas); need > surely {

@@ -508,7 +508,7 @@ func (g *Group) yield() {
 	}
 	match := map[NodeID]uint64{}
 	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
-		if id != g.self && kind == raft.ProgressTypePeer && pr.RecentActive && g.host.isUp(id) {
+		if id != g.self && !IsWitness(id) && kind == raft.ProgressTypePeer && pr.RecentActive && g.host.isUp(id) {
 			match[id] = pr.Match
 		}
 	})

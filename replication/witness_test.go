@@ -253,6 +253,99 @@ func TestWitnessComesAndGoes(t *testing.T) {
 	c.settled()
 }
 
+// TestReplicaIsReplacedWithoutTheWitness: the node that is lost was to be the next witness, and nobody waits for it.
+func TestReplicaIsReplacedWithoutTheWitness(t *testing.T) {
+	c := newPair(t)
+	var acked []string
+	c.write(&acked, 5)
+	l := c.leader()
+	lost := c.other(l)
+	c.away(lost, true)
+	c.write(&acked, 5)
+	c.add(4)
+	for _, m := range c.nodes {
+		m.host.NodeUp(3)
+	}
+	c.move(l.id, 4, WitnessOf(lost.id))
+	c.retire(lost.id)
+	c.write(&acked, 5)
+	c.settledInOrder(acked)
+}
+
+// TestWitnessComesBeforeTheFirstVote: who has not voted yet when a witness is to join knows with whom the group was made.
+func TestWitnessComesBeforeTheFirstVote(t *testing.T) {
+	c := newNodes(t)
+	var acked []string
+	c.add(1, 1, 2)
+	c.add(WitnessOf(3))
+	c.want(1, 2, WitnessOf(3))
+	c.add(2, 1, 2)
+	c.write(&acked, 5)
+	c.move(2, 1, WitnessOf(3))
+	c.write(&acked, 5)
+	c.settledInOrder(acked)
+}
+
+// TestFullDiskPassesTheWitnessBy: a leader that cannot write, and whose other replica is away, hands over to nobody.
+func TestFullDiskPassesTheWitnessBy(t *testing.T) {
+	c := newPair(t)
+	var acked []string
+	c.write(&acked, 5)
+	l := c.leader()
+	away := c.other(l)
+	c.away(away, true)
+	c.write(&acked, 5)
+	l.disk.Limit(0)
+	waits := l.propose("too much", 10)
+	for range 50 {
+		var to NodeID
+		_ = l.group.Do(func() error { to = l.group.rn.BasicStatus().LeadTransferee; return nil })
+		if to != 0 {
+			t.Fatalf("leadership goes to %x", to)
+		}
+		for _, m := range c.nodes {
+			m.host.Tick()
+		}
+		time.Sleep(time.Millisecond)
+	}
+	l.disk.Heal()
+	if err := <-waits.done; err != nil {
+		t.Fatal(err)
+	}
+	c.away(away, false)
+	c.settledInOrder(append(acked, "too much"))
+}
+
+// TestWitnessed: it is told as long as a witness votes, also when it is not to.
+func TestWitnessed(t *testing.T) {
+	c := newPair(t)
+	witnessed := func() (yes bool) {
+		l := c.leader()
+		_ = l.group.Do(func() error { yes = l.group.Witnessed(); return nil })
+		return yes
+	}
+	if !witnessed() {
+		t.Error("a witness votes, and it is not told")
+	}
+	var acked []string
+	c.write(&acked, 1)
+	c.want(1, 2, 4) // which is not there
+	for range 5 {
+		c.write(&acked, 1)
+		if !witnessed() {
+			t.Error("a witness still votes, and it is not told")
+		}
+	}
+	c.add(4)
+	for _, m := range c.nodes {
+		m.host.NodeUp(3)
+	}
+	c.move(1, 2, 4)
+	if witnessed() {
+		t.Error("it is told of a witness that is gone")
+	}
+}
+
 // TestWitnessTakesNoLeadership that is handed to it.
 func TestWitnessTakesNoLeadership(t *testing.T) {
 	c := newPair(t)

@@ -34,5 +34,6 @@ const (
 	WitnessAhead      = false
 	WitnessBlind      = false
 	WitnessLeads      = false
+	WitnessUnwritten  = false
 	ZombieAck         = false
 )

@@ -34,6 +34,7 @@ var (
 	WitnessAhead      bool
 	WitnessBlind      bool
 	WitnessLeads      bool
+	WitnessUnwritten  bool
 	ZombieAck         bool
 )
 
@@ -77,5 +78,6 @@ var All = []Bug{
 	{"WitnessAhead", &WitnessAhead, 1000, "a witness is shown what a replica lacks that is told to be in sync"},
 	{"WitnessBlind", &WitnessBlind, 1000, "a witness votes for a replica that lacks what it was shown"},
 	{"WitnessLeads", &WitnessLeads, 1000, "a witness comes to lead"},
+	{"WitnessUnwritten", &WitnessUnwritten, 1000, "a witness does not write down which entries it has"},
 	{"ZombieAck", &ZombieAck, 1000, "a leader that is deposed acknowledges what it could not commit"},
 }
