@@ -199,7 +199,7 @@ func (g *Group) tickLeaderless(term uint64) {
 	}
 	count := len(g.live.order)
 	if g.live.leaderless-2 >= campaignEach*count { // a round went by in vain
-		turn = laterTurn(term, g.host.cfg.Self, count)
+		turn = laterTurn(term, g.self, count)
 	}
 	if (g.live.leaderless-2)%(campaignEach*count) == campaignEach*turn {
 		g.campaign()
