@@ -39,6 +39,7 @@ func (c *Controller) registerBroker(d *draft, b Broker) BrokerRegistered {
 	if known := c.image.Broker(b.ID); known == nil || !known.equal(&b) {
 		d.put(kindBroker, recordOf(&b))
 	}
+	c.lendWitness(d, b.ID)
 	if voters := c.image.votersWith(&b); voters != nil {
 		d.put(kindVoters, votersRecord{Voters: voters})
 	}
@@ -118,6 +119,7 @@ func (c *Controller) unregisterBroker(d *draft, req *kmsg.UnregisterBrokerReques
 	}
 	resp.ErrorMessage = new(string) // Kafka sends an empty one
 	d.put(kindBrokerGone, brokerGoneRecord{ID: b.ID, Directory: b.Directory, Incarnation: b.Incarnation})
+	c.replaceWitness(d, b.ID)
 	return resp
 }
 

@@ -48,9 +48,12 @@ type Partition struct {
 	// Adding are the replicas that it did not have before the change, Removing those that it shall not have after it. One that
 	// is in both was to be added by a change that was called off.
 	Adding, Removing []int32
+	// Witnesses are the brokers that vote and hold no data: the one that shall, and behind it, while that changes, those that
+	// did. Leaving are those of them that shall not.
+	Witnesses, Leaving []int32
 	// Epoch counts the changes, so that news of an earlier one can be told apart.
 	Epoch int32
-	// nodes are the replicas that it was made with, as Raft numbers them; nil: those in Replicas, in their first incarnation.
+	// nodes are the replicas that it was made with, and the witness, as Raft numbers them; nil: in their first incarnation.
 	nodes []uint64
 }
 
@@ -58,14 +61,17 @@ type Partition struct {
 // none of them is not to take part in decisions until it was made a replica; nil: that is so of all.
 func (p Partition) First() []uint64 {
 	switch {
-	case p.Epoch != 0:
-		return nil
 	case p.nodes != nil:
 		return p.nodes
+	case p.Epoch != 0:
+		return nil
 	}
-	out := make([]uint64, len(p.Replicas))
+	out := make([]uint64, len(p.Replicas), len(p.Replicas)+len(p.Witnesses))
 	for i, id := range p.Replicas {
 		out[i] = node(id, 0)
+	}
+	for _, id := range p.Witnesses {
+		out = append(out, node(id, 0)|witnessBit)
 	}
 	return out
 }

@@ -9,13 +9,17 @@ import (
 
 // record says how the partition's replicas are.
 func (p Partition) record(number int32) replicas {
-	return replicas{Partition: number, Replicas: p.Replicas, Adding: p.Adding, Removing: p.Removing, Epoch: p.Epoch}
+	return replicas{
+		Partition: number, Replicas: p.Replicas, Adding: p.Adding, Removing: p.Removing,
+		Witnesses: p.Witnesses, Leaving: p.Leaving, Epoch: p.Epoch, Nodes: p.nodes,
+	}
 }
 
-// towards gives the partition on its way to other replicas. Whoever may hold it stays named until the target is reached.
-func (p Partition) towards(target []int32) Partition {
+// towards gives the partition on its way to other replicas, and another witness. Whoever may hold it stays named until the target is reached.
+func (p Partition) towards(target []int32, witness int32) Partition {
 	all := append(slices.Clone(target), slices.Sorted(slices.Values(without(p.Replicas, target)))...)
-	out := Partition{Replicas: all, Epoch: p.Epoch + 1}
+	out := p.witnessed(witness)
+	out.Replicas, out.nodes = all, nil
 	out.Adding = slices.Sorted(slices.Values(without(all, p.origin())))
 	out.Removing = slices.Sorted(slices.Values(without(all, target)))
 	return out
@@ -66,7 +70,7 @@ func (c *Controller) alterPartitionAssignments(d *draft, req *kmsg.AlterPartitio
 				if part.ErrorCode = p.code.Code; p.message != "" {
 					part.ErrorMessage = &p.message
 				}
-			case !slices.Equal(now.Replicas, next.Replicas) || !slices.Equal(now.Removing, next.Removing):
+			case !slices.Equal(now.Replicas, next.Replicas) || !slices.Equal(now.Removing, next.Removing) || now.Witness() != next.Witness():
 				m.set(t.Topic, want.Partition, next)
 			}
 			out.Partitions = append(out.Partitions, part)
@@ -96,7 +100,7 @@ func (c *Controller) reassign(topic string, want kmsg.AlterPartitionAssignmentsR
 		case !slices.ContainsFunc(target, c.alive):
 			return now, next, fail(kerr.InvalidReplicaAssignment, "Unable to revert partition assignment for %s:%d because it would require an unclean leader election.", topic, want.Partition)
 		}
-		return now, now.towards(target), nil
+		return now, now.towards(target, c.witnessFor(t, now, target)), nil
 	}
 	if p := c.checkReplicas(target, len(target), now.Replicas); p != nil {
 		return now, next, p
@@ -104,7 +108,7 @@ func (c *Controller) reassign(topic string, want kmsg.AlterPartitionAssignmentsR
 	if factor := len(now.Target()); !anyFactor && len(target) != factor {
 		return now, next, fail(kerr.InvalidReplicationFactor, "The replication factor is changed from %d to %d", factor, len(target))
 	}
-	return now, now.towards(target), nil
+	return now, now.towards(target, c.witnessFor(t, now, target)), nil
 }
 
 // replicasReached ends a reassignment whose target is reached. News of an earlier target is passed over.
@@ -114,11 +118,11 @@ func (c *Controller) replicasReached(d *draft, r ReplicasReached) {
 		return
 	}
 	p := t.Partitions[r.Partition]
-	if !p.Moving() || p.Epoch != r.Epoch || !sameSet(p.Target(), r.Replicas) {
+	if !p.Changing() || p.Epoch != r.Epoch || !sameSet(p.Target(), r.Replicas) {
 		return
 	}
 	var m moves
-	m.set(t.Name, r.Partition, Partition{Replicas: p.Target(), Epoch: p.Epoch + 1})
+	m.set(t.Name, r.Partition, Partition{Replicas: p.Target(), Witnesses: without(p.Witnesses, p.Leaving), Epoch: p.Epoch + 1})
 	m.put(d)
 }
 

@@ -29,14 +29,17 @@ type topicRecord struct {
 	ID       UUID       `json:"id"`
 	Replicas [][]int32  `json:"replicas"`
 	Nodes    [][]uint64 `json:"nodes,omitempty"` // see Partition.nodes
+	// Witnesses are those of the partitions; -1: none; nil: none has one.
+	Witnesses []int32 `json:"witnesses,omitempty"`
 }
 
 // partitionsRecord adds partitions to a topic, numbered from First on.
 type partitionsRecord struct {
-	Topic    string     `json:"topic"`
-	First    int        `json:"first"`
-	Replicas [][]int32  `json:"replicas"`
-	Nodes    [][]uint64 `json:"nodes,omitempty"`
+	Topic     string     `json:"topic"`
+	First     int        `json:"first"`
+	Replicas  [][]int32  `json:"replicas"`
+	Nodes     [][]uint64 `json:"nodes,omitempty"`
+	Witnesses []int32    `json:"witnesses,omitempty"`
 }
 
 type topicGoneRecord struct {
@@ -55,7 +58,11 @@ type replicas struct {
 	Replicas  []int32 `json:"replicas"`
 	Adding    []int32 `json:"adding,omitempty"`
 	Removing  []int32 `json:"removing,omitempty"`
+	Witnesses []int32 `json:"witnesses,omitempty"`
+	Leaving   []int32 `json:"leaving,omitempty"`
 	Epoch     int32   `json:"epoch"`
+	// Nodes are those that it was made with, as long as only its witness has changed; see Partition.nodes.
+	Nodes []uint64 `json:"nodes,omitempty"`
 }
 
 type brokerRecord struct {
@@ -155,7 +162,7 @@ func (i *Image) addTopic(r topicRecord) error {
 	}
 	t := &Topic{Name: r.Name, ID: r.ID, Partitions: make([]Partition, len(r.Replicas))}
 	for number, replicas := range r.Replicas {
-		t.Partitions[number] = Partition{Replicas: replicas, nodes: nodesOf(r.Nodes, number)}
+		t.Partitions[number] = Partition{Replicas: replicas, nodes: nodesOf(r.Nodes, number), Witnesses: witnessOf(r.Witnesses, number)}
 	}
 	i.touched = Resource{TopicResource, r.Name}
 	i.topics = i.topics.Set(r.Name, t)
@@ -179,7 +186,7 @@ func (i *Image) addPartitions(r partitionsRecord) error {
 	grown := *t
 	grown.Partitions = append(make([]Partition, 0, r.First+len(r.Replicas)), t.Partitions...)
 	for at, replicas := range r.Replicas {
-		grown.Partitions = append(grown.Partitions, Partition{Replicas: replicas, nodes: nodesOf(r.Nodes, at)})
+		grown.Partitions = append(grown.Partitions, Partition{Replicas: replicas, nodes: nodesOf(r.Nodes, at), Witnesses: witnessOf(r.Witnesses, at)})
 	}
 	i.touched = Resource{TopicResource, r.Topic}
 	i.topics = i.topics.Set(r.Topic, &grown)
@@ -209,7 +216,10 @@ func (i *Image) setReplicas(r replicasRecord) error {
 		if p.Partition < 0 || int(p.Partition) >= len(moved.Partitions) {
 			return fmt.Errorf("topic %q has no partition %d", r.Topic, p.Partition)
 		}
-		moved.Partitions[p.Partition] = Partition{Replicas: p.Replicas, Adding: p.Adding, Removing: p.Removing, Epoch: p.Epoch}
+		moved.Partitions[p.Partition] = Partition{
+			Replicas: p.Replicas, Adding: p.Adding, Removing: p.Removing, Witnesses: p.Witnesses, Leaving: p.Leaving, Epoch: p.Epoch,
+			nodes: p.Nodes,
+		}
 	}
 	i.touched = Resource{TopicResource, r.Topic}
 	i.topics = i.topics.Set(r.Topic, &moved)

@@ -1,6 +1,10 @@
 package cluster
 
-import "github.com/weir/weir/coordinator/machine"
+import (
+	"slices"
+
+	"github.com/weir/weir/coordinator/machine"
+)
 
 // Snapshot implements machine.Machine.
 func (c *Controller) Snapshot() ([]machine.Record, bool) {
@@ -46,7 +50,13 @@ func (d *draft) putTopic(t *Topic) {
 			}
 			r.Nodes[number] = p.nodes
 		}
-		if p.Moving() || p.Epoch != 0 {
+		if p.Epoch == 0 && p.Witness() >= 0 {
+			if r.Witnesses == nil {
+				r.Witnesses = slices.Repeat([]int32{-1}, len(t.Partitions))
+			}
+			r.Witnesses[number] = p.Witness()
+		}
+		if p.Changing() || p.Epoch != 0 {
 			changed.Partitions = append(changed.Partitions, p.record(int32(number)))
 		}
 	}

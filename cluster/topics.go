@@ -67,7 +67,10 @@ func (c *Controller) createTopics(d *draft, req *kmsg.CreateTopicsRequest, own b
 		out.Topic, out.TopicID = t.Topic, id
 		out.NumPartitions, out.ReplicationFactor = int32(len(replicas)), int16(len(replicas[0]))
 		if !req.ValidateOnly {
-			d.put(kindTopic, topicRecord{Name: t.Topic, ID: id, Replicas: replicas, Nodes: c.image.nodesApart(replicas)})
+			witnesses := c.newWitnesses(nil, -1).all(replicas)
+			d.put(kindTopic, topicRecord{
+				Name: t.Topic, ID: id, Replicas: replicas, Nodes: c.image.nodesApart(replicas, witnesses), Witnesses: witnesses,
+			})
 			for _, cfg := range t.Configs {
 				d.put(kindConfig, configRecord{Kind: TopicResource, Name: t.Topic, Key: cfg.Name, Value: cfg.Value})
 			}
@@ -78,12 +81,13 @@ func (c *Controller) createTopics(d *draft, req *kmsg.CreateTopicsRequest, own b
 	return resp
 }
 
-// nodesApart gives the replicas of new partitions as Raft numbers them; nil: all are in their first incarnation.
-func (i *Image) nodesApart(replicas [][]int32) [][]uint64 {
+// nodesApart gives the replicas and witnesses of new partitions as Raft numbers them; nil: all are in their first incarnation.
+func (i *Image) nodesApart(replicas [][]int32, witnesses []int32) [][]uint64 {
 	out, apart := make([][]uint64, len(replicas)), false
 	for at, brokers := range replicas {
-		out[at] = i.Nodes(brokers)
-		for _, id := range brokers {
+		p := Partition{Replicas: brokers, Witnesses: witnessOf(witnesses, at)}
+		out[at] = i.Members(p)
+		for _, id := range slices.Concat(p.Replicas, p.Witnesses) {
 			apart = apart || i.identity(id).incarnation > 0
 		}
 	}
@@ -281,7 +285,11 @@ func (c *Controller) createPartitions(d *draft, req *kmsg.CreatePartitionsReques
 				out.ErrorMessage = &p.message
 			}
 		case !req.ValidateOnly:
-			d.put(kindPartitions, partitionsRecord{Topic: t.Topic, First: len(c.image.Topic(t.Topic).Partitions), Replicas: more, Nodes: c.image.nodesApart(more)})
+			have := c.image.Topic(t.Topic).Partitions
+			witnesses := c.newWitnesses(have, -1).all(more)
+			d.put(kindPartitions, partitionsRecord{
+				Topic: t.Topic, First: len(have), Replicas: more, Nodes: c.image.nodesApart(more, witnesses), Witnesses: witnesses,
+			})
 		}
 		resp.Topics = append(resp.Topics, out)
 	}

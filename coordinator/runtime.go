@@ -114,7 +114,7 @@ func Start(cfg Config) *Runtime {
 	r.timer = cfg.NewTimer(r.tick)
 	cfg.Partition.OnLeadership(r.leadership)
 	if cfg.Follow {
-		go r.follow()
+		go r.follow(cfg.Partition.LogEnd())
 	}
 	return r
 }
@@ -241,14 +241,17 @@ func (r *Runtime) breakDown(err error) {
 	})
 }
 
-// follow replays what is committed while another node leads.
-func (r *Runtime) follow() {
+// follow replays what is committed while another node leads. What was committed before a restart is known anew only little by little,
+// and not published before all up to where the log was is there, or cut off. Else the past would be acted upon: a replica that was moved
+// away and came back would be removed.
+func (r *Runtime) follow(was int64) {
 	p := r.cfg.Partition
 	w := partition.NewWaiter()
 	p.Watch(w)
 	defer p.Unwatch(w)
 	var m machine.Machine // nil: to be made anew
 	var next int64
+	known := false // something that is not published
 	for {
 		r.mu.Lock()
 		leads := r.leads
@@ -278,7 +281,8 @@ func (r *Runtime) follow() {
 			}
 			next = end
 			r.mu.Lock()
-			if records > 0 && !r.leads && !r.stopped {
+			if known = known || records > 0; known && next >= min(was, p.LogEnd()) && !r.leads && !r.stopped {
+				known, was = false, 0
 				r.cfg.Publish(r.cfg.Capture(m))
 			}
 			r.mu.Unlock()

@@ -175,11 +175,21 @@ func (c *several) create(k *kgo.Client, name string, partitions int32) {
 // replicas.
 func (c *several) inSync(k *kgo.Client) {
 	c.t.Helper()
-	t := c.topic(k, "t")
-	c.eventually("three in sync", func() bool {
+	c.countInSync(k, 3)
+}
+
+// countInSync is inSync for another number of replicas.
+func (c *several) countInSync(k *kgo.Client, count int) {
+	c.t.Helper()
+	c.eventually(fmt.Sprintf("%d in sync", count), func() bool {
+		t := c.topic(k, "t")
 		for _, n := range c.nodes {
-			for number := range t.Partitions {
-				if n != nil && len(n.leaders.Of(cluster.UUID(t.ID), number).InSync) != 3 {
+			for number, p := range t.Partitions {
+				if n == nil {
+					continue
+				}
+				inSync := slices.Sorted(slices.Values(n.leaders.Of(cluster.UUID(t.ID), number).InSync))
+				if len(inSync) != count || !slices.Equal(inSync, slices.Sorted(slices.Values(p.Replicas))) {
 					return false
 				}
 			}

@@ -120,7 +120,7 @@ func (n *Node) reached(id replication.GroupID, nodes []replication.NodeID) {
 		return
 	}
 	p := t.Partitions[id.Partition]
-	if !p.Moving() || !slices.Equal(img.Nodes(p.Target()), nodes) {
+	if !p.Changing() || !slices.Equal(img.Members(p), nodes) {
 		return
 	}
 	n.balance.noticed() // the preferred leader may be a new one

@@ -95,15 +95,25 @@ func (p *Partition) LogEnd() int64 { return p.log.EndOffset() }
 // Size is the log's size on disk in bytes.
 func (p *Partition) Size() int64 { return p.log.Size() }
 
-// SetReplicas tells which nodes shall be the replicas, the preferred leader first, and which observers, that have the log and do not
-// vote. One goroutine at a time may call it.
+// SetReplicas tells which nodes shall be the replicas, the preferred leader first, and the witness, and which observers, that have the
+// log and do not vote. One goroutine at a time may call it.
 func (p *Partition) SetReplicas(nodes, observers []replication.NodeID) {
 	if slices.Equal(nodes, p.wanted) && slices.Equal(observers, p.observers) {
 		return
 	}
 	p.wanted, p.observers = nodes, observers
-	p.replicas.Store(int32(len(nodes)))
+	p.replicas.Store(countReplicas(nodes))
 	p.group.SetReplicas(nodes, observers)
+}
+
+// countReplicas counts the nodes that are no witnesses.
+func countReplicas(nodes []replication.NodeID) (count int32) {
+	for _, id := range nodes {
+		if !replication.IsWitness(id) {
+			count++
+		}
+	}
+	return count
 }
 
 // Replica is how far a replica is, as the leader knows.
@@ -119,6 +129,9 @@ func (p *Partition) Replicas() []Replica {
 	s := p.group.Replicas()
 	out := []Replica{{Broker: replication.BrokerOf(p.self), Voter: true, Active: true, LogEnd: p.LogEnd()}}
 	for _, f := range s.Followers {
+		if replication.IsWitness(f.ID) {
+			continue
+		}
 		end, err := p.log.EndOffsetAt(f.Match)
 		if err != nil { // it is behind the log's start, or nothing is known of it yet
 			end = 0
@@ -259,6 +272,7 @@ func (p *Partition) Committed(index uint64) {
 	}
 	p.high.Store(end)
 	p.answer(index)
+	p.giveUp()
 	p.wake()
 	p.checkpoint()
 }
@@ -266,7 +280,10 @@ func (p *Partition) Committed(index uint64) {
 // answer answers appends that are committed, and that as many replicas have as min.insync.replicas asks for.
 func (p *Partition) answer(committed uint64) {
 	p.committed = committed
-	if need := p.needed(); need > 0 && len(p.pending) > 0 {
+	if len(p.pending) == 0 {
+		return
+	}
+	if need := p.needed(); need > 0 {
 		committed = min(committed, p.group.HeldBy(need))
 	}
 	n := 0
@@ -285,7 +302,11 @@ func (p *Partition) answer(committed uint64) {
 // needed is how many replicas must have what is acknowledged, if that is more than have it when it is committed; else 0.
 func (p *Partition) needed() int {
 	replicas := int(p.replicas.Load())
-	if need := min(p.Config().MinInSync, replicas); need > replicas/2+1 {
+	surely := replicas/2 + 1
+	if p.group.Witnessed() { // it may be the other half of the majority, also while the replicas become three
+		surely = 1
+	}
+	if need := min(p.Config().MinInSync, replicas); need > surely {
 		return need
 	}
 	return 0
@@ -300,7 +321,7 @@ func (p *Partition) Progressed() {
 
 // giveUp answers what is committed and waits for replicas that are not in sync any more.
 func (p *Partition) giveUp() {
-	if !p.TooFewInSync() {
+	if len(p.pending) == 0 || p.pending[0].index > p.committed || !p.TooFewInSync() {
 		return
 	}
 	n := 0
@@ -357,9 +378,13 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 		}
 	}
 	now := Leadership{Broker: replication.BrokerOf(leader), Epoch: int32(term), here: leader == p.self}
+	was := p.Leadership()
 	p.inSync.Store(0) // before it leads, lest clients are refused for what an earlier leadership saw
 	p.leadership.Store(&now)
-	if p.leaders != nil && !now.here { // who leads here is told with who is in sync
+	switch {
+	case p.leaders == nil || now.here: // who leads here is told with who is in sync
+	case p.closed.Load() && !was.here: // it goes, and what is known of others stays as it is
+	default:
 		p.leaders.replicaSays(p.ID, Leader{Broker: now.Broker, Epoch: now.Epoch})
 	}
 	p.mu.Lock()

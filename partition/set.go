@@ -68,7 +68,8 @@ type hosted struct {
 	id         cluster.UUID
 	partitions []*Partition
 	errors     []error
-	compact    bool // the topic asks for compaction
+	witnesses  map[int]*replication.Group // of partitions that this node is the witness of, by number
+	compact    bool                       // the topic asks for compaction
 	stats      TopicStats
 }
 
@@ -178,6 +179,7 @@ func (s *Set) Apply(img *cluster.Image, topics []string) (again []string) {
 		h.compact = cfg.CleanupCompact()
 		s.reconfigure(h, cfg)
 		s.leave(h, t)
+		s.bearWitness(h, t)
 		for _, number := range s.missing(h, t) {
 			group.Go(func() error {
 				s.openHosted(t, number, cfg, h)
@@ -201,7 +203,7 @@ func (s *Set) direct(img *cluster.Image, t *cluster.Topic) {
 	h := s.topics[t.Name]
 	for number, p := range t.Partitions {
 		if number < len(h.partitions) && h.partitions[number] != nil {
-			h.partitions[number].SetReplicas(img.Nodes(p.Target()), nil)
+			h.partitions[number].SetReplicas(img.Members(p), nil)
 		}
 	}
 }
@@ -379,6 +381,13 @@ func (s *Set) Close() error {
 	s.Each(func(p *Partition) {
 		group.Go(func() error { return s.ClosePartition(p) })
 	})
+	s.mu.RLock()
+	for _, h := range s.topics {
+		for _, w := range h.witnesses {
+			s.cfg.Host.Close(w)
+		}
+	}
+	s.mu.RUnlock()
 	return group.Wait()
 }
 
@@ -404,6 +413,9 @@ func (s *Set) remove(name string, h *hosted) {
 		if p != nil {
 			s.removeOne(name, number, h.id, p)
 		}
+	}
+	for number, w := range h.witnesses {
+		s.dismiss(h, number, w)
 	}
 	s.cfg.Leaders.Forget(h.id)
 }

@@ -96,7 +96,11 @@ type View struct {
 	Leads      bool   // raft takes this node for the leader
 	Applied    uint64 // index up to which the replica was told that entries are committed
 	Log        *log.Log
+	Witness    Log // the entries that a witness has; it has no other log
 }
+
+// ViewWitness shows the witness of a partition on a host that is driven by hand. False: it is not here.
+func (h *Host) ViewWitness(id GroupID) (View, bool) { return h.View(id.witness()) }
 
 // View shows a group of a host that is driven by hand. False: it is not here, or has no other voters.
 func (h *Host) View(id GroupID) (View, bool) {
@@ -106,8 +110,14 @@ func (h *Host) View(id GroupID) (View, bool) {
 	}
 	g := found.(*Group)
 	now := g.rn.BasicStatus()
-	return View{
+	v := View{
 		Term: now.GetTerm(), Vote: now.GetVote(), Lead: now.Lead, Leads: now.RaftState == raft.StateLeader,
-		Applied: g.applied, Log: g.log,
-	}, true
+		Applied: g.applied,
+	}
+	if g.headers != nil {
+		v.Witness = g.log
+	} else {
+		v.Log = g.log.(*log.Log)
+	}
+	return v, true
 }

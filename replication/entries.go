@@ -25,7 +25,7 @@ func appendEntry(b []byte, e log.Entry) []byte {
 func ParseEntries(b []byte, first uint64) ([]log.Entry, error) {
 	var out []log.Entry
 	for len(b) > 0 {
-		e, rest, err := parseEntry(b, first+uint64(len(out)))
+		e, rest, err := parseEntry(b, first+uint64(len(out)), false)
 		if err != nil {
 			return nil, err
 		}

@@ -37,6 +37,9 @@ const (
 	kindNote         = log.Batch + 4 // what a replica tells all others
 )
 
+// kindHeader is the kind of an entry on its way to a witness, which gets no data but that of changes of members. It is in no log.
+const kindHeader log.Kind = 0
+
 // noteMax is how many bytes a note has at most: fewer than any batch, so that the two cannot be mistaken.
 const noteMax = 60
 
@@ -88,8 +91,10 @@ type Replica interface {
 
 // Config describes a group.
 type Config struct {
-	ID  GroupID
-	Log *log.Log
+	ID GroupID
+	// Witness says that this is the partition's witness on this node, and no replica: it has neither Log nor Replica.
+	Witness bool
+	Log     *log.Log
 	// Voters are the members that the group was made with; none: this replica is to join the group, and waits for its leader.
 	// They count until the group has members in the journal.
 	Voters  []NodeID
@@ -101,8 +106,11 @@ type Config struct {
 // Group is one replica of one Raft group.
 type Group struct {
 	id      GroupID
+	key     GroupID // in the host and its journal; another one than id of a witness
+	self    NodeID
 	host    *Host
-	log     *log.Log
+	log     Log
+	headers *headers // the log of a witness; nil: it is a replica
 	replica Replica
 	relaxed atomic.Bool
 
@@ -169,11 +177,14 @@ const (
 )
 
 func newGroup(h *Host, c Config) (*Group, error) {
-	g := &Group{id: c.ID, host: h, log: c.Log, replica: c.Replica}
+	g := &Group{id: c.ID, key: c.ID, self: h.cfg.Self, host: h, log: c.Log, replica: c.Replica}
+	if c.Witness {
+		g.beWitness()
+	}
 	g.idle = sync.NewCond(&g.mu)
 	g.relaxed.Store(c.Relaxed)
-	hs, _ := h.journal.Get(c.ID)
-	lastTerm, err := c.Log.Term(c.Log.LastIndex())
+	hs, _ := h.journal.Get(g.key)
+	lastTerm, err := g.log.Term(g.log.LastIndex())
 	if err != nil {
 		return nil, fmt.Errorf("term of the last entry: %w", err)
 	}
@@ -182,21 +193,21 @@ func newGroup(h *Host, c Config) (*Group, error) {
 		hs = HardState{Term: lastTerm, Commit: hs.Commit}
 	}
 	if bugs.CutAtStart {
-		if err := c.Log.TruncateSuffix(min(max(hs.Commit, c.Log.FirstIndex()-1), c.Log.LastIndex())); err != nil {
+		if err := g.log.TruncateSuffix(min(max(hs.Commit, g.log.FirstIndex()-1), g.log.LastIndex())); err != nil {
 			return nil, err
 		}
 	}
-	g.members = newMembership(h.journal, c)
-	hs.Commit, g.applied = g.members.resume(c.Log, h.cfg.Self, hs.Commit)
+	g.members = newMembership(h.journal, g.key, c.Voters)
+	hs.Commit, g.applied = g.members.resume(g.log, g.self, hs.Commit)
 	g.lastVotes, g.term = hs, hs.Term
 	g.live.order = distinct(c.Voters)
 	if g.members.now.Index > 0 {
 		g.live.order = g.voters()
 	}
 	g.keep()
-	g.storage = &storage{log: c.Log, hard: hs, members: &g.members}
+	g.storage = &storage{log: g.log, hard: hs, members: &g.members, light: g.headers != nil}
 	g.rn, err = raft.NewRawNode(&raft.Config{
-		ID:                        h.cfg.Self,
+		ID:                        g.self,
 		ElectionTick:              electionTicks,
 		HeartbeatTick:             1,
 		Storage:                   g.storage,
@@ -381,6 +392,7 @@ func (g *Group) turn(in *inbox) {
 	progress := false
 	for _, m := range in.messages {
 		g.step(m)
+		g.heard(m)
 		g.live.wantsSleep = saysGoodNight(m)
 		progress = progress || m.GetType() == raftpb.MsgAppResp
 	}
@@ -398,7 +410,7 @@ func (g *Group) turn(in *inbox) {
 	}
 	g.propose(in.proposals)
 	g.drain()
-	if progress && g.announced.lead == g.host.cfg.Self {
+	if progress && g.announced.lead == g.self {
 		g.replica.Progressed()
 	}
 	g.yield()
@@ -410,7 +422,7 @@ func (g *Group) turn(in *inbox) {
 
 // campaign asks to be elected, unless that could not be written.
 func (g *Group) campaign() {
-	if len(g.stalled) > 0 {
+	if len(g.stalled) > 0 || g.headers != nil && !bugs.WitnessLeads {
 		return
 	}
 	if err := g.rn.Campaign(); err != nil {
@@ -424,8 +436,9 @@ func (g *Group) step(m *raftpb.Message) {
 		if len(g.stalled) > 0 || !g.mayVote() {
 			return
 		}
+		g.asksVote(m)
 	case raftpb.MsgTimeoutNow:
-		if len(g.stalled) > 0 {
+		if len(g.stalled) > 0 || g.headers != nil {
 			return
 		}
 	}
@@ -442,7 +455,7 @@ func (g *Group) propose(proposals []*Proposal) {
 	g.live.idle = 0
 	var refuse error
 	switch now := g.rn.BasicStatus(); {
-	case g.announced.lead != g.host.cfg.Self || g.announced.term != now.GetTerm() || now.RaftState != raft.StateLeader || now.LeadTransferee != 0:
+	case g.announced.lead != g.self || g.announced.term != now.GetTerm() || now.RaftState != raft.StateLeader || now.LeadTransferee != 0:
 		refuse = ErrNotLeader // perhaps since something that came in this turn, and was not yet told
 	case len(g.stalled) > 0:
 		refuse = ErrStorage
@@ -471,7 +484,7 @@ func (g *Group) propose(proposals []*Proposal) {
 		return
 	}
 	g.host.stats.Proposals.Add(len(entries))
-	err := g.rn.Step(&raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(g.host.cfg.Self), Entries: entries})
+	err := g.rn.Step(&raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(g.self), Entries: entries})
 	if err != nil {
 		panic(fmt.Sprintf("BUG: raft group %v dropped proposals of its leader: %v", g.id, err))
 	}
@@ -495,7 +508,7 @@ func (g *Group) yield() {
 	}
 	match := map[NodeID]uint64{}
 	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
-		if id != g.host.cfg.Self && kind == raft.ProgressTypePeer && pr.RecentActive && g.host.isUp(id) {
+		if id != g.self && !IsWitness(id) && kind == raft.ProgressTypePeer && pr.RecentActive && g.host.isUp(id) {
 			match[id] = pr.Match
 		}
 	})
@@ -519,7 +532,7 @@ func (g *Group) drain() {
 	for g.rn.HasReady() && !g.host.dead.Load() {
 		g.storage.light = true
 		ready := g.rn.Ready()
-		g.storage.light = false
+		g.storage.light = g.headers != nil
 		if ready.SoftState != nil {
 			g.lead = ready.SoftState.Lead
 		}
@@ -583,7 +596,9 @@ func (g *Group) write(m *raftpb.Message) error {
 	entries := make([]log.Entry, len(m.Entries))
 	prepared := false // the replica knows of them; who leads now does not matter, since that may have changed meanwhile
 	for i, e := range m.Entries {
-		entries[i] = g.whole(e)
+		if entries[i] = fromRaft(e); g.headers == nil {
+			entries[i] = g.whole(e)
+		}
 		prepared = prepared || outlined(e)
 	}
 	g.noteChanges(entries)
@@ -637,7 +652,8 @@ func (g *Group) whole(e *raftpb.Entry) log.Entry {
 
 // finish delivers the responses of a written append: now, or when the sync that they wait for is done.
 func (g *Group) finish(m *raftpb.Message) {
-	votes := g.votes(m)
+	votes, headers := g.votes(m), g.takeHeaders()
+	votes = votes || headers != nil
 	if len(m.Responses) == 0 && !votes {
 		return
 	}
@@ -648,7 +664,7 @@ func (g *Group) finish(m *raftpb.Message) {
 		return
 	}
 	g.syncing++
-	req := syncRequest{group: g, responses: m.Responses, votes: votes, hard: g.lastVotes}
+	req := syncRequest{group: g, responses: m.Responses, votes: votes, hard: g.lastVotes, headers: headers}
 	if votes {
 		req.members = g.unsaved()
 	}
@@ -670,7 +686,7 @@ func (g *Group) votes(m *raftpb.Message) bool {
 }
 
 func (g *Group) respond(r *raftpb.Message) {
-	if r.GetTo() == g.host.cfg.Self {
+	if r.GetTo() == g.self {
 		g.step(r)
 	} else {
 		g.send(r)
@@ -704,9 +720,9 @@ func (g *Group) announce() {
 	if len(g.stalled) > 0 && lead != g.announced.lead { // the term that it leads in is not written yet
 		lead = raft.None
 	}
-	if lead == g.host.cfg.Self {
+	if lead == g.self {
 		if t, err := g.log.Term(g.applied); !bugs.AnnounceEarly && (err != nil || t != term) {
-			if g.announced.lead != g.host.cfg.Self {
+			if g.announced.lead != g.self {
 				return
 			}
 			lead = 0
@@ -716,7 +732,7 @@ func (g *Group) announce() {
 		g.announced.lead, g.announced.term = lead, term
 		g.host.stats.LeaderChanges.Add(1)
 		g.replica.LeaderChanged(lead, term)
-		if lead == g.host.cfg.Self {
+		if lead == g.self {
 			g.beginLeading()
 		}
 	}

@@ -101,12 +101,12 @@ func (h *Host) Open(c Config) (*Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening the raft group of partition %v: %w", c.ID, err)
 	}
-	if lone(g.members.now.State, h.cfg.Self) {
+	if lone(g.members.now.State, g.self) {
 		g.Campaign()
 		return g, nil
 	}
-	first := g.lastVotes == (HardState{}) && len(c.Voters) > 0 && c.Voters[0] == h.cfg.Self
-	h.groups.Store(c.ID, g)
+	first := g.lastVotes == (HardState{}) && len(c.Voters) > 0 && c.Voters[0] == g.self
+	h.groups.Store(g.key, g)
 	h.wake(g)
 	if first { // a new group: the preferred leader asks at once
 		g.Campaign()
@@ -117,14 +117,18 @@ func (h *Host) Open(c Config) (*Group, error) {
 // Close ends a group's turns. Its log may be closed afterwards.
 func (h *Host) Close(g *Group) {
 	g.close()
-	h.groups.CompareAndDelete(g.id, g)
+	h.groups.CompareAndDelete(g.key, g)
 	h.lull(g)
 }
 
 // Deliver hands over a message of another node. One for a group that is not here is lost, and so is one for an earlier incarnation of
 // this node.
 func (h *Host) Deliver(id GroupID, m *raftpb.Message) {
-	if m.GetTo() != h.cfg.Self {
+	switch m.GetTo() {
+	case h.cfg.Self:
+	case WitnessOf(h.cfg.Self):
+		id = id.witness()
+	default:
 		return
 	}
 	if g, ok := h.groups.Load(id); ok {
@@ -134,6 +138,9 @@ func (h *Host) Deliver(id GroupID, m *raftpb.Message) {
 
 // Forget removes a closed group's votes: its partition was deleted.
 func (h *Host) Forget(id GroupID) error { return h.journal.Remove(id) }
+
+// ForgetWitness removes all that a closed witness of a partition knew: the partition was deleted, or has another witness.
+func (h *Host) ForgetWitness(id GroupID) error { return h.journal.Remove(id.witness()) }
 
 // Stop ends workers and syncer. Groups must be closed before.
 func (h *Host) Stop() error {

@@ -38,11 +38,12 @@ type Members struct {
 	State *raftpb.ConfState
 }
 
-// Update is a new state of a group, or new members.
+// Update is a new state of a group, or new members, or what a witness's log has become.
 type Update struct {
 	ID      GroupID
 	State   HardState
-	members *Members // nil: it is a state
+	members *Members // nil: it is something else
+	headers *headers // likewise; never changed
 	gone    bool
 }
 
@@ -71,6 +72,7 @@ type Journal struct {
 	mu      sync.Mutex
 	states  map[GroupID]HardState
 	members map[GroupID]Members
+	headers map[GroupID]*headers
 	file    vfs.File
 	size    int64 // of the file
 	count   int   // updates in the file
@@ -114,7 +116,7 @@ func OpenJournal(fsys vfs.FS, dir string) (*Journal, error) {
 }
 
 func newJournal(fsys vfs.FS, dir string) *Journal {
-	return &Journal{fs: fsys, name: path.Join(dir, journalName), states: map[GroupID]HardState{}, members: map[GroupID]Members{}}
+	return &Journal{fs: fsys, name: path.Join(dir, journalName), states: map[GroupID]HardState{}, members: map[GroupID]Members{}, headers: map[GroupID]*headers{}}
 }
 
 func opened(j *Journal, err error) (*Journal, error) {
@@ -140,13 +142,20 @@ func (j *Journal) Members(id GroupID) (Members, bool) {
 	return m, ok
 }
 
+// headersOf gives a witness's log; nil: there is none.
+func (j *Journal) headersOf(id GroupID) *headers {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.headers[id]
+}
+
 // Each calls f for every group, in the order of their ids.
 func (j *Journal) Each(f func(GroupID, HardState)) {
 	j.mu.Lock()
 	all := j.snapshot()
 	j.mu.Unlock()
 	for _, u := range all {
-		if u.members == nil {
+		if u.members == nil && u.headers == nil {
 			f(u.ID, u.State)
 		}
 	}
@@ -200,7 +209,7 @@ func (j *Journal) seal() error {
 func (j *Journal) check(updates []Update) {
 	for _, u := range updates {
 		old := j.states[u.ID]
-		if !u.gone && u.members == nil && (u.State.Term < old.Term || u.State.Term == old.Term && old.Vote != 0 && u.State.Vote != old.Vote) {
+		if !u.gone && u.members == nil && u.headers == nil && (u.State.Term < old.Term || u.State.Term == old.Term && old.Vote != 0 && u.State.Vote != old.Vote) {
 			panic(fmt.Sprintf("BUG: raft group %v goes from %+v to %+v", u.ID, old, u.State))
 		}
 	}
@@ -211,10 +220,13 @@ func (j *Journal) note(u Update) {
 	case u.gone:
 		delete(j.states, u.ID)
 		delete(j.members, u.ID)
+		delete(j.headers, u.ID)
 	case u.members != nil:
 		if u.members.Index >= j.members[u.ID].Index {
 			j.members[u.ID] = *u.members
 		}
+	case u.headers != nil:
+		j.headers[u.ID] = u.headers
 	default:
 		j.states[u.ID] = u.State
 	}
@@ -230,7 +242,7 @@ func (j *Journal) Remove(id GroupID) error { return j.Commit([]Update{{ID: id, g
 
 // compact makes the file anew when most of it is outdated. Under mu.
 func (j *Journal) compact() error {
-	if j.count < j.rewriteAt || j.count < rewriteFactor*(len(j.states)+len(j.members)) {
+	if j.count < j.rewriteAt || j.count < rewriteFactor*j.known() {
 		return nil
 	}
 	err := j.rewrite()
@@ -241,12 +253,18 @@ func (j *Journal) compact() error {
 	return err
 }
 
-// snapshot gives one update for each group's state and members, in the order of their ids. Under mu.
+// known is the number of updates that say all. Under mu.
+func (j *Journal) known() int { return len(j.states) + len(j.members) + len(j.headers) }
+
+// snapshot gives updates that say all of each group, in the order of their ids. Under mu.
 func (j *Journal) snapshot() []Update {
-	all := make([]Update, 0, len(j.states)+len(j.members))
+	all := make([]Update, 0, j.known())
 	for _, id := range slices.SortedFunc(maps.Keys(j.members), GroupID.compare) {
 		m := j.members[id]
 		all = append(all, Update{ID: id, members: &m})
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(j.headers), GroupID.compare) {
+		all = append(all, Update{ID: id, headers: j.headers[id]})
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(j.states), GroupID.compare) {
 		all = append(all, Update{ID: id, State: j.states[id]})

@@ -18,6 +18,7 @@ import (
 func TestJournalDamage(t *testing.T) {
 	journals := map[string]func(j *Journal){
 		"frames":          func(j *Journal) { commit(t, j, vote(8, 3)); commit(t, j, vote(9, 3)) },
+		"witnesses":       func(j *Journal) { commit(t, j, shown(8, 3), vote(8, 3), shown(9, 4)); commit(t, j, shown(8, 7)) },
 		"members":         func(j *Journal) { commit(t, j, moved(8, 3), vote(8, 3), moved(9, 4)); commit(t, j, moved(8, 5)) },
 		"after a rewrite": func(j *Journal) { commit(t, j, vote(8, 3)); _ = j.rewrite() },
 		"large":           func(j *Journal) { commit(t, j, vote(1, 2), vote(2, 2), vote(3, 2), vote(4, 2), vote(5, 2), vote(6, 2)) },
@@ -94,7 +95,7 @@ func TestJournalTornTail(t *testing.T) {
 	fs := newDataDir(t)
 	j := openJournal(t, fs)
 	commit(t, j, vote(1, 1), vote(2, 1))
-	frame := appendFrame(nil, []Update{vote(1, 2), moved(1, 2), vote(3, 2)})
+	frame := appendFrame(nil, []Update{vote(1, 2), moved(1, 2), shown(1, 7), vote(3, 2)})
 	zeros := make([]byte, len(frame))
 	tails := [][]byte{zeros, []byte(strings.Repeat("\xff", 100)), append(slices.Clone(zeros[:20]), frame[20:]...)}
 	for n := range frame {
@@ -147,7 +148,7 @@ func FuzzJournal(f *testing.F) {
 	fs := newDataDir(f)
 	j := openJournal(f, fs)
 	commit(f, j, vote(1, 1), vote(2, 1))
-	commit(f, j, vote(1, 2), moved(2, 5))
+	commit(f, j, vote(1, 2), moved(2, 5), shown(3, 7))
 	f.Add(fileOf(f, fs), false)
 	f.Add(header(headerSize), false)
 	f.Add([]byte(journalMagic+strings.Repeat("\x00", 40)), true)

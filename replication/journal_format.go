@@ -2,6 +2,7 @@ package replication
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"math"
@@ -15,13 +16,15 @@ import (
 
 // The voter journal is a header and frames, big-endian:
 //
-//	header: "WVOT", version uint8 = 2, 3 zero bytes, durable int64, crc uint32 (CRC32C of the 16 bytes before)
+//	header: "WVOT", version uint8 = 3, 3 zero bytes, durable int64, crc uint32 (CRC32C of the 16 bytes before)
 //	frame:  crc uint32 (CRC32C of the rest of the frame), count uint32, and count times:
-//	          kind uint8 (1: state, 2: group gone, 3: members), topic id 16 bytes, partition int32, and then of
+//	          kind uint8 (1: state, 2: group gone, 3: members, 4: a witness's log), topic id 16 bytes, partition int32, and then of
 //	          1 and 2: term uint64, vote uint64, commit uint64
 //	          3:       index uint64, length uint16, raft's ConfState (protobuf)
+//	          4:       length uint32, see headers.encode
 //
-// Version 1, which is read too, has no members. The last state of a group counts, and its members as of the last
+// A group's witness has the number -1 minus the partition's. Versions 1 and 2, which are read too, have no witnesses, and version 1
+// no members. The last state of a group counts, and its members as of the last
 // entry. Each frame is synced before the next is written, and then durable says how long the
 // file is, so that a damaged frame is either one that a crash cut short, which is dropped, or one that was durable, which is
 // an error. The header fits in a sector and needs no sync of its own: an older one only knows less.
@@ -34,9 +37,10 @@ const (
 	kindState   = 1
 	kindGone    = 2
 	kindMembers = 3
+	kindHeaders = 4
 
 	journalMagic   = "WVOT"
-	journalVersion = 2
+	journalVersion = 3
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -57,7 +61,7 @@ func (j *Journal) parseHeader(b []byte) (durable int64, err error) {
 	}
 	be := binary.BigEndian
 	whole := crc32.Checksum(b[:headerSize-4], castagnoli) == be.Uint32(b[headerSize-4:])
-	if whole && b[4] != journalVersion && b[4] != 1 {
+	if whole && (b[4] < 1 || b[4] > journalVersion) {
 		return 0, fmt.Errorf("%s has format %d, and this version knows %d: start the node with the version that wrote it", j.name, b[4], journalVersion)
 	}
 	if !whole {
@@ -141,6 +145,8 @@ func updateSize(b []byte) int {
 		return 0
 	case b[0] == kindMembers:
 		return nameSize + membersSize + int(binary.BigEndian.Uint16(b[nameSize+8:]))
+	case b[0] == kindHeaders:
+		return nameSize + 4 + int(binary.BigEndian.Uint32(b[nameSize:]))
 	}
 	return nameSize + stateSize
 }
@@ -154,6 +160,13 @@ func parseUpdate(b []byte) (u Update, size int, err error) {
 	if b[0] == kindMembers {
 		u.members = &Members{Index: be.Uint64(d), State: &raftpb.ConfState{}}
 		return u, size, unmarshal(d[membersSize:], u.members.State)
+	}
+	if b[0] == kindHeaders {
+		known := false
+		if u.headers, known = parseHeaders(d[4:]); !known {
+			return u, size, errors.New("a witness's log cannot be read")
+		}
+		return u, size, nil
 	}
 	u.State = HardState{be.Uint64(d), be.Uint64(d[8:]), be.Uint64(d[16:])}
 	u.gone = b[0] == kindGone
@@ -175,7 +188,13 @@ func appendUpdate(b []byte, u Update) []byte {
 	b = append(b, u.kind())
 	b = append(b, u.ID.Topic[:]...)
 	b = be.AppendUint32(b, uint32(u.ID.Partition))
-	if u.members == nil {
+	switch {
+	case u.headers != nil:
+		at := len(b)
+		b = u.headers.encode(append(b, 0, 0, 0, 0))
+		be.PutUint32(b[at:], uint32(len(b)-at-4))
+		return b
+	case u.members == nil:
 		b = be.AppendUint64(b, u.State.Term)
 		b = be.AppendUint64(b, u.State.Vote)
 		return be.AppendUint64(b, u.State.Commit)
@@ -196,6 +215,8 @@ func (u Update) kind() byte {
 		return kindGone
 	case u.members != nil:
 		return kindMembers
+	case u.headers != nil:
+		return kindHeaders
 	}
 	return kindState
 }

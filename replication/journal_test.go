@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/weir/weir/internal/vfs"
+	"github.com/weir/weir/log"
 )
 
 const journalFile = "d/" + journalName
@@ -64,6 +65,15 @@ func moved(n int, index uint64) Update {
 	}}}
 }
 
+// shown is an update of a witness's log that ends with an index.
+func shown(n int, index uint64) Update {
+	h := &headers{before: entryID{index / 2, 1}, last: index, terms: []entryID{{index, 2}}[:index%2]}
+	if index%3 == 1 {
+		h.changes = []log.Entry{{Index: index, Term: 1 + index%2, Kind: kindConfChangeV2, Data: []byte("change")}}
+	}
+	return Update{ID: group(n), headers: h}
+}
+
 // content gives what a journal holds.
 func content(j *Journal) states {
 	out := states{}
@@ -71,7 +81,16 @@ func content(j *Journal) states {
 	for id, m := range j.members { // they are not to be told from a state by looking away
 		out[membersOf(id)] = HardState{Term: m.Index, Vote: uint64(len(m.State.Voters)), Commit: uint64(crc32.ChecksumIEEE([]byte(m.State.String())))}
 	}
+	for id, h := range j.headers {
+		out[headersOf(id)] = HardState{Term: uint64(len(h.terms)), Vote: h.last, Commit: uint64(crc32.ChecksumIEEE(h.encode(nil)))}
+	}
 	return out
+}
+
+// headersOf is the name under which content gives a witness's log.
+func headersOf(id GroupID) GroupID {
+	id.Topic[14] = 0xff
+	return id
 }
 
 // membersOf is the name under which content gives a group's members.
@@ -144,9 +163,12 @@ func note(s states, u Update) {
 	case u.gone:
 		delete(s, u.ID)
 		delete(s, membersOf(u.ID))
+		delete(s, headersOf(u.ID))
 	case u.members != nil:
 		j := &Journal{members: map[GroupID]Members{u.ID: *u.members}}
 		maps.Copy(s, content(j))
+	case u.headers != nil:
+		maps.Copy(s, content(&Journal{headers: map[GroupID]*headers{u.ID: u.headers}}))
 	default:
 		s[u.ID] = u.State
 	}
@@ -166,7 +188,7 @@ func TestJournalOfVersion1(t *testing.T) {
 		t.Error(diff)
 	}
 	commit(t, j, moved(1, 7))
-	if b := fileOf(t, fs); b[4] != 2 {
+	if b := fileOf(t, fs); b[4] != journalVersion {
 		t.Errorf("the file has version %d", b[4])
 	}
 	j = openJournal(t, fs)
@@ -212,7 +234,7 @@ func TestJournalCrash(t *testing.T) {
 	j.rewriteMin, j.rewriteAt = 12, 12
 	rewrites := 0
 	for term := uint64(1); term < 40; term++ {
-		updates := []Update{vote(int(term%3), term), vote(9, term), vote(int(100+term), 1), moved(9, term), moved(int(term%2), term)}
+		updates := []Update{vote(int(term%3), term), vote(9, term), vote(int(100+term), 1), moved(9, term), moved(int(term%2), term), shown(9, term)}
 		if term > 3 {
 			updates = append(updates, Update{ID: group(int(100 + term - 3)), gone: true})
 		}
@@ -250,6 +272,11 @@ func TestJournalModel(t *testing.T) {
 				if u.members.Index >= want[membersOf(u.ID)].Term { // older ones change nothing
 					note(want, u)
 				}
+				commit(t, j, u)
+			},
+			"show": func(t *rapid.T) {
+				u := shown(n.Draw(t, "group"), rapid.Uint64Range(0, 9).Draw(t, "index"))
+				note(want, u)
 				commit(t, j, u)
 			},
 			"commit": func(t *rapid.T) {

@@ -7,6 +7,8 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
+
+	"github.com/weir/weir/internal/bugs"
 )
 
 // Groups that have nothing to do sleep: no time passes for them, and so they cost nothing. What tells that a leader lives is then
@@ -42,11 +44,17 @@ type liveness struct {
 	candidate  int        // of these, as a candidate
 	idle       int        // ticks without anything to do
 	followers  []follower // of a leader
+	term       uint64     // the last one in which this node led
 	ticks      int        // as leader
 	inSync     []int32    // brokers, as it was last told
 	wantsSleep bool       // the leader said good night
 	heir       NodeID     // who the leadership is to be handed over to, once it keeps up; 0: nobody
 	heirUntil  int        // the last tick in which that may begin
+
+	// Of a leader of a group that has a witness.
+	asks  bool   // the witness, since a replica is out of sync
+	calls bool   // it, since a replica was not heard of: without one of them the leadership ends
+	shown uint64 // the last entry that it may have
 }
 
 // follower is a voter, as its leader sees it.
@@ -55,6 +63,7 @@ type follower struct {
 	caught int    // tick up to which it has all that was committed
 	next   uint64 // what was committed in a later tick, and it did not have yet
 	since  int    // that tick
+	match  uint64 // the last entry that it was known to have at the last tick
 }
 
 // NodeUp tells that a node is there. All are gone at first.
@@ -92,7 +101,9 @@ func (h *Host) present() map[int32]bool {
 	return h.nodes.up
 }
 
-func (h *Host) isUp(id NodeID) bool { return id == h.cfg.Self || h.present()[BrokerOf(id)] }
+func (h *Host) isUp(id NodeID) bool {
+	return id&^witnessBit == h.cfg.Self || h.present()[BrokerOf(id)]
+}
 
 // Awake is the number of groups for which time passes.
 func (h *Host) Awake() int {
@@ -146,6 +157,10 @@ func (g *Group) tick() { g.put(func(in *inbox) { in.ticks++ }) }
 
 // pass is a tick in the turn.
 func (g *Group) pass() {
+	if g.headers != nil && !bugs.WitnessLeads {
+		g.passWitness()
+		return
+	}
 	live := &g.live
 	live.idle++
 	now := g.rn.BasicStatus()
@@ -184,7 +199,7 @@ func (g *Group) tickLeaderless(term uint64) {
 	}
 	count := len(g.live.order)
 	if g.live.leaderless-2 >= campaignEach*count { // a round went by in vain
-		turn = laterTurn(term, g.host.cfg.Self, count)
+		turn = laterTurn(term, g.self, count)
 	}
 	if (g.live.leaderless-2)%(campaignEach*count) == campaignEach*turn {
 		g.campaign()
@@ -200,7 +215,7 @@ func laterTurn(term uint64, self NodeID, count int) int {
 // place gives this replica's place in the line of those that may become leader. False: it is no voter, or too few are there.
 func (g *Group) place() (place int, ok bool) {
 	for _, id := range g.live.order {
-		if id == g.host.cfg.Self {
+		if id == g.self {
 			return place, g.majority()
 		}
 		if g.host.isUp(id) {
@@ -228,10 +243,8 @@ func (g *Group) majority() bool {
 // nodesChanged takes the coming and going of nodes.
 func (g *Group) nodesChanged(up, down []int32) {
 	for _, broker := range down {
-		if lead := g.rn.BasicStatus().Lead; lead != raft.None && lead != g.host.cfg.Self && BrokerOf(lead) == broker {
-			if err := g.rn.ForgetLeader(); err != nil {
-				panic("BUG: raft does not forget a leader: " + err.Error())
-			}
+		if lead := g.rn.BasicStatus().Lead; lead != raft.None && lead != g.self && BrokerOf(lead) == broker {
+			g.forgetLeader()
 			g.live.leaderless = 0
 			if place, ok := g.place(); ok && place == 0 {
 				g.live.leaderless = 1 // this tick's attempt is made
@@ -244,7 +257,12 @@ func (g *Group) nodesChanged(up, down []int32) {
 	}
 	if len(up)+len(down) > 0 {
 		g.live.idle = 0
-		if g.announced.lead == g.host.cfg.Self {
+		if now := g.rn.BasicStatus(); now.RaftState == raft.StateLeader {
+			if to := now.LeadTransferee; to != raft.None && slices.Contains(down, BrokerOf(to)) {
+				g.rn.TransferLeader(g.self) // it calls the handover off; raft would refuse proposals until its time is over
+			}
+			g.follow(now.GetTerm())
+			g.left(down)
 			g.judge()
 		}
 	}
@@ -264,14 +282,42 @@ func (g *Group) giveUp() {
 	}
 }
 
-// beginLeading begins a leadership.
-func (g *Group) beginLeading() {
+// left notes that followers are out of sync since their nodes were gone, even if they are back.
+func (g *Group) left(down []int32) {
+	for _, id := range g.live.order {
+		if slices.Contains(down, BrokerOf(id)) {
+			g.live.follower(id, g.applied).leave(&g.live)
+		}
+	}
+}
+
+// follow begins to look at who follows this leader, in a new term.
+func (g *Group) follow(term uint64) {
 	live := &g.live
-	live.ticks, live.followers, live.inSync, live.heir = 0, live.followers[:0], nil, 0
+	if live.term == term {
+		return
+	}
+	live.term, live.ticks, live.followers, live.inSync, live.heir = term, 0, live.followers[:0], nil, 0
+	live.asks, live.calls, live.shown = false, false, 0
 	for _, id := range live.order {
-		live.follower(id, g.applied)
+		if f := live.follower(id, g.applied); !g.host.isUp(id) {
+			f.leave(live)
+		}
 	}
 	g.judge()
+}
+
+// beginLeading tells who is in sync.
+func (g *Group) beginLeading() {
+	g.follow(g.announced.term)
+	g.live.inSync = nil
+	g.judge()
+}
+
+// leave makes a follower be out of sync until it has all that is committed.
+func (f *follower) leave(l *liveness) {
+	f.caught = l.ticks - lagTicks - 1
+	f.since = f.caught
 }
 
 // follower gives what is known of a voter. A new one is taken to be in sync, until it shows that it is not.
@@ -288,20 +334,24 @@ func (l *liveness) follower(id NodeID, committed uint64) *follower {
 // tickLeader sees which followers keep up. True: all that are there do, and there is nothing more to do.
 func (g *Group) tickLeader(now *raft.BasicStatus) (quiet bool) {
 	live := &g.live
-	if g.announced.lead != g.host.cfg.Self {
-		return false
-	}
+	g.follow(now.GetTerm())
 	live.ticks++
 	last, commit := g.log.LastIndex(), now.GetCommit()
-	quiet = g.majority() && live.idle > idleTicks && commit == last && g.applied == last && now.LeadTransferee == raft.None && live.heir == 0 && len(g.stalled) == 0 && !g.members.due
+	quiet = g.majority() && g.announced.lead == g.self && live.idle > idleTicks && commit == last && g.applied == last && now.LeadTransferee == raft.None && live.heir == 0 && len(g.stalled) == 0 && !g.members.due
+	live.calls = false
 	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
-		if id == g.host.cfg.Self {
+		if id == g.self || IsWitness(id) && !live.asks {
 			return
 		}
 		if g.host.isUp(id) && (pr.Match != last || !pr.RecentActive || pr.State != tracker.StateReplicate) {
 			quiet = false
 		}
-		if f := live.follower(id, commit); kind == raft.ProgressTypePeer && pr.Match >= f.next && pr.RecentActive {
+		f := live.follower(id, commit)
+		if kind != raft.ProgressTypePeer {
+			return
+		}
+		f.match, live.calls = pr.Match, live.calls || !pr.RecentActive
+		if pr.Match >= f.next && pr.RecentActive {
 			f.caught, f.next, f.since = f.since, commit, live.ticks
 		}
 	})
@@ -309,30 +359,40 @@ func (g *Group) tickLeader(now *raft.BasicStatus) (quiet bool) {
 	return quiet
 }
 
-// judge tells who is in sync, when that changed.
+// judge tells who is in sync, when that changed, and sees that the witness is asked in place of who is not.
 func (g *Group) judge() {
 	live := &g.live
-	inSync := []int32{}
+	inSync, asks := []int32{}, false
 	for _, id := range live.order {
+		if IsWitness(id) {
+			continue
+		}
+		f, broker := live.follower(id, g.applied), BrokerOf(id)
+		there := id == g.self || live.ticks-f.caught <= lagTicks && g.host.isUp(id)
+		asks = asks || !there
 		if target := g.members.target; target != nil && !slices.Contains(target, id) {
 			continue // it is on its way out
 		}
-		if id == g.host.cfg.Self || live.ticks-live.follower(id, g.applied).caught <= lagTicks && g.host.isUp(id) {
-			inSync = append(inSync, BrokerOf(id))
+		if there && (id == g.self || f.match >= live.shown || slices.Contains(live.inSync, broker)) {
+			inSync = append(inSync, broker)
 		}
 	}
-	if !slices.Equal(inSync, live.inSync) {
+	if g.announced.lead == g.self && g.announced.term == live.term && !slices.Equal(inSync, live.inSync) {
 		live.inSync = inSync
 		g.replica.InSyncChanged(inSync)
+	}
+	before := live.asks
+	if live.asks = asks; asks && !before {
+		g.ask()
 	}
 }
 
 // goodNight tells the followers to sleep, and sleeps.
 func (g *Group) goodNight(term, last uint64) {
-	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, _ tracker.Progress) {
-		if id != g.host.cfg.Self && g.host.isUp(id) {
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if id != g.self && g.host.isUp(id) && (g.live.asks || !IsWitness(id)) {
 			g.post(&raftpb.Message{
-				Type: raftpb.MsgHeartbeat.Enum(), From: new(g.host.cfg.Self), To: new(id), Term: new(term), Commit: new(last), Context: goodNight,
+				Type: raftpb.MsgHeartbeat.Enum(), From: new(g.self), To: new(id), Term: new(term), Commit: new(min(pr.Match, last)), Context: goodNight,
 			})
 		}
 	})
@@ -348,11 +408,11 @@ func (g *Group) heardGoodNight() {
 	}
 }
 
-// HeldBy gives the index up to which so many voters, the leader among them, have the log on disk. It is for the turn of a leader.
+// HeldBy gives the index up to which so many replicas that vote, the leader among them, have the log on disk. It is for the turn of a leader.
 func (g *Group) HeldBy(count int) uint64 {
 	var held []uint64
-	g.rn.WithProgress(func(_ uint64, kind raft.ProgressType, pr tracker.Progress) {
-		if kind == raft.ProgressTypePeer {
+	g.rn.WithProgress(func(id uint64, kind raft.ProgressType, pr tracker.Progress) {
+		if kind == raft.ProgressTypePeer && !IsWitness(id) {
 			held = append(held, pr.Match)
 		}
 	})
@@ -383,7 +443,7 @@ func (g *Group) Resign() {
 	g.put(func(in *inbox) {
 		in.calls = append(in.calls, func() {
 			for _, id := range g.live.order {
-				if g.announced.lead == g.host.cfg.Self && g.keepsUp(id) {
+				if g.announced.lead == g.self && g.keepsUp(id) {
 					g.rn.TransferLeader(id)
 					return
 				}
@@ -401,7 +461,7 @@ func (g *Group) handOver(to NodeID) {
 	}
 	switch {
 	case live.heir == raft.None:
-	case g.announced.lead != g.host.cfg.Self || live.ticks > live.heirUntil:
+	case g.announced.lead != g.self || live.ticks > live.heirUntil:
 		live.heir = raft.None
 	case g.keepsUp(live.heir):
 		g.rn.TransferLeader(live.heir)
@@ -409,11 +469,11 @@ func (g *Group) handOver(to NodeID) {
 	}
 }
 
-// keepsUp tells, on the leader, whether another voter lately had all that was committed, or has it now.
+// keepsUp tells, on the leader, whether another replica that votes lately had all that was committed, or has it now.
 func (g *Group) keepsUp(id NodeID) (yes bool) {
 	last := g.log.LastIndex()
 	g.rn.WithProgress(func(one uint64, kind raft.ProgressType, pr tracker.Progress) {
-		if one != id || one == g.host.cfg.Self || kind != raft.ProgressTypePeer {
+		if one != id || one == g.self || IsWitness(one) || kind != raft.ProgressTypePeer {
 			return
 		}
 		lately := g.live.ticks-g.live.follower(id, g.applied).caught < electionTicks

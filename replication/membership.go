@@ -52,16 +52,16 @@ type membership struct {
 }
 
 // newMembership gives the members that a group begins with: the journal's, or the first ones.
-func newMembership(j *Journal, c Config) membership {
-	if m, ok := j.Members(c.ID); ok {
+func newMembership(j *Journal, key GroupID, voters []NodeID) membership {
+	if m, ok := j.Members(key); ok {
 		return membership{now: m}
 	}
-	first := &raftpb.ConfState{Voters: slices.Sorted(slices.Values(c.Voters))}
+	first := &raftpb.ConfState{Voters: slices.Sorted(slices.Values(voters))}
 	return membership{now: Members{State: first}, unsaved: len(first.Voters) > 0, oldest: math.MaxUint64}
 }
 
 // resume gives up to where a log is committed at least, and up to where it was applied to the members.
-func (m *membership) resume(l *log.Log, self NodeID, commit uint64) (committed, applied uint64) {
+func (m *membership) resume(l Log, self NodeID, commit uint64) (committed, applied uint64) {
 	next, changes := nextChange(l, m.now.Index)
 	switch alone := lone(m.now.State, self); { // what a lone voter has on disk is committed
 	case alone && changes:
@@ -87,7 +87,7 @@ func (m *membership) resume(l *log.Log, self NodeID, commit uint64) (committed, 
 }
 
 // nextChange finds the first change of members after an entry.
-func nextChange(l *log.Log, after uint64) (log.Entry, bool) {
+func nextChange(l Log, after uint64) (log.Entry, bool) {
 	for {
 		e, ok := l.NextOwn(after)
 		if !ok || changesMembers(e.Kind) {
@@ -140,13 +140,13 @@ func (m *membership) begin() { m.look, m.goal, m.rest = true, math.MaxUint64, 0 
 
 // enlist sees that a group with other replicas, now or soon, gets messages and ticks.
 func (g *Group) enlist() {
-	m, self := &g.members, g.host.cfg.Self
+	m, self := &g.members, g.self
 	g.live.order = g.voters()
 	if lone(m.now.State, self) && (m.target == nil || slices.Equal(m.target, []NodeID{self}) && len(m.observers) == 0) {
-		g.host.groups.CompareAndDelete(g.id, g)
+		g.host.groups.CompareAndDelete(g.key, g)
 		g.host.lull(g)
 	} else {
-		g.host.groups.Store(g.id, g)
+		g.host.groups.Store(g.key, g)
 		g.host.wake(g)
 	}
 }
@@ -161,12 +161,12 @@ func (g *Group) voters() []NodeID {
 }
 
 // moving tells whether this node has to do something for the replicas to become those that are wanted. It needs ticks for it.
-func (g *Group) moving() bool { return g.members.due && g.announced.lead == g.host.cfg.Self }
+func (g *Group) moving() bool { return g.members.due && g.announced.lead == g.self }
 
 // reconcile takes the next step towards the replicas that are wanted, at the end of a turn. One change is under way at a time.
 func (g *Group) reconcile(ticks int) {
 	m := &g.members
-	if m.target == nil || g.announced.lead != g.host.cfg.Self {
+	if m.target == nil || g.announced.lead != g.self {
 		return
 	}
 	if m.led != g.announced.term {
@@ -188,7 +188,7 @@ func (g *Group) reconcile(ticks int) {
 	if m.changeTerm == g.announced.term && m.change > g.applied {
 		return
 	}
-	g.take(plan(g.host.cfg.Self, m.now.State, m.target, m.observers, g.synced(goal)))
+	g.take(plan(g.self, m.now.State, m.target, m.observers, g.synced(goal)))
 	g.drain()
 }
 
@@ -257,12 +257,12 @@ func (g *Group) Replicas() (s ReplicaStatus) {
 			Leaving: slices.DeleteFunc(slices.Clone(m.now.State.VotersOutgoing), func(id NodeID) bool { return slices.Contains(m.now.State.Voters, id) }),
 			Target:  slices.Clone(m.target),
 		}
-		if g.announced.lead != g.host.cfg.Self {
+		if g.announced.lead != g.self {
 			return nil
 		}
 		s.Reached = m.target != nil && !m.due
 		g.rn.WithProgress(func(id uint64, t raft.ProgressType, p tracker.Progress) {
-			if id != g.host.cfg.Self {
+			if id != g.self {
 				s.Followers = append(s.Followers, Follower{ID: id, Learner: t == raft.ProgressTypeLearner, Active: p.RecentActive, Match: p.Match})
 			}
 		})
@@ -275,7 +275,7 @@ func (g *Group) Replicas() (s ReplicaStatus) {
 func (g *Group) synced(goal uint64) func(NodeID) bool {
 	var ids []NodeID
 	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
-		if id == g.host.cfg.Self || p.RecentActive && p.State == tracker.StateReplicate && p.Match >= goal {
+		if id == g.self || p.RecentActive && p.State == tracker.StateReplicate && p.Match >= goal {
 			ids = append(ids, id)
 		}
 	})
@@ -331,11 +331,11 @@ func (g *Group) begin(before *raftpb.ConfState) {
 
 // become notes the members that raft now goes by, and tells those who are none any more.
 func (g *Group) become(now Members) {
-	m, self := &g.members, g.host.cfg.Self
+	m, self := &g.members, g.self
 	before := m.now
 	m.now, m.look, m.rest = now, true, max(m.rest, hearsayTicks)
 	g.enlist()
-	if before.has(self) && !now.has(self) && g.host.cfg.Removed != nil {
+	if before.has(self) && !now.has(self) && g.host.cfg.Removed != nil && g.headers == nil {
 		g.host.cfg.Removed(g.id)
 	}
 	status := g.rn.BasicStatus()
@@ -357,7 +357,7 @@ func (g *Group) dismiss(id NodeID, term uint64) {
 		panic(fmt.Sprintf("BUG: raft group %v has no term of the entry %d that it applies: %v", g.id, index, err))
 	}
 	g.post(&raftpb.Message{
-		Type: raftpb.MsgApp.Enum(), From: new(g.host.cfg.Self), To: new(id), Term: new(term),
+		Type: raftpb.MsgApp.Enum(), From: new(g.self), To: new(id), Term: new(term),
 		Index: new(index), LogTerm: new(of), Commit: new(index),
 	})
 }
@@ -401,7 +401,7 @@ func (g *Group) saved() {
 	if !m.saving || m.unsaved {
 		return
 	}
-	if there, ok := g.host.journal.Members(g.id); ok && there.Index >= m.now.Index {
+	if there, ok := g.host.journal.Members(g.key); ok && there.Index >= m.now.Index {
 		m.saving = false
 		g.keep()
 	}
@@ -419,7 +419,7 @@ func (g *Group) keep() {
 
 // mayVote tells whether this node may have a say in who leads. A new replica has none until its log names it.
 func (g *Group) mayVote() bool {
-	self := g.host.cfg.Self
+	self := g.self
 	if g.members.now.has(self) {
 		return true
 	}

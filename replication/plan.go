@@ -22,8 +22,8 @@ func (s *step) add(kind raftpb.ConfChangeType, id NodeID) {
 // plan finds the next step:
 //
 //  1. Wanted nodes that are no replicas become learners, and learners that are not wanted go. Observers stay learners.
-//  2. When all learners are in sync, and with them a majority of what is wanted, a leader that is not wanted hands over to a
-//     wanted voter.
+//  2. When all learners are in sync, witnesses aside, which have nothing to catch up with and may not be there, and with them a majority
+//     of what is wanted, a leader that is not wanted hands over to a wanted voter, but to no witness.
 //  3. The learners become voters and the voters that are not wanted go, in one joint change. A leader that is not wanted, and
 //     found nobody to hand over to, stays until the next round.
 func plan(self NodeID, now *raftpb.ConfState, target, observers []NodeID, synced func(NodeID) bool) (s step) {
@@ -32,6 +32,7 @@ func plan(self NodeID, now *raftpb.ConfState, target, observers []NodeID, synced
 	}
 	wanted := func(id NodeID) bool { return slices.Contains(target, id) }
 	voter := func(id NodeID) bool { return slices.Contains(now.Voters, id) }
+	replica := func(id NodeID) bool { return voter(id) && !IsWitness(id) }
 	learner := func(id NodeID) bool { return slices.Contains(now.Learners, id) }
 	observes := func(id NodeID) bool { return slices.Contains(observers, id) && !wanted(id) }
 	for _, id := range slices.Concat(target, observers) {
@@ -52,7 +53,7 @@ func plan(self NodeID, now *raftpb.ConfState, target, observers []NodeID, synced
 		if synced(id) {
 			there++
 		} else {
-			waits = waits || learner(id)
+			waits = waits || learner(id) && !IsWitness(id)
 		}
 	}
 	if !slices.ContainsFunc(target, learner) && !slices.ContainsFunc(now.Voters, func(id NodeID) bool { return !wanted(id) }) {
@@ -61,9 +62,9 @@ func plan(self NodeID, now *raftpb.ConfState, target, observers []NodeID, synced
 	if waits || there <= len(target)/2 {
 		return step{}
 	}
-	if !wanted(self) && slices.ContainsFunc(target, voter) {
+	if !wanted(self) && slices.ContainsFunc(target, replica) {
 		for _, id := range target {
-			if voter(id) && synced(id) {
+			if replica(id) && synced(id) {
 				return step{handTo: id}
 			}
 		}

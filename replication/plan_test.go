@@ -33,6 +33,7 @@ func (s step) String() string {
 
 func TestPlan(t *testing.T) {
 	type ids = []NodeID
+	w2, w3 := WitnessOf(2), WitnessOf(3)
 	for name, c := range map[string]struct {
 		self                              NodeID
 		voters, learners, leaving, target ids
@@ -55,6 +56,10 @@ func TestPlan(t *testing.T) {
 		"nobody stays":                 {1, ids{1, 2}, ids{3, 4}, nil, ids{3, 4}, ids{1, 2, 3, 4}, "voter 3, voter 4, no 2"},
 		"nobody stays, not yet there":  {1, ids{1, 2}, ids{3, 4}, nil, ids{3, 4}, ids{1, 2, 3}, ""},
 		"nobody stays, the last round": {3, ids{1, 3, 4}, nil, nil, ids{3, 4}, ids{3, 4}, "no 1"},
+		"a new witness is not there":   {1, ids{1, 2, w3}, ids{3, w2}, nil, ids{1, 3, w2}, ids{1, 3}, fmt.Sprint("voter 3, voter ", w2, ", no 2, no ", w3)},
+		"nor is the other replica":     {1, ids{1, 2, w3}, ids{3, w2}, nil, ids{1, 3, w2}, ids{1}, ""},
+		"a witness takes the other's":  {1, ids{1, 2, w3}, ids{w2}, nil, ids{1, 2, w2}, ids{1, w2}, fmt.Sprint("voter ", w2, ", no ", w3)},
+		"too few without the witness":  {1, ids{1, 2, w3}, ids{w2}, nil, ids{1, 2, w2}, ids{1}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := &raftpb.ConfState{Voters: c.voters, Learners: c.learners, VotersOutgoing: c.leaving}

@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"fmt"
+
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/weir/weir/log"
@@ -12,13 +14,16 @@ const messageBytes = 1 << 20
 // send passes a message to another node. Raft does not have the data of what was proposed here, so it is filled in, and since
 // raft did not know how much it is, the message may become several.
 func (g *Group) send(m *raftpb.Message) {
-	switch {
-	case m.GetType() == raftpb.MsgHeartbeatResp && saysGoodNight(m): // it would wake the leader
+	switch t := m.GetType(); {
+	case t == raftpb.MsgHeartbeatResp && saysGoodNight(m): // it would wake the leader
 		return
-	case m.GetType() == raftpb.MsgSnap:
+	case IsWitness(m.GetTo()) && (t == raftpb.MsgApp || t == raftpb.MsgHeartbeat || t == raftpb.MsgSnap):
+		g.toWitness(m)
+		return
+	case t == raftpb.MsgSnap:
 		g.sendSnapshot(m)
 		return
-	case m.GetType() != raftpb.MsgApp || len(m.Entries) == 0:
+	case t != raftpb.MsgApp || len(m.Entries) == 0:
 		g.post(m)
 		return
 	}
@@ -54,11 +59,28 @@ func (g *Group) send(m *raftpb.Message) {
 
 // post gives a message to the transport. One that it does not take makes raft feel its way from the last answer on.
 func (g *Group) post(m *raftpb.Message) bool {
+	if BrokerOf(m.GetTo()) == BrokerOf(g.self) { // a replica and the witness, while one becomes the other
+		g.postHere(m)
+		return true
+	}
 	if g.host.cfg.Send != nil && g.host.cfg.Send(g.id, m) {
 		return true
 	}
 	g.rn.ReportUnreachable(m.GetTo())
 	return false
+}
+
+// postHere hands a message to another voter on this node, as one that came from elsewhere.
+func (g *Group) postHere(m *raftpb.Message) {
+	b, err := AppendMessage(nil, g.id, m)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: raft group %v sends %v that cannot be written: %v", g.id, m.GetType(), err))
+	}
+	id, parsed, err := ParseMessage(b)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: raft group %v sends %v that cannot be read: %v", g.id, m.GetType(), err))
+	}
+	g.host.Deliver(id, parsed)
 }
 
 // filled gives an entry with its data, which the receiver may keep: a proposed batch's own bytes are the proposer's.

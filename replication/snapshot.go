@@ -89,10 +89,14 @@ func (g *Group) restore(s *raftpb.Snapshot) error {
 		return nil
 	}
 	m := &g.members
-	if err := g.host.journal.Commit([]Update{{ID: g.id, members: &members}}); err != nil {
-		return err
+	if g.headers == nil {
+		if err := g.host.journal.Commit([]Update{{ID: g.key, members: &members}}); err != nil {
+			return err
+		}
+		m.unsaved, m.saving = false, false
+	} else { // both are written at once, and it does not lead
+		m.unsaved, m.oldest = true, math.MaxUint64
 	}
-	m.unsaved, m.saving = false, false
 	if err := g.log.Reset(o); err != nil {
 		return err
 	}
@@ -102,7 +106,9 @@ func (g *Group) restore(s *raftpb.Snapshot) error {
 		m.fence = math.MaxUint64
 	}
 	g.become(members)
-	g.host.cfg.Logger.Info("the log begins anew where the leader's begins", "partition", g.id.String(), "offset", o.Offset)
+	if g.headers == nil {
+		g.host.cfg.Logger.Info("the log begins anew where the leader's begins", "partition", g.id.String(), "offset", o.Offset)
+	}
 	g.announce() // what this node proposed as a leader is not what is committed there
 	g.replica.Committed(g.applied)
 	return nil

@@ -16,7 +16,7 @@ import (
 
 // storage shows a partition log to raft.
 type storage struct {
-	log     *log.Log
+	log     Log
 	hard    HardState
 	members *membership
 	// light makes Entries leave out the data of batches. It is set while raft collects what to apply: a replica only

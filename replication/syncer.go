@@ -25,6 +25,7 @@ type syncRequest struct {
 	votes     bool
 	hard      HardState
 	members   *Members // nil: they have not changed
+	headers   *headers // of a witness; nil: they have not changed, or it is none
 	responses []*raftpb.Message
 	written   written
 }
@@ -273,9 +274,12 @@ func (s *syncer) sync(batch []syncRequest) ([]syncRequest, error) {
 		files = addNew(files, r.dirty.Files)
 		dirs = addNew(dirs, r.dirty.Dirs)
 		if r.votes {
-			votes = append(votes, Update{ID: r.group.id, State: r.hard})
+			votes = append(votes, Update{ID: r.group.key, State: r.hard})
 			if r.members != nil {
-				votes = append(votes, Update{ID: r.group.id, members: r.members})
+				votes = append(votes, Update{ID: r.group.key, members: r.members})
+			}
+			if r.headers != nil {
+				votes = append(votes, Update{ID: r.group.key, headers: r.headers})
 			}
 		}
 	}

@@ -31,6 +31,7 @@ type trio struct {
 	mail    []func()                   // by hand: what is on its way
 	leads   map[uint64]NodeID          // who led in which term
 	reached []NodeID                   // the last target that was
+	gone    map[int32]bool             // brokers that are away
 }
 
 // member is one of the nodes.
@@ -80,7 +81,7 @@ func newTrio(t *testing.T) *trio {
 
 // newNodes begins without a node.
 func newNodes(t *testing.T) *trio {
-	c := &trio{t: t, byID: map[NodeID]*member{}, cut: map[[2]NodeID]bool{}, leads: map[uint64]NodeID{}}
+	c := &trio{t: t, byID: map[NodeID]*member{}, cut: map[[2]NodeID]bool{}, leads: map[uint64]NodeID{}, gone: map[int32]bool{}}
 	t.Cleanup(func() {
 		for _, m := range c.nodes {
 			m.stop()
@@ -104,7 +105,7 @@ func (m *member) start() {
 	t := m.trio.t
 	m.disk = m.watched()
 	host, err := NewHost(HostConfig{
-		FS: m.disk, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send, ByHand: m.trio.byHand,
+		FS: m.disk, Dir: "d", Self: m.id &^ witnessBit, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send, ByHand: m.trio.byHand,
 		Fatal:   func(err error) { t.Errorf("node %d: %v", m.id, err) },
 		Reached: func(_ GroupID, target []NodeID) { m.trio.tellReached(target) },
 		Removed: func(GroupID) { m.mu.Lock(); m.removed = true; m.mu.Unlock() },
@@ -112,26 +113,36 @@ func (m *member) start() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := log.Config{SegmentBytes: 4000, SegmentMs: 1 << 40, IndexIntervalBytes: 200, RetentionMs: -1, RetentionBytes: -1}
-	l, _, err := log.Open(m.disk, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, m.owned())
-	if err != nil {
-		t.Fatal(err)
+	var l *log.Log
+	config := Config{ID: trioGroup, Voters: m.first, Witness: IsWitness(m.id)}
+	if !config.Witness {
+		l = m.openLog()
+		config.Log, config.Replica = l, m
 	}
 	for broker := range int32(3) {
-		if broker != BrokerOf(m.id) {
+		if broker != BrokerOf(m.id) && !m.trio.isGone(broker) {
 			host.NodeUp(broker)
 		}
 	}
 	m.mu.Lock()
 	m.host, m.log = host, l
 	m.mu.Unlock()
-	g, err := host.Open(Config{ID: trioGroup, Log: l, Voters: m.first, Replica: m})
+	g, err := host.Open(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.mu.Lock()
 	m.group = g
 	m.mu.Unlock()
+}
+
+func (m *member) openLog() *log.Log {
+	cfg := log.Config{SegmentBytes: 4000, SegmentMs: 1 << 40, IndexIntervalBytes: 200, RetentionMs: -1, RetentionBytes: -1}
+	l, _, err := log.Open(m.disk, "d/t-3", log.Identity{TopicID: trioGroup.Topic, Partition: 3}, cfg, m.owned())
+	if err != nil {
+		m.trio.t.Fatal(err)
+	}
+	return l
 }
 
 // running gives a node's host; nil: it is not started.
@@ -143,8 +154,39 @@ func (m *member) running() *Host {
 
 func (m *member) stop() {
 	m.host.Close(m.group)
-	if err := errors.Join(m.host.Stop(), m.log.Close()); err != nil {
+	err := m.host.Stop()
+	if m.log != nil {
+		err = errors.Join(err, m.log.Close())
+	}
+	if err != nil {
 		m.trio.t.Error(err)
+	}
+}
+
+func (c *trio) isGone(broker int32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gone[broker]
+}
+
+// away takes a node away from the others, which notice that at once, or brings it back.
+func (c *trio) away(m *member, away bool) {
+	c.isolate(m.id, away)
+	c.mu.Lock()
+	c.gone[BrokerOf(m.id)] = away
+	c.mu.Unlock()
+	tell := func(host *Host, broker int32) {
+		if away {
+			host.NodeDown(broker)
+		} else {
+			host.NodeUp(broker)
+		}
+	}
+	for _, other := range c.nodes {
+		if other != m && (away || !c.isGone(BrokerOf(other.id))) {
+			tell(other.host, BrokerOf(m.id))
+			tell(m.host, BrokerOf(other.id))
+		}
 	}
 }
 
@@ -394,6 +436,16 @@ func (m *member) content() (out []logged) {
 	return out
 }
 
+// replicas gives the nodes that are no witnesses; the first node must be none.
+func (c *trio) replicas() (out []*member) {
+	for _, m := range c.nodes {
+		if !IsWitness(m.id) {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
 // settled waits until all logs are equal and all in them is committed, and gives the place of each key, which is there once.
 func (c *trio) settled() map[string]int {
 	c.t.Helper()
@@ -410,7 +462,7 @@ func (c *trio) settled() map[string]int {
 		default:
 			return false
 		}
-		for _, m := range c.nodes {
+		for _, m := range c.replicas() {
 			if m.log.LastIndex() != c.nodes[0].log.LastIndex() {
 				return false
 			}
@@ -418,7 +470,7 @@ func (c *trio) settled() map[string]int {
 		return true
 	})
 	want := c.nodes[0].content()
-	for _, m := range c.nodes[1:] {
+	for _, m := range c.replicas()[1:] {
 		got := m.content()
 		if n := min(len(got), len(want)); !slices.Equal(got[len(got)-n:], want[len(want)-n:]) { // what retention left in both
 			c.t.Fatalf("node %d has %+v, and node %d %+v", m.id, got, c.nodes[0].id, want)
@@ -664,6 +716,25 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 	next := c.leader(l)
 	next.group.Transfer(l.id)
 	c.until("the first leader", func() bool { return l.isLeader() && !next.isLeader() })
+}
+
+// TestHeirIsLost: a leader that was about to hand over to a node which is lost goes on at once.
+func TestHeirIsLost(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	c.until("three in sync", func() bool { return l.hasInSync(0, 1, 2) })
+	heir := c.nodes[l.id%3]
+	c.mu.Lock()
+	c.lose = func(m *raftpb.Message) bool { return m.GetType() == raftpb.MsgTimeoutNow }
+	c.mu.Unlock()
+	l.group.Transfer(heir.id)
+	if err := <-l.propose("refused", 10).done; !errors.Is(err, ErrNotLeader) {
+		t.Fatalf("during the handover: %v", err)
+	}
+	c.away(heir, true)
+	if err := <-l.propose("on", 10).done; err != nil {
+		t.Errorf("without the heir: %v", err)
+	}
 }
 
 // TestLeaderWithAFullDisk: it hands over at once, does not leave anybody waiting, asks for no votes as long as the disk is full, and

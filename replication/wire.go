@@ -17,7 +17,7 @@ import (
 //
 //	topic id 16 bytes, partition int32
 //	length uint32, raft's message without entries (protobuf)
-//	count uint32, count times: kind uint8 (of log.Entry), term uint64, length uint32, data
+//	count uint32, count times: kind uint8 (of log.Entry; 0: it goes to a witness, without its data), term uint64, length uint32, data
 //
 // Entries are numbered from the message's index + 1 on. Batches come as they are in the log, and are checked here.
 
@@ -50,7 +50,11 @@ func AppendMessage(b []byte, id GroupID, m *raftpb.Message) ([]byte, error) {
 	be.PutUint32(b[at:], uint32(len(b)-at-4))
 	b = be.AppendUint32(b, uint32(len(entries)))
 	for _, e := range entries {
-		b = appendEntry(b, fromRaft(e))
+		own := fromRaft(e)
+		if outlined(e) {
+			own.Kind, own.Data = kindHeader, nil
+		}
+		b = appendEntry(b, own)
 	}
 	return b, nil
 }
@@ -89,7 +93,7 @@ func ParseMessage(b []byte) (id GroupID, m *raftpb.Message, err error) {
 	}
 	m.Entries = make([]*raftpb.Entry, count)
 	for i := range m.Entries {
-		if m.Entries[i], b, err = parseEntry(b, m.GetIndex()+1+uint64(i)); err != nil {
+		if m.Entries[i], b, err = parseEntry(b, m.GetIndex()+1+uint64(i), IsWitness(m.GetTo())); err != nil {
 			return id, nil, err
 		}
 	}
@@ -100,13 +104,16 @@ func ParseMessage(b []byte) (id GroupID, m *raftpb.Message, err error) {
 }
 
 // parseEntry takes an entry off the front of b. A damaged batch is refused here, so that it is never copied further.
-func parseEntry(b []byte, index uint64) (*raftpb.Entry, []byte, error) {
+func parseEntry(b []byte, index uint64, witness bool) (*raftpb.Entry, []byte, error) {
 	if len(b) < entryHeader {
 		return nil, nil, errMessage
 	}
 	kind, term, size := log.Kind(b[0]), binary.BigEndian.Uint64(b[1:]), int64(binary.BigEndian.Uint32(b[9:]))
 	b = b[entryHeader:]
-	if size > int64(len(b)) || kind == 0 || kind > kindNote || kind == kindEmpty && size > 0 || kind == kindNote && (size < 2 || size > noteMax) {
+	if kind == kindHeader && size == 0 && witness {
+		return &raftpb.Entry{Index: new(index), Term: new(term), Data: withoutBatch}, b, nil
+	}
+	if size > int64(len(b)) || kind == kindHeader || kind > kindNote || kind == kindEmpty && size > 0 || kind == kindNote && (size < 2 || size > noteMax) {
 		return nil, nil, errMessage
 	}
 	data := b[:size:size]

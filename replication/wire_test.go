@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"errors"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -12,6 +13,7 @@ func FuzzParseMessage(f *testing.F) {
 		{Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(1)), To: new(uint64(2)), Index: new(uint64(3))},
 		{Type: raftpb.MsgApp.Enum(), From: new(uint64(1)), To: new(uint64(2)), Index: new(uint64(4)), Entries: []*raftpb.Entry{{Term: new(uint64(1))}}},
 		{Type: raftpb.MsgSnap.Enum(), From: new(uint64(1)), To: new(uint64(2)), Snapshot: someSnapshot()},
+		toWitness(WitnessOf(2)),
 	} {
 		b, err := AppendMessage(nil, GroupID{Partition: 7}, m)
 		if err != nil {
@@ -33,6 +35,34 @@ func FuzzParseMessage(f *testing.F) {
 			t.Fatalf("it is not read as it was written: %v", err)
 		}
 	})
+}
+
+// toWitness is an append of entries without data, and of one of raft's own, to somebody.
+func toWitness(id NodeID) *raftpb.Message {
+	return &raftpb.Message{
+		Type: raftpb.MsgApp.Enum(), From: new(uint64(1)), To: new(id), Index: new(uint64(4)),
+		Entries: []*raftpb.Entry{{Term: new(uint64(1)), Data: withoutBatch}, {Term: new(uint64(3))}, {Term: new(uint64(3)), Data: withoutBatch}},
+	}
+}
+
+// TestEntriesWithoutData go to witnesses, and to nobody else.
+func TestEntriesWithoutData(t *testing.T) {
+	for _, id := range []NodeID{2, WitnessOf(2)} {
+		b, err := AppendMessage(nil, GroupID{Partition: 7}, toWitness(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, m, err := ParseMessage(b)
+		if !IsWitness(id) {
+			if !errors.Is(err, errMessage) {
+				t.Errorf("a replica takes entries without data: %v", err)
+			}
+			continue
+		}
+		if err != nil || len(m.Entries) != 3 || !outlined(m.Entries[0]) || outlined(m.Entries[1]) || m.Entries[2].GetIndex() != 7 || m.Entries[2].GetTerm() != 3 {
+			t.Errorf("a witness gets %v: %v", m, err)
+		}
+	}
 }
 
 func someSnapshot() *raftpb.Snapshot {

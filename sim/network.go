@@ -34,7 +34,7 @@ func (s *sim) late() time.Duration {
 
 // send passes a message of a node's process on.
 func (p *process) send(id replication.GroupID, m *raftpb.Message) bool {
-	s, to := p.node.sim, m.GetTo()
+	s, to := p.node.sim, uint64(replication.BrokerOf(m.GetTo()))+1
 	p.promise(id, m)
 	over := link{p.node.id, to}
 	if s.net.cut[over] && s.net.saysUnreached {
@@ -73,7 +73,7 @@ func (s *sim) carry(over link, b []byte) {
 		if err != nil {
 			return
 		}
-		if r := n.proc.parts[id.Partition]; r != nil {
+		if r := n.proc.parts[id.Partition]; r != nil && !replication.IsWitness(m.GetTo()) {
 			r.comes(m)
 		}
 		n.proc.host.Deliver(id, m)

@@ -24,9 +24,10 @@ type node struct {
 	sim         *sim
 	id          uint64
 	disk        *disk
-	proc        *process // nil: down
-	pausedUntil int64    // µs
-	made        []promises
+	proc        *process   // nil: down
+	pausedUntil int64      // µs
+	made        []promises // of its replicas
+	witnessed   []promises // of its witnesses
 }
 
 // process is one life of a node's process.
@@ -194,6 +195,11 @@ func (n *node) boot(p *process) (err error) {
 		ProducerIdle: func() time.Duration { return time.Hour },
 	})
 	for i, part := range s.parts {
+		if part.witness == n.id {
+			if _, err := p.set.OpenWitness(part.id, part.nodes()); err != nil {
+				return err
+			}
+		}
 		if !part.on(n.id) {
 			continue
 		}
@@ -209,10 +215,13 @@ func (n *node) boot(p *process) (err error) {
 	return nil
 }
 
-// nodes gives the replicas as Raft numbers them.
+// nodes gives the replicas, and the witness, as Raft numbers them.
 func (p *part) nodes() (out []replication.NodeID) {
 	for _, id := range p.replicas {
 		out = append(out, replication.NodeID(id))
+	}
+	if p.witness != 0 {
+		out = append(out, replication.WitnessOf(p.witness))
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 // plan is what a seed decides of the whole run. Not every fault is in every run: some bugs show only when others are away.
 type plan struct {
 	nodes, replicas, partitions int
+	witness                     bool // partitions have two replicas, and a witness
 	producers, readers          int
 	groups                      int           // 0: nothing coordinates them
 	trouble                     time.Duration // until all is mended
@@ -55,6 +56,9 @@ func (s *sim) draw() {
 	}
 	p.topic = c.Topic(config.Layers{})
 	p.topic.SegmentBytes = pick(s, int64(2000), 10_000, 1<<20) // so that segments end, and checkpoints are made
+	if p.witness = s.chance(0.3); p.witness {
+		p.replicas = 2
+	}
 	p.topic.IndexIntervalBytes = pick(s, int64(200), 4096)
 }
 
@@ -74,12 +78,15 @@ func (s *sim) start() {
 			replicas[k] = int32((i+k)%p.nodes + 1)
 		}
 		s.parts = append(s.parts, newPart(s, int32(i), replicas))
+		if p.witness {
+			s.parts[i].witness = uint64((i+p.replicas)%p.nodes + 1)
+		}
 	}
 	if p.groups > 0 {
 		s.parts[p.partitions].coordinates = true
 	}
 	for i := range p.nodes {
-		n := &node{sim: s, id: uint64(i + 1), made: make([]promises, all)}
+		n := &node{sim: s, id: uint64(i + 1), made: make([]promises, all), witnessed: make([]promises, all)}
 		n.disk = newDisk(s, vfs.NewMem())
 		s.nodes = append(s.nodes, n)
 		s.after(s.between(0, 100*time.Millisecond), "start", n.startIfDown)

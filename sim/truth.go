@@ -18,7 +18,8 @@ type part struct {
 	sim         *sim
 	id          replication.GroupID
 	replicas    []int32
-	coordinates bool // consumer groups are coordinated there, and no clients write to it
+	witness     uint64 // node; 0: none
+	coordinates bool   // consumer groups are coordinated there, and no clients write to it
 	// committed are the entries that a node took for committed, from index 1 on. They never change.
 	committed []entry
 	values    []uint64         // of the committed records, by offset
@@ -109,6 +110,7 @@ func (p *process) look() {
 			r.look()
 		}
 	}
+	p.lookAsWitness()
 }
 
 func (r *replica) look() {
@@ -310,6 +312,10 @@ func (t *part) checkAcks() {
 // promise notes what a node is about to tell another one.
 func (p *process) promise(id replication.GroupID, m *raftpb.Message) {
 	s, self := p.node.sim, p.node.id
+	if replication.IsWitness(m.GetFrom()) {
+		p.promiseAsWitness(s.parts[id.Partition], m)
+		return
+	}
 	r := p.parts[id.Partition]
 	if r == nil {
 		return // it is being opened
@@ -330,14 +336,19 @@ func (p *process) promise(id replication.GroupID, m *raftpb.Message) {
 			made.index, made.entry = index, r.log[index-1]
 		}
 	case m.GetType() == raftpb.MsgVoteResp && !m.GetReject():
-		now := vote{self, m.GetTerm()}
-		if other, ok := r.part.votes[now]; ok && other != m.GetTo() {
-			s.fail("node %d votes for nodes %d and %d in term %d of partition %d", self, other, m.GetTo(), m.GetTerm(), id.Partition)
-		}
-		r.part.votes[now] = m.GetTo()
-		if m.GetTerm() > made.voted.term {
-			made.voted = place{m.GetTo(), m.GetTerm()}
-		}
+		r.part.votesFor(made, self, m)
+	}
+}
+
+// votesFor notes a vote that a node is about to give.
+func (t *part) votesFor(made *promises, self uint64, m *raftpb.Message) {
+	now := vote{self, m.GetTerm()}
+	if other, ok := t.votes[now]; ok && other != m.GetTo() {
+		t.sim.fail("node %d votes for nodes %d and %d in term %d of partition %d", self, other, m.GetTo(), m.GetTerm(), t.id.Partition)
+	}
+	t.votes[now] = m.GetTo()
+	if m.GetTerm() > made.voted.term {
+		made.voted = place{m.GetTo(), m.GetTerm()}
 	}
 }
 
@@ -379,9 +390,15 @@ func (p *process) keptPromises() {
 		if made.index > uint64(len(r.log)) || made.index > 0 && r.log[made.index-1].hash != made.entry.hash {
 			s.fail("node %d told others that it has entry %d of %v, and has lost it", self, made.index, r)
 		}
-		if v.Term < made.voted.term || v.Term == made.voted.term && v.Vote != made.voted.index {
-			s.fail("node %d voted for node %d in term %d of %v, and remembers a vote for %d in term %d", self, made.voted.index, made.voted.term, r, v.Vote, v.Term)
-		}
+		r.part.keptVote(self, made, v)
+	}
+	p.keptAsWitness()
+}
+
+// keptVote checks what is left of a vote after a restart.
+func (t *part) keptVote(self uint64, made promises, v replication.View) {
+	if v.Term < made.voted.term || v.Term == made.voted.term && v.Vote != made.voted.index {
+		t.sim.fail("node %d voted for node %d in term %d of partition %d, and remembers a vote for %d in term %d", self, made.voted.index, made.voted.term, t.id.Partition, v.Vote, v.Term)
 	}
 }
 

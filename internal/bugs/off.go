@@ -31,5 +31,9 @@ const (
 	TermsStay         = false
 	UncheckedMessages = false
 	VoteUnwritten     = false
+	WitnessAhead      = false
+	WitnessBlind      = false
+	WitnessLeads      = false
+	WitnessUnwritten  = false
 	ZombieAck         = false
 )

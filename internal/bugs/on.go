@@ -31,6 +31,10 @@ var (
 	TermsStay         bool
 	UncheckedMessages bool
 	VoteUnwritten     bool
+	WitnessAhead      bool
+	WitnessBlind      bool
+	WitnessLeads      bool
+	WitnessUnwritten  bool
 	ZombieAck         bool
 )
 
@@ -71,5 +75,9 @@ var All = []Bug{
 	{"TermsStay", &TermsStay, 1000, "a log that is cut back keeps the terms that were cut off"},
 	{"UncheckedMessages", &UncheckedMessages, 1000, "a follower does not check the batches that come to it"},
 	{"VoteUnwritten", &VoteUnwritten, 1000, "votes are not written down"},
+	{"WitnessAhead", &WitnessAhead, 1000, "a witness is shown what a replica lacks that is told to be in sync"},
+	{"WitnessBlind", &WitnessBlind, 1000, "a witness votes for a replica that lacks what it was shown"},
+	{"WitnessLeads", &WitnessLeads, 1000, "a witness comes to lead"},
+	{"WitnessUnwritten", &WitnessUnwritten, 1000, "a witness does not write down which entries it has"},
 	{"ZombieAck", &ZombieAck, 1000, "a leader that is deposed acknowledges what it could not commit"},
 }
