@@ -96,6 +96,8 @@ type Config struct {
 	Replica Replica
 	// Relaxed acknowledges appends that are in the page cache only.
 	Relaxed bool
+	// Prompt tells followers at once what is committed.
+	Prompt bool
 }
 
 // Group is one replica of one Raft group.
@@ -105,6 +107,7 @@ type Group struct {
 	log     *log.Log
 	replica Replica
 	relaxed atomic.Bool
+	prompt  bool
 
 	// The turn's own.
 	lent      bool // it is done by someone who settles
@@ -128,6 +131,10 @@ type Group struct {
 
 	live liveness
 
+	probing bool         // in this turn, messages bring out what followers lack
+	news    atomic.Int32 // newsNone and so on
+	listed  bool         // among the host's news; under its lock
+
 	held bool // the syncer holds its requests back; under the syncer's mu
 
 	mu      sync.Mutex
@@ -150,12 +157,13 @@ type inbox struct {
 	campaign  bool
 	transfer  NodeID // 0: none
 	retry     bool   // what is stalled
+	news      bool   // is to be told
 	closed    bool
 }
 
 func (in *inbox) empty() bool {
 	return len(in.calls)+len(in.done)+len(in.messages)+len(in.proposals)+len(in.up)+len(in.down)+in.ticks == 0 &&
-		in.synced == 0 && !in.campaign && in.transfer == 0 && !in.retry
+		in.synced == 0 && !in.campaign && in.transfer == 0 && !in.retry && !in.news
 }
 
 // runState keeps a group on at most one worker.
@@ -169,7 +177,7 @@ const (
 )
 
 func newGroup(h *Host, c Config) (*Group, error) {
-	g := &Group{id: c.ID, host: h, log: c.Log, replica: c.Replica}
+	g := &Group{id: c.ID, host: h, log: c.Log, replica: c.Replica, prompt: c.Prompt}
 	g.idle = sync.NewCond(&g.mu)
 	g.relaxed.Store(c.Relaxed)
 	hs, _ := h.journal.Get(c.ID)
@@ -374,12 +382,14 @@ func (g *Group) turn(in *inbox) {
 		return
 	}
 	g.syncing -= in.synced
+	g.probing = in.ticks > 0 || len(in.up)+len(in.down) > 0
 	g.saved()
 	for _, m := range in.done {
 		g.respond(m)
 	}
 	progress := false
 	for _, m := range in.messages {
+		g.probing = g.probing || m.GetType() != raftpb.MsgAppResp || m.GetReject()
 		g.step(m)
 		g.live.wantsSleep = saysGoodNight(m)
 		progress = progress || m.GetType() == raftpb.MsgAppResp
@@ -395,6 +405,9 @@ func (g *Group) turn(in *inbox) {
 	g.handOver(in.transfer)
 	if in.retry {
 		g.retryStalled()
+	}
+	if in.news {
+		g.tellNews()
 	}
 	g.propose(in.proposals)
 	g.drain()
@@ -431,6 +444,9 @@ func (g *Group) step(m *raftpb.Message) {
 	}
 	if err := g.rn.Step(m); err != nil && !errors.Is(err, raft.ErrProposalDropped) && !errors.Is(err, raft.ErrStepPeerNotFound) {
 		panic(fmt.Sprintf("BUG: raft group %v refuses %v: %v", g.id, m.GetType(), err))
+	}
+	if m.GetType() == raftpb.MsgAppResp {
+		g.acknowledged()
 	}
 }
 

@@ -54,6 +54,7 @@ type Host struct {
 	dead    atomic.Bool
 	stats   Stats
 	catchUp budget
+	news    news
 
 	groups sync.Map // GroupID → *Group, those with other replicas
 	nodes  struct {

@@ -13,7 +13,7 @@ const messageBytes = 1 << 20
 // raft did not know how much it is, the message may become several.
 func (g *Group) send(m *raftpb.Message) {
 	switch {
-	case m.GetType() == raftpb.MsgHeartbeatResp && saysGoodNight(m): // it would wake the leader
+	case unanswered(m), g.heldBack(m):
 		return
 	case m.GetType() == raftpb.MsgSnap:
 		g.sendSnapshot(m)
@@ -34,6 +34,7 @@ func (g *Group) send(m *raftpb.Message) {
 			return false
 		}
 		term, size = entries[len(entries)-1].GetTerm(), 0
+		g.news.Store(newsNone)
 		entries = make([]*raftpb.Entry, 0, len(m.Entries)-len(entries))
 		return g.post(part)
 	}

@@ -31,6 +31,8 @@ type trio struct {
 	mail    []func()                   // by hand: what is on its way
 	leads   map[uint64]NodeID          // who led in which term
 	reached []NodeID                   // the last target that was
+	after   func(time.Duration, func())
+	empty   int // messages that carry nothing but the progress of the log, and answers to heartbeats
 }
 
 // member is one of the nodes.
@@ -55,6 +57,8 @@ type member struct {
 	crashed atomic.Pointer[vfs.Mem] // what that leaves
 	high    int64                   // committed offset
 	pending []*proposed
+	// told is up to where it was told that entries are committed.
+	told    uint64
 	batches map[int64]bool // offsets of batches that the log's owner knows of
 }
 
@@ -70,8 +74,10 @@ var errLost = errors.New("the leadership was lost")
 
 var trioGroup = GroupID{Topic: [16]byte{7}, Partition: 3}
 
-func newTrio(t *testing.T) *trio {
-	c := newNodes(t)
+func newTrio(t *testing.T) *trio { return newNodes(t).three() }
+
+// three adds three nodes that vote.
+func (c *trio) three() *trio {
 	for id := range NodeID(3) {
 		c.add(id+1, 1, 2, 3)
 	}
@@ -104,7 +110,7 @@ func (m *member) start() {
 	t := m.trio.t
 	m.disk = m.watched()
 	host, err := NewHost(HostConfig{
-		FS: m.disk, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send, ByHand: m.trio.byHand,
+		FS: m.disk, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send, After: m.trio.after, ByHand: m.trio.byHand,
 		Fatal:   func(err error) { t.Errorf("node %d: %v", m.id, err) },
 		Reached: func(_ GroupID, target []NodeID) { m.trio.tellReached(target) },
 		Removed: func(GroupID) { m.mu.Lock(); m.removed = true; m.mu.Unlock() },
@@ -197,6 +203,9 @@ func (c *trio) isolate(id NodeID, cut bool) {
 func (m *member) send(id GroupID, msg *raftpb.Message) bool {
 	m.trio.mu.Lock()
 	cut := m.trio.cut[[2]NodeID{m.id, msg.GetTo()}] || m.trio.lose != nil && m.trio.lose(msg)
+	if t := msg.GetType(); t == raftpb.MsgApp && len(msg.Entries) == 0 || t == raftpb.MsgHeartbeatResp {
+		m.trio.empty++
+	}
 	m.trio.mu.Unlock()
 	if cut {
 		return false
@@ -283,6 +292,7 @@ func (m *member) Committed(index uint64) {
 		m.trio.t.Errorf("node %d goes back from committed offset %d to %d", m.id, m.high, end)
 	}
 	m.high = max(m.high, end)
+	m.told = index
 	for len(m.pending) > 0 && m.pending[0].index <= index {
 		if !m.down {
 			m.pending[0].done <- nil
