@@ -35,7 +35,8 @@ type written struct{ batches, bytes int }
 // syncer is the group commit of a data directory: while one round of syncs runs, requests gather for the next.
 type syncer struct {
 	host    *Host
-	lazy    atomic.Bool // requests wait, and nobody was asked to do them
+	lazy    atomic.Bool  // requests wait, and nobody was asked to do them
+	took    atomic.Int64 // the last round of syncs, ns
 	mu      sync.Mutex
 	changed *sync.Cond
 	waiting []syncRequest
@@ -259,6 +260,7 @@ func (s *syncer) deliver(batch []syncRequest) {
 			s.host.enqueue(r.group)
 		}
 	}
+	s.host.flush()
 }
 
 // sync makes requests durable, and gives those that are: all but what hold keeps back.
@@ -284,7 +286,9 @@ func (s *syncer) sync(batch []syncRequest) ([]syncRequest, error) {
 	}
 	counts, start := &s.host.stats, stats.Now()
 	defer func() {
-		counts.SyncTime.Observe(stats.Now() - start)
+		took := stats.Now() - start
+		s.took.Store(took)
+		counts.SyncTime.Observe(took)
 		counts.SyncBatches.Observe(int64(sum.batches))
 		counts.SyncBytes.Observe(int64(sum.bytes))
 	}()
