@@ -46,6 +46,7 @@ type syncer struct {
 	busy    bool          // a round is under way
 	added   uint64        // requests so far
 	settled uint64        // of these, answered
+	waiters int           // for settled to come that far
 	ended   bool
 	done    chan struct{}
 }
@@ -169,8 +170,9 @@ func (s *syncer) finish(batch []syncRequest) {
 	s.settled += uint64(len(batch))
 	clear(batch)
 	s.busy = false
-	s.wanted = len(s.waiting) > 0
-	s.changed.Broadcast()
+	if s.wanted = len(s.waiting) > 0; s.wanted || s.waiters > 0 || s.ended { // or nobody need be woken
+		s.changed.Broadcast()
+	}
 }
 
 // wait returns when all requests that were added before are answered.
@@ -179,6 +181,8 @@ func (s *syncer) wait() {
 	defer s.mu.Unlock()
 	s.wanted = s.wanted || len(s.waiting) > 0
 	s.changed.Broadcast()
+	s.waiters++
+	defer func() { s.waiters-- }()
 	for until := s.added; s.settled < until; {
 		if s.host.cfg.ByHand {
 			s.roundByHand()
