@@ -11,7 +11,7 @@ const messageBytes = 1 << 20
 // raft did not know how much it is, the message may become several.
 func (g *Group) send(m *raftpb.Message) {
 	switch {
-	case unanswered(m), g.heldBack(m):
+	case unanswered(m), g.heldBack(m), !fromPeers[byte(m.GetType())]: // raft has followers pass on what only a leader can do
 		return
 	case m.GetType() == raftpb.MsgSnap:
 		g.sendSnapshot(m)

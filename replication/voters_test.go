@@ -881,6 +881,30 @@ func TestVotesAreLost(t *testing.T) {
 	}
 }
 
+// TestFollowersPassNothingOn: raft has a follower send its leader what only a leader can do, and no node takes that.
+func TestFollowersPassNothingOn(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	follower := c.nodes[l.id%3]
+	passed := false
+	c.mu.Lock()
+	c.lose = func(m *raftpb.Message) bool {
+		passed = passed || m.GetType() == raftpb.MsgTransferLeader
+		return false
+	}
+	c.mu.Unlock()
+	for range 2 { // when the second turn comes, the first has ended
+		if err := follower.group.Do(func() error { follower.group.rn.TransferLeader(follower.id); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if passed {
+		t.Error("it asks its leader")
+	}
+}
+
 // TestTooMuchWaits: a node that cannot write as fast as it is sent batches does not keep them all.
 func TestTooMuchWaits(t *testing.T) {
 	c := newTrio(t)
