@@ -75,7 +75,12 @@ var errLost = errors.New("the leadership was lost")
 
 var trioGroup = GroupID{Topic: [16]byte{7}, Partition: 3}
 
-func newTrio(t *testing.T) *trio { return newNodes(t).three() }
+// newTrio makes three nodes that have settled: what was sent to nodes that had not yet begun is made up for, which takes time.
+func newTrio(t *testing.T) *trio {
+	c := newNodes(t).three()
+	c.settled()
+	return c
+}
 
 // three adds three nodes that vote.
 func (c *trio) three() *trio {
