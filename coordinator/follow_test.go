@@ -80,10 +80,10 @@ func (f *follower) eventually(ok func() bool) {
 
 // hears takes a message of the leader.
 func (f *follower) hears(kind raftpb.MessageType, commit uint64, entries ...*raftpb.Entry) {
-	f.host.Deliver(f.p.ID, &raftpb.Message{
+	f.host.Deliver(replication.Arrived{ID: f.p.ID, Message: &raftpb.Message{
 		Type: kind.Enum(), From: new(leader), To: new(self), Term: new(uint64(1)), Commit: new(commit),
 		Index: new(uint64(0)), LogTerm: new(uint64(0)), Entries: entries,
-	})
+	}})
 }
 
 // TestThePastIsNotPublished: what was known before a restart is published when all of it is known again, and not as it was on the way.

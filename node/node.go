@@ -175,17 +175,25 @@ func (n *Node) several() bool { return len(n.cfg.Voters) > 1 || len(n.cfg.PeerLi
 // self names this node to raft.
 func (n *Node) self() replication.NodeID { return replication.NodeOf(n.cfg.NodeID, n.dir.incarnation) }
 
+// What waits for another node keeps the memory of requests at most up to keepMax bytes, and to this part of what there is for all
+// requests: a slow node must not hold up clients.
+const (
+	keepMax  = 16 << 20
+	keepPart = 16
+)
+
 // startTransport lets other nodes in, and finds out which cluster this is.
 func (n *Node) startTransport() error {
 	n.leaders = partition.NewLeaders(n.cfg.NodeID)
 	n.transport = transport.New(transport.Config{
 		ClusterID: n.ClusterID, Self: n.cfg.NodeID, Address: n.asBroker().Peer, Logger: n.opts.Logger, Answer: n.answer,
-		Deliver: func(id replication.GroupID, m *raftpb.Message) {
+		Deliver: func(arrived []replication.Arrived) {
 			if host := n.receiving.Load(); host != nil {
-				host.Deliver(id, m)
+				host.DeliverHere(arrived)
 			}
 		},
 		Note: func(from int32, note []byte) { n.peers.Note(from, note) },
+		Keep: int(min(keepMax, n.cfg.QueuedMaxRequestBytes/keepPart)),
 		Up: func(broker int32) {
 			n.opts.Logger.Info("another node is there", "node", broker)
 			n.noticed(broker, true)
@@ -245,9 +253,10 @@ func (n *Node) receive() {
 func (n *Node) startReplication() (err error) {
 	n.host, err = replication.NewHost(replication.HostConfig{
 		FS: n.opts.FS, Dir: n.dir.path, Self: n.self(), Logger: n.opts.Logger, Fatal: n.fail, Reached: n.reached,
-		Send: func(id replication.GroupID, m *raftpb.Message) bool {
-			return n.transport.Send(replication.BrokerOf(m.GetTo()), id, m)
+		Send: func(id replication.GroupID, m *raftpb.Message, held replication.Held) bool {
+			return n.transport.Send(replication.BrokerOf(m.GetTo()), id, m, held)
 		},
+		Flush: n.transport.Flush,
 		Stalled: func(err error) {
 			if !n.serving.Load() { // a node that serves waits for space, but one that starts says so and ends
 				n.fail(err)

@@ -29,15 +29,15 @@ type appendRequest struct {
 	logAppendTime int64
 	repeats       []*appendRequest // repeats of this batch that came while it was not yet committed
 	done          func(AppendResult)
-	release       func()
+	in            replication.Buffer // what the batch is in; nil: nobody else's memory
 	stats         counted
 	began         int64 // stats.Now of the append
 	bytes         int   // that were proposed; 0: a repeat, or refused
 	note          bool  // it is no batch
 }
 
-func (p *Partition) newAppend(done func(AppendResult), release func()) *appendRequest {
-	return &appendRequest{done: done, release: release, logAppendTime: -1, stats: p.stats, began: stats.Now()}
+func (p *Partition) newAppend(done func(AppendResult), in replication.Buffer) *appendRequest {
+	return &appendRequest{done: done, in: in, logAppendTime: -1, stats: p.stats, began: stats.Now()}
 }
 
 func (r *appendRequest) finish(result AppendResult) {
@@ -57,8 +57,8 @@ func (r *appendRequest) finish(result AppendResult) {
 		result.LogAppendTime = r.logAppendTime
 	}
 	r.done(result)
-	if r.release != nil {
-		r.release()
+	if r.in != nil {
+		r.in.Release()
 	}
 }
 
@@ -75,11 +75,13 @@ func (p *Partition) result(first, last int64) AppendResult {
 }
 
 // Append checks one batch from a client and appends it; Set.Settle must follow, once after several. done is called once, from another goroutine or before Append
-// returns, when the batch is committed (on disk, unless the topic is relaxed) or refused; it must be quick, and the caller must hold no lock that it wants. release is
-// called when the bytes of batch are no longer needed; after an append that was lost with the leadership it is not called,
-// and the garbage collector gets them.
-func (p *Partition) Append(batch []byte, done func(AppendResult), release func()) {
-	req := p.newAppend(done, release)
+// returns, when the batch is committed (on disk, unless the topic is relaxed) or refused; it must be quick, and the caller must hold no lock that it wants. in is
+// what the bytes of batch are in, and is retained as long as they are needed; nil: they stay untouched for good.
+func (p *Partition) Append(batch []byte, done func(AppendResult), in replication.Buffer) {
+	if in != nil {
+		in.Retain()
+	}
+	req := p.newAppend(done, in)
 	if _, ok := p.Leads(); !ok {
 		req.finish(AppendResult{Err: kerr.NotLeaderForPartition})
 		return
@@ -89,10 +91,10 @@ func (p *Partition) Append(batch []byte, done func(AppendResult), release func()
 		req.finish(AppendResult{Err: err})
 		return
 	}
-	p.group.ProposeHere(&replication.Proposal{Batch: batch, Context: req})
+	p.group.ProposeHere(&replication.Proposal{Batch: batch, In: in, Context: req})
 }
 
-// AppendOwn appends a batch that this node built itself. done is never called before it returns, unless the partition is
+// AppendOwn appends a batch that this node built itself, and that stays untouched for good. done is never called before it returns, unless the partition is
 // closed.
 func (p *Partition) AppendOwn(batch []byte, done func(AppendResult)) {
 	header, err := record.ParseHeader(batch)

@@ -25,7 +25,7 @@ func TestFullDiskBetweenBatches(t *testing.T) {
 	err := r.p.group.Do(func() error { // so that both come into the next turn
 		disk.Inject(vfs.Fault{Kind: "write", Name: ".log", After: 1, Times: 2, Err: unix.ENOSPC, Write: 100})
 		for _, b := range [][]byte{large(0), large(2000)} {
-			r.p.Append(b, func(res AppendResult) { answers <- res }, func() {})
+			r.p.Append(b, func(res AppendResult) { answers <- res }, nil)
 		}
 		return nil
 	})

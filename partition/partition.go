@@ -365,8 +365,6 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 		lost := p.pending
 		p.pending = nil
 		for _, req := range lost {
-			// Its batch may still be in raft's hands: the buffer is left to the garbage collector.
-			req.release = nil
 			if bugs.ZombieAck {
 				req.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))
 				continue

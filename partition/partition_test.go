@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,15 +92,33 @@ func batch(id int64, epoch int16, sequence int32, count int) []byte {
 	return b.Build()
 }
 
+// loan is memory that is lent.
+type loan struct {
+	users atomic.Int32
+	ended chan struct{}
+}
+
+func (l *loan) Retain() { l.users.Add(1) }
+
+func (l *loan) Release() {
+	if l.users.Add(-1) == 0 {
+		close(l.ended)
+	}
+}
+
+func (l *loan) Size() int { return 0 }
+
 func (r *rig) append(b []byte) AppendResult {
 	r.t.Helper()
 	done := make(chan AppendResult, 1)
-	released := make(chan struct{}, 1)
-	r.p.Append(b, func(res AppendResult) { done <- res }, func() { released <- struct{}{} })
+	in := &loan{ended: make(chan struct{})}
+	in.Retain()
+	r.p.Append(b, func(res AppendResult) { done <- res }, in)
+	in.Release()
 	r.set.Settle(true)
 	select {
 	case res := <-done:
-		<-released
+		<-in.ended
 		return res
 	case <-time.After(10 * time.Second):
 		r.t.Fatal("no answer")

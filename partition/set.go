@@ -83,10 +83,10 @@ func NewSet(cfg SetConfig) *Set {
 
 // Open opens or creates one partition that is not a topic's: the metadata log. first are the voters that it was made with.
 func (s *Set) Open(topic string, id cluster.UUID, number int32, first []replication.NodeID, cfg *config.TopicConfig) (*Partition, error) {
-	return s.open(topic, id, number, first, len(first), cfg, counted{&TopicStats{}, &Stats{}})
+	return s.open(topic, id, number, first, len(first), cfg, counted{&TopicStats{}, &Stats{}}, true)
 }
 
-func (s *Set) open(topic string, id cluster.UUID, number int32, first []replication.NodeID, replicas int, cfg *config.TopicConfig, stats counted) (*Partition, error) {
+func (s *Set) open(topic string, id cluster.UUID, number int32, first []replication.NodeID, replicas int, cfg *config.TopicConfig, stats counted, prompt bool) (*Partition, error) {
 	p := &Partition{
 		Topic: topic, ID: replication.GroupID{Topic: id, Partition: number},
 		self: s.cfg.Self, logger: s.cfg.Logger,
@@ -131,7 +131,7 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 	}
 	p.wanted = first
 	p.high.Store(l.StartOffset())
-	p.group, err = s.cfg.Host.Open(replication.Config{ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed()})
+	p.group, err = s.cfg.Host.Open(replication.Config{ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed(), Prompt: prompt})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -283,7 +283,7 @@ func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
 func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, h *hosted) {
 	open := func() (*Partition, error) {
 		part := t.Partitions[number]
-		return s.open(t.Name, t.ID, int32(number), part.First(), len(part.Replicas), cfg, counted{&h.stats, &s.all})
+		return s.open(t.Name, t.ID, int32(number), part.First(), len(part.Replicas), cfg, counted{&h.stats, &s.all}, false)
 	}
 	p, err := open()
 	var other *log.IdentityError

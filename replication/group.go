@@ -57,8 +57,10 @@ var ErrClosed = errors.New("the partition is closed on this node")
 
 // Proposal asks a group to append a batch.
 type Proposal struct {
-	// Batch must stay untouched until it is committed.
+	// Batch must stay untouched: for good, or until In is released.
 	Batch []byte
+	// In is what Batch is in, if that is lent: it stays at least until the proposal is answered.
+	In Buffer
 	// Note says that Batch is not one, but 2 to 60 bytes that replicas tell each other. It has no offset.
 	Note bool
 	// Context is the proposer's own.
@@ -101,6 +103,8 @@ type Config struct {
 	Replica Replica
 	// Relaxed acknowledges appends that are in the page cache only.
 	Relaxed bool
+	// Prompt tells followers at once what is committed.
+	Prompt bool
 }
 
 // Group is one replica of one Raft group.
@@ -113,6 +117,7 @@ type Group struct {
 	headers *headers // the log of a witness; nil: it is a replica
 	replica Replica
 	relaxed atomic.Bool
+	prompt  bool
 
 	// The turn's own.
 	lent      bool // it is done by someone who settles
@@ -125,7 +130,7 @@ type Group struct {
 		term uint64
 	}
 	applied   uint64
-	proposed  []log.Entry       // what raft was told of with empty entries, and is not yet written
+	batches   lent              // that are not yet written
 	written   written           // and not yet handed to the syncer
 	syncing   int               // appends handed to the syncer and not back yet
 	stalled   []*raftpb.Message // appends that the full disk refused, to be tried again in order
@@ -135,6 +140,10 @@ type Group struct {
 	members   membership
 
 	live liveness
+
+	probing bool         // in this turn, messages bring out what followers lack
+	news    atomic.Int32 // newsNone and so on
+	listed  bool         // among the host's news; under its lock
 
 	held bool // the syncer holds its requests back; under the syncer's mu
 
@@ -151,19 +160,27 @@ type inbox struct {
 	calls     []func()
 	done      []*raftpb.Message // responses of finished appends
 	synced    int               // finished appends
-	messages  []*raftpb.Message
+	messages  []delivered
 	proposals []*Proposal
 	up, down  []int32 // brokers that came and went
 	ticks     int
 	campaign  bool
 	transfer  NodeID // 0: none
 	retry     bool   // what is stalled
+	news      bool   // is to be told
 	closed    bool
 }
 
 func (in *inbox) empty() bool {
 	return len(in.calls)+len(in.done)+len(in.messages)+len(in.proposals)+len(in.up)+len(in.down)+in.ticks == 0 &&
-		in.synced == 0 && !in.campaign && in.transfer == 0 && !in.retry
+		in.synced == 0 && !in.campaign && in.transfer == 0 && !in.retry && !in.news
+}
+
+// delivered is a message of another node, and what its batches are in.
+type delivered struct {
+	*raftpb.Message
+	in   Buffer // nil: nobody else's memory
+	size int64  // of its batches
 }
 
 // runState keeps a group on at most one worker.
@@ -177,7 +194,7 @@ const (
 )
 
 func newGroup(h *Host, c Config) (*Group, error) {
-	g := &Group{id: c.ID, key: c.ID, self: h.cfg.Self, host: h, log: c.Log, replica: c.Replica}
+	g := &Group{id: c.ID, key: c.ID, self: h.cfg.Self, host: h, log: c.Log, replica: c.Replica, prompt: c.Prompt}
 	if c.Witness {
 		g.beWitness()
 	}
@@ -286,9 +303,21 @@ func (g *Group) Fail(err error) { g.host.fatal(err) }
 // Campaign starts an election now.
 func (g *Group) Campaign() { g.put(func(in *inbox) { in.campaign = true }) }
 
-// deliver hands over a message of another node.
-func (g *Group) deliver(m *raftpb.Message) {
-	g.put(func(in *inbox) { in.messages = append(in.messages, m) })
+// offerMessage hands over a message of another node. idle: the caller must see to the turn.
+func (g *Group) offerMessage(m *raftpb.Message, in Buffer) (idle bool) {
+	size := int64(batchBytes(m))
+	_, idle = g.offer(func(box *inbox) bool {
+		if size > 0 && g.host.undone.Add(size) > undoneMax+size {
+			g.host.undone.Add(-size)
+			return false
+		}
+		if in != nil {
+			in.Retain()
+		}
+		box.messages = append(box.messages, delivered{m, in, size})
+		return true
+	})
+	return idle
 }
 
 // put adds to the inbox and sees that a turn comes. False: the group is closed.
@@ -345,6 +374,8 @@ func (g *Group) close() {
 	}
 	late := g.inbox.proposals
 	g.inbox.proposals = nil
+	g.stalled = nil
+	g.letGo(&g.inbox)
 	g.mu.Unlock()
 	for _, p := range late {
 		g.replica.Reject(p, ErrClosed)
@@ -376,6 +407,7 @@ func (g *Group) run(lent bool) (again bool) {
 
 // turn advances the group by everything that came in.
 func (g *Group) turn(in *inbox) {
+	defer g.letGo(in)
 	for _, call := range in.calls {
 		call()
 	}
@@ -385,15 +417,19 @@ func (g *Group) turn(in *inbox) {
 		return
 	}
 	g.syncing -= in.synced
+	g.probing = in.ticks > 0 || len(in.up)+len(in.down) > 0
 	g.saved()
 	for _, m := range in.done {
 		g.respond(m)
 	}
 	progress := false
 	for _, m := range in.messages {
-		g.step(m)
-		g.heard(m)
-		g.live.wantsSleep = saysGoodNight(m)
+		g.probing = g.probing || m.GetType() != raftpb.MsgAppResp || m.GetReject()
+		if g.outline(m) {
+			g.step(m.Message)
+		}
+		g.heard(m.Message)
+		g.live.wantsSleep = saysGoodNight(m.Message)
 		progress = progress || m.GetType() == raftpb.MsgAppResp
 	}
 	g.nodesChanged(in.up, in.down)
@@ -408,6 +444,9 @@ func (g *Group) turn(in *inbox) {
 	if in.retry {
 		g.retryStalled()
 	}
+	if in.news {
+		g.tellNews()
+	}
 	g.propose(in.proposals)
 	g.drain()
 	if progress && g.announced.lead == g.self {
@@ -417,6 +456,37 @@ func (g *Group) turn(in *inbox) {
 	g.reconcile(in.ticks)
 	if g.live.wantsSleep {
 		g.heardGoodNight()
+	}
+}
+
+// outline takes the batches out of a message. False: it has some, and cannot be taken, since the disk is full.
+func (g *Group) outline(m delivered) bool {
+	if len(m.Entries) == 0 || len(g.stalled) > 0 {
+		return len(m.Entries) == 0
+	}
+	if g.headers != nil { // its entries came without batches
+		return true
+	}
+	entries := make([]log.Entry, len(m.Entries))
+	for i, e := range m.Entries {
+		if entries[i] = fromRaft(e); entries[i].Kind == log.Batch {
+			e.Data = withoutBatch
+		}
+	}
+	g.batches.add(run{entries, m.in, false})
+	return true
+}
+
+// letGo ends a turn's use of what came in.
+func (g *Group) letGo(in *inbox) {
+	for _, m := range in.messages {
+		g.host.undone.Add(-m.size)
+		if m.in != nil {
+			m.in.Release()
+		}
+	}
+	if len(g.stalled) == 0 {
+		g.batches.letGo()
 	}
 }
 
@@ -444,6 +514,9 @@ func (g *Group) step(m *raftpb.Message) {
 	}
 	if err := g.rn.Step(m); err != nil && !errors.Is(err, raft.ErrProposalDropped) && !errors.Is(err, raft.ErrStepPeerNotFound) {
 		panic(fmt.Sprintf("BUG: raft group %v refuses %v: %v", g.id, m.GetType(), err))
+	}
+	if m.GetType() == raftpb.MsgAppResp {
+		g.acknowledged()
 	}
 }
 
@@ -474,11 +547,10 @@ func (g *Group) propose(proposals []*Proposal) {
 		g.replica.Proposed(p, index)
 		if p.Note {
 			entries = append(entries, &raftpb.Entry{Data: p.Batch})
-			g.proposed = append(g.proposed, log.Entry{Index: index, Term: g.term, Kind: kindNote, Data: p.Batch})
 			continue
 		}
 		entries = append(entries, &raftpb.Entry{Data: withoutBatch})
-		g.proposed = append(g.proposed, log.Entry{Index: index, Term: g.term, Kind: log.Batch, Data: p.Batch})
+		g.batches.add(run{[]log.Entry{{Index: index, Term: g.term, Kind: log.Batch, Data: p.Batch}}, p.In, true})
 	}
 	if len(entries) == 0 {
 		return
@@ -597,9 +669,10 @@ func (g *Group) write(m *raftpb.Message) error {
 	prepared := false // the replica knows of them; who leads now does not matter, since that may have changed meanwhile
 	for i, e := range m.Entries {
 		if entries[i] = fromRaft(e); g.headers == nil {
-			entries[i] = g.whole(e)
+			var own bool
+			entries[i], own = g.whole(e)
+			prepared = prepared || own
 		}
-		prepared = prepared || outlined(e)
 	}
 	g.noteChanges(entries)
 	missing := g.missing(entries)
@@ -617,8 +690,6 @@ func (g *Group) write(m *raftpb.Message) error {
 			g.written.bytes += len(entries[i].Data)
 		}
 	}
-	clear(g.proposed)
-	g.proposed = g.proposed[:0]
 	if !prepared {
 		g.replica.Appended(entries)
 	}
@@ -638,16 +709,16 @@ func (g *Group) missing(entries []log.Entry) []log.Entry {
 	return entries
 }
 
-// whole gives an entry with its data. Raft copies what it is given, so a proposed batch goes past it into the log.
-func (g *Group) whole(e *raftpb.Entry) log.Entry {
+// whole gives an entry with its data, and whether it was proposed here.
+func (g *Group) whole(e *raftpb.Entry) (whole log.Entry, own bool) {
 	if !outlined(e) {
-		return fromRaft(e)
+		return fromRaft(e), false
 	}
-	p, ok := g.proposal(e)
-	if !ok {
+	whole, from := g.batches.find(e)
+	if from == nil {
 		panic(fmt.Sprintf("BUG: raft group %v appends entry %d, whose batch nobody has", g.id, e.GetIndex()))
 	}
-	return p
+	return whole, from.own
 }
 
 // finish delivers the responses of a written append: now, or when the sync that they wait for is done.

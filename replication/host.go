@@ -22,9 +22,12 @@ type HostConfig struct {
 	FS   vfs.FS
 	Dir  string // data directory: journal and partition logs are on its file system
 	Self NodeID
-	// Send passes a message to another node; nil: there is none. A lost message is fine. False: the message was not taken,
-	// since the node is not connected, or too much waits for it.
-	Send func(id GroupID, m *raftpb.Message) bool
+	// Send passes a message to another node, with the next Flush at the latest; nil: there is none. A lost message is fine. What
+	// its batches are in is held for it until it is released. False: the message was not taken, since the node is not connected,
+	// or too much waits for it, and what is held stays the host's.
+	Send func(id GroupID, m *raftpb.Message, held Held) bool
+	// Flush, if set, sends what was passed on.
+	Flush func()
 	// Stalled, if set, is told whenever a write finds the disk full. The group goes on trying.
 	Stalled func(error)
 	// Reached, if set, is told on a group's leader that its replicas are those that SetReplicas asked for: after each new target, and
@@ -54,6 +57,9 @@ type Host struct {
 	dead    atomic.Bool
 	stats   Stats
 	catchUp budget
+	news    news
+	undone  atomic.Int64 // bytes of batches of other nodes that wait
+	unsent  atomic.Bool  // messages wait for Flush
 
 	groups sync.Map // GroupID → *Group, those with other replicas
 	nodes  struct {
@@ -121,19 +127,73 @@ func (h *Host) Close(g *Group) {
 	h.lull(g)
 }
 
-// Deliver hands over a message of another node. One for a group that is not here is lost, and so is one for an earlier incarnation of
-// this node.
-func (h *Host) Deliver(id GroupID, m *raftpb.Message) {
-	switch m.GetTo() {
+// Arrived is a message of another node.
+type Arrived struct {
+	ID      GroupID
+	Message *raftpb.Message
+	In      Buffer // what its batches are in, if that is lent
+}
+
+// Deliver hands over a message of another node. It is lost if it is for a group that is not here, or for an earlier incarnation of this
+// node, or if too much waits here to be written.
+func (h *Host) Deliver(a Arrived) {
+	if g := h.receiver(a); g != nil {
+		h.enqueue(g)
+	}
+}
+
+const (
+	// hereMax is how many bytes of batches a lent goroutine handles, and turnsMax how many groups.
+	hereMax  = 32 << 10
+	turnsMax = 8
+	// undoneMax is how many bytes of batches of other nodes may wait to be written. What is too much raft sends again.
+	undoneMax = 64 << 20
+)
+
+// DeliverHere is Deliver for a caller that lends its goroutine, with all that arrived at once: turns of idle groups that have little to
+// do happen before it returns, and what they write becomes durable if the disk is quick.
+func (h *Host) DeliverHere(all []Arrived) {
+	var due [turnsMax]*Group
+	n := 0
+	for _, a := range all {
+		switch g := h.receiver(a); {
+		case g == nil:
+		case n == turnsMax || batchBytes(a.Message) > hereMax:
+			h.enqueue(g)
+		default:
+			due[n] = g
+			n++
+		}
+	}
+	for _, g := range due[:n] {
+		g.runHere()
+	}
+	h.Settle(h.syncer.took.Load() < int64(quickSync) && !h.cfg.ByHand)
+}
+
+// quickSync is how long a group commit may take for those to wait for it who have other things to do.
+const quickSync = 5 * time.Millisecond
+
+// receiver gives a message to its group. If that was idle, the caller must see to its turn; else it gets nil.
+func (h *Host) receiver(a Arrived) *Group {
+	switch a.Message.GetTo() {
 	case h.cfg.Self:
 	case WitnessOf(h.cfg.Self):
-		id = id.witness()
+		a.ID = a.ID.witness()
 	default:
-		return
+		return nil
 	}
-	if g, ok := h.groups.Load(id); ok {
-		g.(*Group).deliver(m)
+	if g, ok := h.groups.Load(a.ID); ok && g.(*Group).offerMessage(a.Message, a.In) {
+		return g.(*Group)
 	}
+	return nil
+}
+
+func batchBytes(m *raftpb.Message) (sum int) {
+	for _, e := range m.Entries {
+		sum += len(e.GetData())
+	}
+	return sum
 }
 
 // Forget removes a closed group's votes: its partition was deleted.
@@ -154,11 +214,21 @@ func (h *Host) Stop() error {
 }
 
 // Unsettled tells whether something proposed with ProposeHere waits for Settle.
-func (h *Host) Unsettled() bool { return h.syncer.lazy.Load() }
+func (h *Host) Unsettled() bool { return h.syncer.lazy.Load() || h.unsent.Load() }
 
-// Settle sees that what was proposed with ProposeHere becomes durable: here, by the caller, who waits for the disk, or by
-// another goroutine.
-func (h *Host) Settle(here bool) { h.syncer.settle(here) }
+// Settle sees that what was proposed with ProposeHere goes to the other nodes and becomes durable: here, by the caller, who waits for
+// the disk, or by another goroutine.
+func (h *Host) Settle(here bool) {
+	h.flush()
+	h.syncer.settle(here)
+}
+
+// flush sends what turns passed on.
+func (h *Host) flush() {
+	if h.unsent.Load() && h.unsent.Swap(false) && h.cfg.Flush != nil {
+		h.cfg.Flush()
+	}
+}
 
 // Stats is what a host counts. A group commit makes durable what all groups have written since the last one.
 type Stats struct {
@@ -199,6 +269,7 @@ func (h *Host) work() {
 		if g.run(false) {
 			h.enqueue(g)
 		}
+		h.flush()
 	}
 }
 

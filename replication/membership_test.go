@@ -299,9 +299,9 @@ func TestNewReplicaDoesNotVote(t *testing.T) {
 		m.host.syncer.wait()
 	}
 	asks := func(index uint64) {
-		m.host.Deliver(trioGroup, &raftpb.Message{
+		m.host.Deliver(Arrived{Message: &raftpb.Message{
 			Type: raftpb.MsgVote.Enum(), From: new(NodeID(1)), To: new(NodeID(4)), Term: new(uint64(5)), Index: new(index), LogTerm: new(uint64(5)),
-		})
+		}, ID: trioGroup})
 		done()
 	}
 	asks(0)
@@ -323,12 +323,12 @@ func TestNewReplicaDoesNotVote(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.host.Deliver(trioGroup, &raftpb.Message{
+		m.host.Deliver(Arrived{Message: &raftpb.Message{
 			Type: raftpb.MsgApp.Enum(), From: new(NodeID(2)), To: new(NodeID(4)), Term: new(uint64(4)), Index: new(uint64(i)),
 			LogTerm: new(uint64(min(i, 1) * 4)), Entries: []*raftpb.Entry{{
 				Index: new(uint64(i + 1)), Term: new(uint64(4)), Type: raftpb.EntryConfChangeV2.Enum(), Data: b,
 			}},
-		})
+		}, ID: trioGroup})
 		done()
 		if m.log.LastIndex() != uint64(i+1) {
 			t.Fatalf("it has %d entries", m.log.LastIndex())

@@ -4,8 +4,6 @@ import (
 	"fmt"
 
 	"go.etcd.io/raft/v3/raftpb"
-
-	"github.com/weir/weir/log"
 )
 
 // messageBytes is about how much data one message carries. A single larger batch goes alone.
@@ -15,7 +13,7 @@ const messageBytes = 1 << 20
 // raft did not know how much it is, the message may become several.
 func (g *Group) send(m *raftpb.Message) {
 	switch t := m.GetType(); {
-	case t == raftpb.MsgHeartbeatResp && saysGoodNight(m): // it would wake the leader
+	case unanswered(m), g.heldBack(m), !fromPeers[byte(t)]: // raft has followers pass on what only a leader can do
 		return
 	case IsWitness(m.GetTo()) && (t == raftpb.MsgApp || t == raftpb.MsgHeartbeat || t == raftpb.MsgSnap):
 		g.toWitness(m)
@@ -27,34 +25,61 @@ func (g *Group) send(m *raftpb.Message) {
 		g.post(m)
 		return
 	}
-	entries := make([]*raftpb.Entry, 0, len(m.Entries))
-	size, term := 0, m.GetLogTerm()
-	post := func() bool {
-		part := &raftpb.Message{
-			Type: m.Type, To: m.To, From: m.From, Term: m.Term, Commit: m.Commit,
-			Index: new(entries[0].GetIndex() - 1), LogTerm: new(term), Entries: entries,
-		}
-		if !g.afford(m.GetTo(), size) {
-			g.rn.ReportUnreachable(m.GetTo())
-			return false
-		}
-		term, size = entries[len(entries)-1].GetTerm(), 0
-		entries = make([]*raftpb.Entry, 0, len(m.Entries)-len(entries))
-		return g.post(part)
-	}
+	out := outgoing{g: g, m: m, term: m.GetLogTerm(), entries: make([]*raftpb.Entry, 0, len(m.Entries))}
 	for _, e := range m.Entries {
-		full, ok := g.filled(e)
-		if !ok { // the disk is full and it was not written, or it was removed meanwhile
+		if !out.add(e) {
 			g.rn.ReportUnreachable(m.GetTo())
 			return
 		}
-		if len(entries) > 0 && size+len(full.GetData()) > messageBytes && !post() {
-			return
-		}
-		entries = append(entries, full)
-		size += len(full.GetData())
 	}
-	post()
+	if !out.post() {
+		g.rn.ReportUnreachable(m.GetTo())
+	}
+}
+
+// outgoing is a message that raft wants sent, and what is sent of it next.
+type outgoing struct {
+	g       *Group
+	m       *raftpb.Message
+	term    uint64 // of the entry before
+	entries []*raftpb.Entry
+	held    Held
+	size    int
+}
+
+// add adds an entry with its data. False: the disk is full and it was not written, or it was removed meanwhile, or what came before
+// it is not taken.
+func (o *outgoing) add(e *raftpb.Entry) bool {
+	full, buf, ok := o.g.filled(e)
+	if !ok || len(o.entries) > 0 && o.size+len(full.GetData()) > messageBytes && !o.post() {
+		o.held.Release()
+		return false
+	}
+	if buf != nil {
+		buf.Retain()
+		o.held = append(o.held, buf)
+	}
+	o.entries = append(o.entries, full)
+	o.size += len(full.GetData())
+	return true
+}
+
+// post sends what was added.
+func (o *outgoing) post() bool {
+	g, to := o.g, o.m.GetTo()
+	part := &raftpb.Message{
+		Type: o.m.Type, To: o.m.To, From: o.m.From, Term: o.m.Term, Commit: o.m.Commit,
+		Index: new(o.entries[0].GetIndex() - 1), LogTerm: new(o.term), Entries: o.entries,
+	}
+	held, size := o.held, o.size
+	o.term, o.size, o.held = o.entries[len(o.entries)-1].GetTerm(), 0, nil
+	o.entries = make([]*raftpb.Entry, 0, len(o.m.Entries)-len(o.entries))
+	if !g.afford(to, size) || !g.postHeld(part, held) {
+		held.Release()
+		return false
+	}
+	g.news.Store(newsNone)
+	return true
 }
 
 // post gives a message to the transport. One that it does not take makes raft feel its way from the last answer on.
@@ -63,7 +88,7 @@ func (g *Group) post(m *raftpb.Message) bool {
 		g.postHere(m)
 		return true
 	}
-	if g.host.cfg.Send != nil && g.host.cfg.Send(g.id, m) {
+	if g.postHeld(m, nil) {
 		return true
 	}
 	g.rn.ReportUnreachable(m.GetTo())
@@ -72,38 +97,32 @@ func (g *Group) post(m *raftpb.Message) bool {
 
 // postHere hands a message to another voter on this node, as one that came from elsewhere.
 func (g *Group) postHere(m *raftpb.Message) {
-	b, err := AppendMessage(nil, g.id, m)
-	if err != nil {
-		panic(fmt.Sprintf("BUG: raft group %v sends %v that cannot be written: %v", g.id, m.GetType(), err))
-	}
-	id, parsed, err := ParseMessage(b)
+	id, parsed, err := ParseMessage(AppendMessage(nil, nil, g.id, m))
 	if err != nil {
 		panic(fmt.Sprintf("BUG: raft group %v sends %v that cannot be read: %v", g.id, m.GetType(), err))
 	}
-	g.host.Deliver(id, parsed)
+	g.host.Deliver(Arrived{ID: id, Message: parsed})
 }
 
-// filled gives an entry with its data, which the receiver may keep: a proposed batch's own bytes are the proposer's.
-func (g *Group) filled(e *raftpb.Entry) (*raftpb.Entry, bool) {
-	if !outlined(e) {
-		return e, true
+func (g *Group) postHeld(m *raftpb.Message, held Held) bool {
+	if g.host.cfg.Send == nil || !g.host.cfg.Send(g.id, m, held) {
+		return false
 	}
-	if p, ok := g.proposal(e); ok {
-		return &raftpb.Entry{Index: e.Index, Term: e.Term, Data: append([]byte(nil), p.Data...)}, true
+	g.host.unsent.Store(true)
+	return true
+}
+
+// filled gives an entry with its data, and what that is in, if it is lent.
+func (g *Group) filled(e *raftpb.Entry) (*raftpb.Entry, Buffer, bool) {
+	if !outlined(e) {
+		return e, nil, true
+	}
+	if known, from := g.batches.find(e); from != nil {
+		return &raftpb.Entry{Index: e.Index, Term: e.Term, Data: known.Data}, from.in, true
 	}
 	found, err := g.log.Entries(e.GetIndex(), e.GetIndex()+1, 1)
 	if err != nil || found[0].Term != e.GetTerm() {
-		return nil, false
+		return nil, nil, false
 	}
-	return toRaft(found[0]), true
-}
-
-// proposal finds a proposed entry that is not yet written.
-func (g *Group) proposal(e *raftpb.Entry) (log.Entry, bool) {
-	if len(g.proposed) > 0 {
-		if at := e.GetIndex() - g.proposed[0].Index; at < uint64(len(g.proposed)) && g.proposed[at].Term == e.GetTerm() {
-			return g.proposed[at], true
-		}
-	}
-	return log.Entry{}, false
+	return toRaft(found[0]), nil, true
 }

@@ -116,14 +116,18 @@ func fromRaft(e *raftpb.Entry) log.Entry {
 }
 
 func toRaft(e log.Entry) *raftpb.Entry {
-	out := &raftpb.Entry{Index: new(e.Index), Term: new(e.Term), Data: e.Data}
-	switch e.Kind {
+	return &raftpb.Entry{Index: new(e.Index), Term: new(e.Term), Type: typeOf(e.Kind), Data: e.Data}
+}
+
+// typeOf gives raft's type of a kind of entry; nil: normal.
+func typeOf(k log.Kind) *raftpb.EntryType {
+	switch k {
 	case kindConfChange:
-		out.Type = raftpb.EntryConfChange.Enum()
+		return raftpb.EntryConfChange.Enum()
 	case kindConfChangeV2:
-		out.Type = raftpb.EntryConfChangeV2.Enum()
+		return raftpb.EntryConfChangeV2.Enum()
 	}
-	return out
+	return nil
 }
 
 func unmarshal(b []byte, m proto.Message) error { return proto.Unmarshal(b, m) }

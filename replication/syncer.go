@@ -36,7 +36,8 @@ type written struct{ batches, bytes int }
 // syncer is the group commit of a data directory: while one round of syncs runs, requests gather for the next.
 type syncer struct {
 	host    *Host
-	lazy    atomic.Bool // requests wait, and nobody was asked to do them
+	lazy    atomic.Bool  // requests wait, and nobody was asked to do them
+	took    atomic.Int64 // the last round of syncs, ns
 	mu      sync.Mutex
 	changed *sync.Cond
 	waiting []syncRequest
@@ -46,6 +47,7 @@ type syncer struct {
 	busy    bool          // a round is under way
 	added   uint64        // requests so far
 	settled uint64        // of these, answered
+	waiters int           // for settled to come that far
 	ended   bool
 	done    chan struct{}
 }
@@ -169,8 +171,9 @@ func (s *syncer) finish(batch []syncRequest) {
 	s.settled += uint64(len(batch))
 	clear(batch)
 	s.busy = false
-	s.wanted = len(s.waiting) > 0
-	s.changed.Broadcast()
+	if s.wanted = len(s.waiting) > 0; s.wanted || s.waiters > 0 || s.ended { // or nobody need be woken
+		s.changed.Broadcast()
+	}
 }
 
 // wait returns when all requests that were added before are answered.
@@ -179,6 +182,8 @@ func (s *syncer) wait() {
 	defer s.mu.Unlock()
 	s.wanted = s.wanted || len(s.waiting) > 0
 	s.changed.Broadcast()
+	s.waiters++
+	defer func() { s.waiters-- }()
 	for until := s.added; s.settled < until; {
 		if s.host.cfg.ByHand {
 			s.roundByHand()
@@ -260,6 +265,7 @@ func (s *syncer) deliver(batch []syncRequest) {
 			s.host.enqueue(r.group)
 		}
 	}
+	s.host.flush()
 }
 
 // sync makes requests durable, and gives those that are: all but what hold keeps back.
@@ -288,7 +294,9 @@ func (s *syncer) sync(batch []syncRequest) ([]syncRequest, error) {
 	}
 	counts, start := &s.host.stats, stats.Now()
 	defer func() {
-		counts.SyncTime.Observe(stats.Now() - start)
+		took := stats.Now() - start
+		s.took.Store(took)
+		counts.SyncTime.Observe(took)
 		counts.SyncBatches.Observe(int64(sum.batches))
 		counts.SyncBytes.Observe(int64(sum.bytes))
 	}()

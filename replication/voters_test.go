@@ -32,6 +32,8 @@ type trio struct {
 	leads   map[uint64]NodeID          // who led in which term
 	reached []NodeID                   // the last target that was
 	gone    map[int32]bool             // brokers that are away
+	after   func(time.Duration, func())
+	empty   int // messages that carry nothing but the progress of the log, and answers to heartbeats
 }
 
 // member is one of the nodes.
@@ -56,6 +58,8 @@ type member struct {
 	crashed atomic.Pointer[vfs.Mem] // what that leaves
 	high    int64                   // committed offset
 	pending []*proposed
+	// told is up to where it was told that entries are committed.
+	told    uint64
 	batches map[int64]bool // offsets of batches that the log's owner knows of
 }
 
@@ -65,14 +69,22 @@ type proposed struct {
 	index  uint64
 	offset int64
 	done   chan error
+	in     *loan
 }
 
 var errLost = errors.New("the leadership was lost")
 
 var trioGroup = GroupID{Topic: [16]byte{7}, Partition: 3}
 
+// newTrio makes three nodes that have settled: what was sent to nodes that had not yet begun is made up for, which takes time.
 func newTrio(t *testing.T) *trio {
-	c := newNodes(t)
+	c := newNodes(t).three()
+	c.settled()
+	return c
+}
+
+// three adds three nodes that vote.
+func (c *trio) three() *trio {
 	for id := range NodeID(3) {
 		c.add(id+1, 1, 2, 3)
 	}
@@ -105,7 +117,7 @@ func (m *member) start() {
 	t := m.trio.t
 	m.disk = m.watched()
 	host, err := NewHost(HostConfig{
-		FS: m.disk, Dir: "d", Self: m.id &^ witnessBit, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send, ByHand: m.trio.byHand,
+		FS: m.disk, Dir: "d", Self: m.id &^ witnessBit, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send, After: m.trio.after, ByHand: m.trio.byHand,
 		Fatal:   func(err error) { t.Errorf("node %d: %v", m.id, err) },
 		Reached: func(_ GroupID, target []NodeID) { m.trio.tellReached(target) },
 		Removed: func(GroupID) { m.mu.Lock(); m.removed = true; m.mu.Unlock() },
@@ -236,18 +248,20 @@ func (c *trio) isolate(id NodeID, cut bool) {
 	}
 }
 
-func (m *member) send(id GroupID, msg *raftpb.Message) bool {
+func (m *member) send(id GroupID, msg *raftpb.Message, held Held) bool {
 	m.trio.mu.Lock()
 	cut := m.trio.cut[[2]NodeID{m.id, msg.GetTo()}] || m.trio.lose != nil && m.trio.lose(msg)
+	if t := msg.GetType(); t == raftpb.MsgApp && len(msg.Entries) == 0 || t == raftpb.MsgHeartbeatResp {
+		m.trio.empty++
+	}
 	m.trio.mu.Unlock()
 	if cut {
 		return false
 	}
-	b, err := AppendMessage(nil, id, msg)
-	if err != nil {
-		panic(err)
-	}
-	got, parsed, err := ParseMessage(b)
+	in := &loan{b: AppendMessage(nil, nil, id, msg)}
+	in.Retain()
+	defer in.Release()
+	got, parsed, err := ParseMessage(in.b)
 	if err != nil {
 		panic(err)
 	}
@@ -261,11 +275,16 @@ func (m *member) send(id GroupID, msg *raftpb.Message) bool {
 	if host == nil {
 		return false
 	}
+	held.Release()
 	if m.trio.byHand {
-		m.trio.mail = append(m.trio.mail, func() { host.Deliver(got, parsed) })
+		in.Retain()
+		m.trio.mail = append(m.trio.mail, func() {
+			host.Deliver(Arrived{got, parsed, in})
+			in.Release()
+		})
 		return true
 	}
-	host.Deliver(got, parsed)
+	host.Deliver(Arrived{got, parsed, in})
 	return true
 }
 
@@ -292,7 +311,7 @@ func (m *member) Proposed(p *Proposal, index uint64) {
 }
 
 // Reject implements Replica.
-func (m *member) Reject(p *Proposal, err error) { p.Context.(*proposed).done <- err }
+func (m *member) Reject(p *Proposal, err error) { p.Context.(*proposed).end(err) }
 
 // Appended implements Replica.
 func (m *member) Appended(entries []log.Entry) {
@@ -325,9 +344,10 @@ func (m *member) Committed(index uint64) {
 		m.trio.t.Errorf("node %d goes back from committed offset %d to %d", m.id, m.high, end)
 	}
 	m.high = max(m.high, end)
+	m.told = index
 	for len(m.pending) > 0 && m.pending[0].index <= index {
 		if !m.down {
-			m.pending[0].done <- nil
+			m.pending[0].end(nil)
 		}
 		m.pending = m.pending[1:]
 	}
@@ -346,7 +366,7 @@ func (m *member) LeaderChanged(leader NodeID, term uint64) {
 		return
 	}
 	for _, p := range m.pending {
-		p.done <- errLost
+		p.end(errLost)
 	}
 	m.pending = nil
 }
@@ -402,9 +422,38 @@ func (c *trio) leader(but ...*member) *member {
 func (m *member) propose(text string, size int) *proposed {
 	b := record.NewBuilder(record.BuilderOptions{})
 	b.Append(1, []byte(text), make([]byte, size))
-	p := &proposed{text: text, done: make(chan error, 1)}
-	m.group.Propose(&Proposal{Batch: b.Build(), Context: p})
+	p := &proposed{text: text, done: make(chan error, 1), in: &loan{b: b.Build()}}
+	p.in.Retain()
+	m.group.Propose(&Proposal{Batch: p.in.b, In: p.in, Context: p})
 	return p
+}
+
+// loan is memory that is lent. Who uses it after it was given back finds it spoilt.
+type loan struct {
+	b     []byte
+	users atomic.Int32
+}
+
+// Retain implements Buffer.
+func (l *loan) Retain() { l.users.Add(1) }
+
+// Release implements Buffer.
+func (l *loan) Release() {
+	if l.users.Add(-1) == 0 {
+		for i := range l.b {
+			l.b[i] = 0xdb
+		}
+	}
+}
+
+// Size implements Buffer.
+func (l *loan) Size() int { return len(l.b) }
+
+func (p *proposed) end(err error) {
+	p.done <- err
+	if p.in != nil {
+		p.in.Release()
+	}
 }
 
 // logged is an entry of a log, as far as all nodes must agree on it. Batches have one record each.
@@ -821,10 +870,10 @@ func TestBatchesComeWithTheEndOfALeadership(t *testing.T) {
 	b.Append(1, []byte("the next one's"), nil)
 	batch, offset := b.Build(), l.log.EndOffset()
 	record.Assign(batch, offset, int32(term)+1)
-	l.host.Deliver(trioGroup, &raftpb.Message{
+	l.host.Deliver(Arrived{Message: &raftpb.Message{
 		Type: raftpb.MsgApp.Enum(), From: new(l.id%3 + 1), To: new(l.id), Term: new(term + 1), Index: new(last), LogTerm: new(term), Commit: new(last),
 		Entries: []*raftpb.Entry{{Index: new(last + 1), Term: new(term + 1)}, {Index: new(last + 2), Term: new(term + 1), Data: batch}},
-	})
+	}, ID: trioGroup})
 	c.until("the end of the leadership", func() bool { return !l.isLeader() })
 	if err := l.group.Do(func() error {
 		if !l.batches[offset] {
@@ -905,5 +954,61 @@ func TestVotesAreLost(t *testing.T) {
 	c.lose = nil
 	for !left[0].isLeader() && !left[1].isLeader() {
 		c.tickByHand(left...)
+	}
+}
+
+// TestFollowersPassNothingOn: raft has a follower send its leader what only a leader can do, and no node takes that.
+func TestFollowersPassNothingOn(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	follower := c.nodes[l.id%3]
+	passed := false
+	c.mu.Lock()
+	c.lose = func(m *raftpb.Message) bool {
+		passed = passed || m.GetType() == raftpb.MsgTransferLeader
+		return false
+	}
+	c.mu.Unlock()
+	for range 2 { // when the second turn comes, the first has ended
+		if err := follower.group.Do(func() error { follower.group.rn.TransferLeader(follower.id); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if passed {
+		t.Error("it asks its leader")
+	}
+}
+
+// TestTooMuchWaits: a node that cannot write as fast as it is sent batches does not keep them all.
+func TestTooMuchWaits(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	m := c.nodes[l.id%3]
+	var term uint64
+	if err := l.group.Do(func() error { term = l.group.term; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	begun, end, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() { ended <- m.group.Do(func() error { close(begun); <-end; return nil }) }()
+	<-begun
+	in, data := &loan{}, make([]byte, undoneMax/16)
+	for range 100 {
+		m.host.Deliver(Arrived{ID: trioGroup, In: in, Message: &raftpb.Message{
+			Type: raftpb.MsgApp.Enum(), From: new(l.id), To: new(m.id), Term: new(term), Index: new(uint64(1000)), LogTerm: new(term),
+			Entries: []*raftpb.Entry{{Index: new(uint64(1001)), Term: new(term), Data: data}},
+		}})
+	}
+	if n := in.users.Load(); n != 17 { // one may be too much, or what is larger could never come
+		t.Errorf("%d messages of a sixteenth each wait", n)
+	}
+	close(end)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	c.settled()
+	if in.users.Load() != 0 || m.host.undone.Load() != 0 {
+		t.Error("something still waits")
 	}
 }

@@ -15,21 +15,14 @@ func FuzzParseMessage(f *testing.F) {
 		{Type: raftpb.MsgSnap.Enum(), From: new(uint64(1)), To: new(uint64(2)), Snapshot: someSnapshot()},
 		toWitness(WitnessOf(2)),
 	} {
-		b, err := AppendMessage(nil, GroupID{Partition: 7}, m)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
+		f.Add(AppendMessage(nil, nil, GroupID{Partition: 7}, m))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		id, m, err := ParseMessage(b)
 		if err != nil {
 			return
 		}
-		again, err := AppendMessage(nil, id, m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		again := AppendMessage(nil, nil, id, m)
 		id2, m2, err := ParseMessage(again)
 		if err != nil || id2 != id || m2.GetType() != m.GetType() || len(m2.Entries) != len(m.Entries) {
 			t.Fatalf("it is not read as it was written: %v", err)
@@ -48,11 +41,7 @@ func toWitness(id NodeID) *raftpb.Message {
 // TestEntriesWithoutData go to witnesses, and to nobody else.
 func TestEntriesWithoutData(t *testing.T) {
 	for _, id := range []NodeID{2, WitnessOf(2)} {
-		b, err := AppendMessage(nil, GroupID{Partition: 7}, toWitness(id))
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, m, err := ParseMessage(b)
+		_, m, err := ParseMessage(AppendMessage(nil, nil, GroupID{Partition: 7}, toWitness(id)))
 		if !IsWitness(id) {
 			if !errors.Is(err, errMessage) {
 				t.Errorf("a replica takes entries without data: %v", err)
@@ -92,10 +81,7 @@ func TestSnapshotMessage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := someSnapshot()
 			spoil(s)
-			b, err := AppendMessage(nil, GroupID{}, &raftpb.Message{Type: raftpb.MsgSnap.Enum(), Snapshot: s})
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := AppendMessage(nil, nil, GroupID{}, &raftpb.Message{Type: raftpb.MsgSnap.Enum(), Snapshot: s})
 			if _, _, err := ParseMessage(b); err == nil {
 				t.Error("it is taken")
 			}
@@ -106,10 +92,7 @@ func TestSnapshotMessage(t *testing.T) {
 		"with another kind":  {Type: raftpb.MsgApp.Enum(), Snapshot: someSnapshot()},
 		"unreadable changes": {Type: raftpb.MsgApp.Enum(), Entries: []*raftpb.Entry{{Type: raftpb.EntryConfChangeV2.Enum(), Data: []byte{0xff}}}},
 	} {
-		b, err := AppendMessage(nil, GroupID{}, m)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := AppendMessage(nil, nil, GroupID{}, m)
 		if _, _, err := ParseMessage(b); err == nil {
 			t.Errorf("%s: it is taken", name)
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -33,18 +34,17 @@ func (s *sim) late() time.Duration {
 }
 
 // send passes a message of a node's process on.
-func (p *process) send(id replication.GroupID, m *raftpb.Message) bool {
+func (p *process) send(id replication.GroupID, m *raftpb.Message, held replication.Held) bool {
 	s, to := p.node.sim, uint64(replication.BrokerOf(m.GetTo()))+1
 	p.promise(id, m)
 	over := link{p.node.id, to}
 	if s.net.cut[over] && s.net.saysUnreached {
 		return false
 	}
-	b, err := replication.AppendMessage(nil, id, m)
-	if err != nil {
-		panic(err)
-	}
+	b := replication.AppendMessage(nil, nil, id, m)
+	waiting := &queued{id, m, held, b}
 	if n := len(m.Entries); n > 0 && s.chance(s.net.corrupt) && len(m.Entries[n-1].GetData()) > 100 {
+		b = bytes.Clone(b)
 		b[len(b)-1-s.rng.IntN(60)] ^= 1 << s.rng.IntN(8)
 		s.Faults++
 	}
@@ -52,31 +52,57 @@ func (p *process) send(id replication.GroupID, m *raftpb.Message) bool {
 	if s.trace.to != nil {
 		s.trace.note("node %d sends to %d: %v term %d index %d commit %d, %d entries, reject %v", p.node.id, to, m.GetType(), m.GetTerm(), m.GetIndex(), m.GetCommit(), len(m.Entries), m.GetReject())
 	}
-	s.carry(over, b)
+	s.carry(over, b, waiting)
 	if s.chance(s.net.twice) {
-		s.carry(over, b)
+		retain(held)
+		s.carry(over, b, waiting)
 	}
 	return true
 }
 
+// queued is a message that waits in its sender's memory.
+type queued struct {
+	id   replication.GroupID
+	m    *raftpb.Message
+	held replication.Held
+	b    []byte // as it was when it was sent
+}
+
+// leave ends the waiting. The message must still be what it was.
+func (q *queued) leave() {
+	if !bytes.Equal(q.b, replication.AppendMessage(nil, nil, q.id, q.m)) {
+		panic("BUG: a message changed after it was sent")
+	}
+	q.held.Release()
+}
+
 // carry delivers bytes later, if they are not lost.
-func (s *sim) carry(over link, b []byte) {
+func (s *sim) carry(over link, b []byte, from *queued) {
 	if s.chance(s.net.loss) {
+		from.leave()
 		return
 	}
 	n := s.nodes[over.to-1]
 	s.schedule(&event{at: s.now + s.late().Microseconds(), what: "a message arrives", node: n, run: func() {
+		from.leave()
 		if s.net.cut[over] {
 			return
 		}
-		id, m, err := replication.ParseMessage(append([]byte(nil), b...))
+		in := lend(bytes.Clone(b))
+		defer in.Release()
+		id, m, err := replication.ParseMessage(in.b)
 		if err != nil {
 			return
 		}
 		if r := n.proc.parts[id.Partition]; r != nil && !replication.IsWitness(m.GetTo()) {
 			r.comes(m)
 		}
-		n.proc.host.Deliver(id, m)
+		arrived := replication.Arrived{ID: id, Message: m, In: in}
+		if s.chance(0.5) {
+			n.proc.host.DeliverHere([]replication.Arrived{arrived})
+		} else {
+			n.proc.host.Deliver(arrived)
+		}
 	}})
 }
 

@@ -103,7 +103,9 @@ func (c *producer) zombie() {
 	c.part.fenced[s.values] = true
 	s.connect(s.nodes[s.guess(c.part, c.node, true)]).request("a batch of an old epoch comes", func(p *process, _ func(func())) {
 		if r := p.parts[c.part.id.Partition]; r != nil {
-			r.Append(b.build(s, c.id, epoch), func(partition.AppendResult) {}, nil)
+			in := lend(b.build(s, c.id, epoch))
+			r.Append(in.b, func(partition.AppendResult) {}, in)
+			in.Release()
 			p.set.Settle(false)
 		}
 	})
@@ -122,7 +124,9 @@ func (c *producer) send(b *batch) {
 			reply(func() { c.answered(now, b, partition.AppendResult{Err: kerr.NotLeaderForPartition}) })
 			return
 		}
-		r.Append(b.build(s, c.id, epoch), func(result partition.AppendResult) {
+		in := lend(b.build(s, c.id, epoch))
+		defer in.Release()
+		r.Append(in.b, func(result partition.AppendResult) {
 			s.trace.mix(uint64(result.BaseOffset))
 			if result.Err == nil {
 				s.trace.note("node %d acknowledges records %v at offset %d", p.node.id, b.values, result.BaseOffset)
@@ -134,7 +138,7 @@ func (c *producer) send(b *batch) {
 				}
 			}
 			reply(func() { c.answered(now, b, result) })
-		}, nil)
+		}, in)
 		p.set.Settle(false)
 	})
 	s.after(s.between(300*time.Millisecond, time.Second), "a client waited long", func() {

@@ -1,8 +1,6 @@
 package transport
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,7 +12,7 @@ import (
 
 const (
 	magic   = "WEIRPEER"
-	version = 2
+	version = 3
 )
 
 // What a connection is for.
@@ -160,7 +158,7 @@ func ask(ctx context.Context, dial func(context.Context, string) (net.Conn, erro
 	if _, err := c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(question))), question...)); err != nil {
 		return nil, err
 	}
-	return newFrameReader(c).next()
+	return readAlone(c)
 }
 
 // answer answers the one question of a connection.
@@ -168,7 +166,7 @@ func (t *Transport) answer(c net.Conn, from int32) error {
 	if err := c.SetReadDeadline(time.Now().Add(helloTime)); err != nil {
 		return err
 	}
-	question, err := newFrameReader(c).next()
+	question, err := readAlone(c)
 	if err != nil {
 		return err
 	}
@@ -178,31 +176,4 @@ func (t *Transport) answer(c net.Conn, from int32) error {
 	}
 	_, err = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(answer))), answer...))
 	return err
-}
-
-// frameReader reads frames.
-type frameReader struct{ r *bufio.Reader }
-
-func newFrameReader(r io.Reader) *frameReader { return &frameReader{bufio.NewReaderSize(r, 64<<10)} }
-
-// next gives a frame, which whoever gets it may keep. Memory is taken as its bytes arrive.
-func (f *frameReader) next() ([]byte, error) {
-	var length [4]byte
-	if _, err := io.ReadFull(f.r, length[:]); err != nil {
-		return nil, err
-	}
-	n := int64(binary.BigEndian.Uint32(length[:]))
-	if n > frameMax {
-		return nil, fmt.Errorf("%w: a frame claims %d bytes", errForeign, n)
-	}
-	if n <= 1<<20 {
-		b := make([]byte, n)
-		_, err := io.ReadFull(f.r, b)
-		return b, err
-	}
-	var b bytes.Buffer
-	if _, err := io.CopyN(&b, f.r, n); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
 }

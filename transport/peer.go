@@ -1,13 +1,12 @@
 package transport
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -23,35 +22,23 @@ type peer struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
 
+	waits atomic.Bool // something is queued
+
 	mu      sync.Mutex
 	changed *sync.Cond
-	out     net.Conn // nil: not connected
-	queue   []envelope
-	bytes   int
+	out     *socket // nil: not connected
 	up      bool
+	queue   frames
+	writing frames // what somebody writes
+	busy    bool   // somebody does
+	asked   bool   // the goroutine is to do it
+	left    []byte // of a frame that did not fit into the socket
 
 	in       net.Conn  // where its pings come from
-	heard    time.Time // when its last one came
+	heard    time.Time // when something of it last came
+	working  bool      // something of it is being done, and nothing read meanwhile
 	hears    bool      // ours arrive there, it says
 	reported sync.Mutex
-}
-
-// envelope is a message, or a note, that waits.
-type envelope struct {
-	id   replication.GroupID
-	m    *raftpb.Message // nil: a note or a ping
-	note []byte
-	ping bool
-}
-
-func (e *envelope) size() int {
-	size := 100 + len(e.note)
-	if e.m != nil {
-		for _, entry := range e.m.Entries {
-			size += len(entry.GetData())
-		}
-	}
-	return size
 }
 
 func newPeer(t *Transport, id int32, address string) *peer {
@@ -67,16 +54,33 @@ func (p *peer) isUp() bool {
 	return p.up
 }
 
-func (p *peer) send(e envelope) bool {
-	size := e.size()
+// send queues something, for flush to send.
+func (p *peer) send(size int, add func(*frames)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.out == nil || p.bytes > 0 && p.bytes+size > queueBytes {
+	if p.out == nil || p.queue.size > 0 && p.queue.size+size > queueBytes {
 		return false
 	}
-	p.queue = append(p.queue, e)
-	p.bytes += size
-	p.changed.Signal()
+	add(&p.queue)
+	p.waits.Store(true)
+	return true
+}
+
+// message queues a message, which holds something.
+func (p *peer) message(id replication.GroupID, m *raftpb.Message, held replication.Held) bool {
+	size := 0
+	for _, e := range m.Entries {
+		size += len(e.GetData())
+	}
+	return p.send(size, func(f *frames) { f.addMessage(id, m, held, p.t.cfg.Keep-f.kept-p.writing.kept) })
+}
+
+// tell queues and sends what is of another kind.
+func (p *peer) tell(kind byte, b []byte) bool {
+	if !p.send(len(b), func(f *frames) { f.addBytes(kind, b) }) {
+		return false
+	}
+	p.flush()
 	return true
 }
 
@@ -88,19 +92,23 @@ func (p *peer) pinged(c net.Conn, hears bool) {
 	p.judge()
 }
 
-// noticed notes that something of the peer arrives.
-func (p *peer) noticed() {
+// noticed notes that something of the peer has arrived or may, and whether it is being done. As long as it is, nothing is read, and the
+// peer is not to blame for being silent.
+func (p *peer) noticed(working bool) {
 	p.mu.Lock()
-	p.heard = time.Now()
+	p.heard, p.working = time.Now(), working
 	p.mu.Unlock()
 }
+
+// heardLately tells whether the peer lives, as far as can be heard. Under mu.
+func (p *peer) heardLately() bool { return p.working || time.Since(p.heard) < silence }
 
 // judge tells whether the peer is up, when that changed. One call at a time, so that the tellings have an order.
 func (p *peer) judge() {
 	p.reported.Lock()
 	defer p.reported.Unlock()
 	p.mu.Lock()
-	up := p.out != nil && p.hears && time.Since(p.heard) < silence && p.ctx.Err() == nil
+	up := p.out != nil && p.hears && p.heardLately() && p.ctx.Err() == nil
 	changed := up != p.up
 	p.up = up
 	p.mu.Unlock()
@@ -159,8 +167,9 @@ func (p *peer) connect() (net.Conn, error) {
 // use sends what is queued, and pings, until the connection ends.
 func (p *peer) use(c net.Conn) error {
 	defer context.AfterFunc(p.ctx, func() { _ = c.Close() })()
+	out := newSocket(c)
 	p.mu.Lock()
-	p.out = c
+	p.out = out
 	p.mu.Unlock()
 	var watch sync.WaitGroup
 	var ended error
@@ -171,7 +180,7 @@ func (p *peer) use(c net.Conn) error {
 	})
 	stop := make(chan struct{})
 	watch.Go(func() { p.ping(c, stop) })
-	err := p.write(c)
+	err := p.write(out)
 	_ = c.Close()
 	close(stop)
 	watch.Wait()
@@ -182,7 +191,9 @@ func (p *peer) use(c net.Conn) error {
 // closed lets go of a connection that ended.
 func (p *peer) closed() {
 	p.mu.Lock()
-	p.out, p.queue, p.bytes = nil, nil, 0
+	p.queue.clear()
+	p.out, p.left, p.asked = nil, nil, false
+	p.waits.Store(false)
 	p.mu.Unlock()
 	p.changed.Broadcast()
 	p.judge()
@@ -195,14 +206,14 @@ func (p *peer) ping(c net.Conn, stop chan struct{}) {
 	defer tick.Stop()
 	for began := time.Now(); ; {
 		p.mu.Lock()
-		hears := time.Since(p.heard) < silence
+		hears := p.heardLately()
 		in := p.in
 		p.mu.Unlock()
 		note := []byte{0}
 		if hears {
 			note[0] = 1
 		}
-		p.send(envelope{note: note, ping: true})
+		p.tell(framePing, note)
 		p.judge()
 		if !hears && time.Since(began) > silence+pingEach {
 			_ = c.Close()
@@ -216,54 +227,4 @@ func (p *peer) ping(c net.Conn, stop chan struct{}) {
 			return
 		}
 	}
-}
-
-// write writes what is queued. It comes back with nil when the connection was closed elsewhere.
-func (p *peer) write(c net.Conn) error {
-	out := bufio.NewWriterSize(c, 256<<10)
-	var frame []byte
-	for {
-		p.mu.Lock()
-		for len(p.queue) == 0 && p.out == c {
-			p.changed.Wait()
-		}
-		if p.out != c {
-			p.mu.Unlock()
-			return nil
-		}
-		batch := p.queue
-		p.queue, p.bytes = nil, 0
-		p.mu.Unlock()
-		for i := range batch {
-			var err error
-			if frame, err = batch[i].append(frame[:0]); err != nil {
-				return err
-			}
-			if _, err := out.Write(frame); err != nil {
-				return err
-			}
-		}
-		if err := out.Flush(); err != nil {
-			return err
-		}
-	}
-}
-
-// append adds the envelope as a frame.
-func (e *envelope) append(b []byte) ([]byte, error) {
-	at := len(b)
-	b = append(b, 0, 0, 0, 0)
-	switch {
-	case e.m != nil:
-		var err error
-		if b, err = replication.AppendMessage(append(b, frameRaft), e.id, e.m); err != nil {
-			return b, err
-		}
-	case e.ping:
-		b = append(append(b, framePing), e.note...)
-	default:
-		b = append(append(b, frameNote), e.note...)
-	}
-	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
-	return b, nil
 }

@@ -3,7 +3,7 @@
 //
 // Who connects says who it is, whom it means (-1: anybody) and what for, big-endian:
 //
-//	"WEIRPEER", version uint8 = 2, use uint8, length uint8, cluster id, from int32, to int32, length uint8, address
+//	"WEIRPEER", version uint8 = 3, use uint8, length uint8, cluster id, from int32, to int32, length uint8, address
 //
 // with the address where it can be reached, which is connected to if the node was not known, and is answered with
 //
@@ -24,6 +24,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -72,9 +74,12 @@ type Config struct {
 	Self      int32
 	// Address is where this node is reached by others; "": it cannot be.
 	Address string
-	// Deliver takes Raft's messages as they arrive, Note takes notes.
-	Deliver func(replication.GroupID, *raftpb.Message)
+	// Deliver takes Raft's messages that arrived at once, Note takes notes. What a message's batches are in must be retained to be used
+	// after Deliver returns.
+	Deliver func([]replication.Arrived)
 	Note    func(from int32, note []byte)
+	// Keep is how many bytes of lent memory may wait for one peer. A peer that is further behind gets copies.
+	Keep int
 	// Answer answers a question of a node that may be any.
 	Answer func(from int32, question []byte) []byte
 	// Up and Down, if set, are told when a peer is there and when it is gone, in turn. They must be quick.
@@ -91,8 +96,9 @@ type Transport struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
+	peers atomic.Pointer[map[int32]*peer] // which is replaced, and never changed
+
 	mu    sync.Mutex
-	peers map[int32]*peer
 	open  map[net.Conn]struct{} // that others made
 	turns map[int32]*turn
 	told  map[string]time.Time // refusals, when they were last told
@@ -109,7 +115,8 @@ func New(cfg Config) *Transport {
 	if cfg.Dial == nil {
 		cfg.Dial = dialTCP
 	}
-	t := &Transport{cfg: cfg, peers: map[int32]*peer{}, open: map[net.Conn]struct{}{}, turns: map[int32]*turn{}, told: map[string]time.Time{}}
+	t := &Transport{cfg: cfg, open: map[net.Conn]struct{}{}, turns: map[int32]*turn{}, told: map[string]time.Time{}}
+	t.peers.Store(&map[int32]*peer{})
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }
@@ -126,7 +133,7 @@ func dialTCP(ctx context.Context, address string) (net.Conn, error) {
 func (t *Transport) SetPeer(id int32, address string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	old := t.peers[id]
+	old := t.peer(id)
 	if t.ctx.Err() != nil || old != nil && old.address == address {
 		return
 	}
@@ -134,7 +141,7 @@ func (t *Transport) SetPeer(id int32, address string) {
 		old.cancel()
 	}
 	p := newPeer(t, id, address)
-	t.peers[id] = p
+	t.replace(id, p)
 	t.work.Go(p.run)
 }
 
@@ -142,35 +149,44 @@ func (t *Transport) SetPeer(id int32, address string) {
 func (t *Transport) RemovePeer(id int32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if p := t.peers[id]; p != nil {
+	if p := t.peer(id); p != nil {
 		p.cancel()
-		delete(t.peers, id)
+		t.replace(id, nil)
 	}
 }
 
+// replace puts a peer, or none, in a peer's place. Under mu.
+func (t *Transport) replace(id int32, p *peer) {
+	now := maps.Clone(*t.peers.Load())
+	if delete(now, id); p != nil {
+		now[id] = p
+	}
+	t.peers.Store(&now)
+}
+
 // Peers gives the peers that are known.
-func (t *Transport) Peers() []int32 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return slices.Collect(maps.Keys(t.peers))
-}
+func (t *Transport) Peers() []int32 { return slices.Collect(maps.Keys(*t.peers.Load())) }
 
-func (t *Transport) peer(id int32) *peer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.peers[id]
-}
+func (t *Transport) peer(id int32) *peer { return (*t.peers.Load())[id] }
 
-// Send queues a message for a node. False: it is lost, since that node is not known or not connected, or too much waits for it.
-func (t *Transport) Send(to int32, id replication.GroupID, m *raftpb.Message) bool {
+// Send queues a message for a node; it goes out with the next Flush, and what it holds is released by then. False: it is lost,
+// since that node is not known or not connected, or too much waits for it; what it holds stays the caller's.
+func (t *Transport) Send(to int32, id replication.GroupID, m *raftpb.Message, held replication.Held) bool {
 	p := t.peer(to)
-	return p != nil && p.send(envelope{id: id, m: m})
+	return p != nil && p.message(id, m, held)
 }
 
-// Note queues a note for a node. False: it is lost.
+// Flush sees that what was queued is sent. It does not wait for the others to take it.
+func (t *Transport) Flush() {
+	for _, p := range *t.peers.Load() {
+		p.flush()
+	}
+}
+
+// Note sends a note to a node. False: it is lost.
 func (t *Transport) Note(to int32, note []byte) bool {
 	p := t.peer(to)
-	return p != nil && p.send(envelope{note: note})
+	return p != nil && p.tell(frameNote, note)
 }
 
 // Connected tells whether a peer is up.
@@ -282,15 +298,35 @@ func (t *Transport) tellRefused(address string, why error) {
 
 // deliver passes on the frames of a peer.
 func (t *Transport) deliver(c net.Conn, from int32) error {
-	frames := newFrameReader(heard{c, t, from})
+	heard := heard{c, t, from}
+	defer heard.noticed(false)
+	in := newFrameReader(heard)
+	defer in.end()
+	var arrived []replication.Arrived
 	for {
-		b, err := frames.next()
+		f, err := in.next()
 		if err != nil {
 			return err
 		}
-		if err := t.frame(from, c, b); err != nil {
-			t.cfg.Logger.Error("a node sends what cannot be read; its connection is closed", "node", from, "error", err)
-			return err
+		bad := t.frame(from, c, f, &arrived)
+		for bad == nil && in.more() {
+			if f, bad = in.next(); bad == nil {
+				bad = t.frame(from, c, f, &arrived)
+			}
+		}
+		if len(arrived) > 0 {
+			t.cfg.Deliver(arrived)
+		}
+		for _, a := range arrived {
+			if a.In != nil {
+				a.In.Release()
+			}
+		}
+		clear(arrived)
+		arrived = arrived[:0]
+		if bad != nil {
+			t.cfg.Logger.Error("a node sends what cannot be read; its connection is closed", "node", from, "error", bad)
+			return bad
 		}
 	}
 }
@@ -303,18 +339,27 @@ type heard struct {
 }
 
 func (h heard) Read(b []byte) (int, error) {
+	h.noticed(false)
 	n, err := h.Conn.Read(b)
-	if p := h.t.peer(h.from); p != nil && n > 0 {
-		p.noticed()
+	if n > 0 {
+		h.noticed(true)
 	}
 	return n, err
 }
 
-func (t *Transport) frame(from int32, c net.Conn, b []byte) error {
-	if len(b) == 0 {
+// noticed notes that the peer lives, as far as can be heard, and whether what came of it is being done.
+func (h heard) noticed(working bool) {
+	if p := h.t.peer(h.from); p != nil {
+		p.noticed(working)
+	}
+}
+
+// frame takes one frame. A message is added to those that have arrived.
+func (t *Transport) frame(from int32, c net.Conn, f *frame, arrived *[]replication.Arrived) error {
+	if len(f.b) == 0 {
 		return fmt.Errorf("%w: an empty frame", errForeign)
 	}
-	kind, b := b[0], b[1:]
+	kind, b := f.b[0], f.b[1:]
 	switch {
 	case kind == framePing && len(b) == 1:
 		if p := t.peer(from); p != nil {
@@ -328,9 +373,14 @@ func (t *Transport) frame(from int32, c net.Conn, b []byte) error {
 		if replication.BrokerOf(m.GetFrom()) != from || replication.BrokerOf(m.GetTo()) != t.cfg.Self {
 			return fmt.Errorf("%w: a message from node %d to node %d on a connection from %d", errForeign, m.GetFrom(), m.GetTo(), from)
 		}
-		t.cfg.Deliver(id, m)
+		a := replication.Arrived{ID: id, Message: m}
+		if len(m.Entries) > 0 { // or nothing of it is in the frame any more
+			f.Retain()
+			a.In = f
+		}
+		*arrived = append(*arrived, a)
 	case kind == frameNote:
-		t.cfg.Note(from, b)
+		t.cfg.Note(from, bytes.Clone(b))
 	default:
 		return fmt.Errorf("%w: a frame of kind %d", errForeign, kind)
 	}

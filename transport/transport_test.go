@@ -57,8 +57,11 @@ func newPlace(t *testing.T, self int32, cluster, address string) *place {
 	p := &place{address: l.Addr().String(), arrived: make(chan string, 1000), downs: make(chan int32, 1000), log: &text{}}
 	p.Transport = New(Config{
 		ClusterID: func() string { return cluster }, Self: self, Address: p.address, Logger: slog.New(slog.NewTextHandler(p.log, nil)),
-		Deliver: func(id replication.GroupID, m *raftpb.Message) {
-			p.arrived <- fmt.Sprintf("%d: %v of %d at %d, %d entries", id.Partition, m.GetType(), replication.BrokerOf(m.GetFrom()), m.GetIndex(), len(m.Entries))
+		Deliver: func(all []replication.Arrived) {
+			for _, a := range all {
+				m := a.Message
+				p.arrived <- fmt.Sprintf("%d: %v of %d at %d, %d entries", a.ID.Partition, m.GetType(), replication.BrokerOf(m.GetFrom()), m.GetIndex(), len(m.Entries))
+			}
 		},
 		Note:   func(from int32, b []byte) { p.arrived <- fmt.Sprintf("note of %d: %s", from, b) },
 		Answer: func(from int32, b []byte) []byte { return fmt.Appendf(nil, "%d asks %d: %s", from, self, b) },
@@ -92,14 +95,14 @@ func (p *place) next(t *testing.T) string {
 	case got := <-p.arrived:
 		return got
 	case <-time.After(20 * time.Second):
-		t.Fatal("nothing arrives")
+		t.Fatalf("nothing arrives:\n%s", p.log)
 		return ""
 	}
 }
 
 func TestMessagesArriveInOrder(t *testing.T) {
 	a, b := newPlace(t, 1, "c", "127.0.0.1:0"), newPlace(t, 2, "c", "127.0.0.1:0")
-	if a.Send(2, replication.GroupID{}, heartbeat(1, 2, 0)) {
+	if a.Send(2, replication.GroupID{}, heartbeat(1, 2, 0), nil) {
 		t.Error("a message for nobody is taken")
 	}
 	a.SetPeer(2, b.address) // and b learns where a is
@@ -113,7 +116,10 @@ func TestMessagesArriveInOrder(t *testing.T) {
 		if i%10 == 0 {
 			m.Type, m.Entries = raftpb.MsgApp.Enum(), []*raftpb.Entry{{Index: new(i + 1), Term: new(uint64(5)), Data: data}}
 		}
-		until(t, "room in the queue", func() bool { return a.Send(2, replication.GroupID{Partition: int32(i)}, m) })
+		until(t, "room in the queue", func() bool {
+			defer a.Flush()
+			return a.Send(2, replication.GroupID{Partition: int32(i)}, m, nil)
+		})
 	}
 	for i := range 100 {
 		want := fmt.Sprintf("%d: MsgHeartbeat of 1 at %d, 0 entries", i, i)
@@ -218,12 +224,13 @@ func TestPeerComesBack(t *testing.T) {
 	if id := <-a.downs; id != 2 {
 		t.Errorf("node %d is down", id)
 	}
-	if a.Connected(2) || a.Send(2, replication.GroupID{}, heartbeat(1, 2, 7)) {
+	if a.Connected(2) || a.Send(2, replication.GroupID{}, heartbeat(1, 2, 7), nil) {
 		t.Error("a message for a node that is gone is taken")
 	}
 	again := newPlace(t, 2, "c", b.address)
 	until(t, "the connection", func() bool { return a.Connected(2) })
-	a.Send(2, replication.GroupID{}, heartbeat(1, 2, 8))
+	a.Send(2, replication.GroupID{}, heartbeat(1, 2, 8), nil)
+	a.Flush()
 	if got := again.next(t); got != "0: MsgHeartbeat of 1 at 8, 0 entries" {
 		t.Errorf("%s arrives", got)
 	}
@@ -279,12 +286,9 @@ func TestNewConnectionFollowsTheOld(t *testing.T) {
 		return c
 	}
 	note := func(c net.Conn, text string) {
-		e := envelope{note: []byte(text)}
-		frame, err := e.append(nil)
-		if err == nil {
-			_, err = c.Write(frame)
-		}
-		if err != nil {
+		var out frames
+		out.addBytes(frameNote, []byte(text))
+		if _, err := c.Write(out.bytes); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -306,10 +310,7 @@ func TestNewConnectionFollowsTheOld(t *testing.T) {
 // TestNonsenseEndsTheConnection sends what is no message, or another's.
 func TestNonsenseEndsTheConnection(t *testing.T) {
 	b := newPlace(t, 2, "c", "127.0.0.1:0")
-	other, err := replication.AppendMessage([]byte{0, 0, 0, 0}, replication.GroupID{}, heartbeat(3, 2, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	other := replication.AppendMessage([]byte{0, 0, 0, 0}, nil, replication.GroupID{}, heartbeat(3, 2, 0))
 	other = slices.Insert(other, 4, frameRaft)
 	other[3] = byte(len(other) - 4)
 	for name, sent := range map[string][]byte{

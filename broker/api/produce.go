@@ -105,8 +105,7 @@ func (p *producing) each(find func(t, i int) (*partition.Partition, error)) {
 				p.result(t, i, nil, partition.AppendResult{BaseOffset: -1, LogStart: -1, LogAppendTime: -1, Err: err})
 				continue
 			}
-			p.r.Retain()
-			part.Append(in.Records, func(res partition.AppendResult) { p.result(t, i, part, res) }, p.r.Release)
+			part.Append(in.Records, func(res partition.AppendResult) { p.result(t, i, part, res) }, p.r)
 		}
 	}
 	if p.req.Acks == 0 {

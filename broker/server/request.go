@@ -1,6 +1,8 @@
 package server
 
 import (
+	"math"
+
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir/weir/broker/wire"
@@ -32,6 +34,14 @@ func (r *Request) Retain() { r.frame.users.Add(1) }
 
 // Release lets go of the request's bytes.
 func (r *Request) Release() { r.frame.release() }
+
+// Size is how much memory Retain keeps: all there is, if others wait for the overdraft that it has.
+func (r *Request) Size() int {
+	if r.frame.overdrawn {
+		return math.MaxInt
+	}
+	return max(int(r.frame.cost), cap(r.frame.b))
+}
 
 // Done is closed when the client is gone or the server stops: what waits for something should answer now.
 func (r *Request) Done() <-chan struct{} { return r.Conn.stop }
