@@ -502,6 +502,12 @@ func (g *Group) campaign() {
 
 func (g *Group) step(m *raftpb.Message) {
 	switch m.GetType() {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap, raftpb.MsgVote, raftpb.MsgPreVote:
+		if g.host.isGone(m.GetFrom()) { // it was still on its way; to follow who sent it would hinder an election
+			return
+		}
+	}
+	switch m.GetType() {
 	case raftpb.MsgVote, raftpb.MsgPreVote:
 		if len(g.stalled) > 0 || !g.mayVote() {
 			return

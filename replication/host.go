@@ -64,7 +64,7 @@ type Host struct {
 	groups sync.Map // GroupID → *Group, those with other replicas
 	nodes  struct {
 		sync.Mutex
-		up      map[int32]bool // brokers that are there; replaced, and never changed
+		up      map[int32]bool // brokers that are there; false: that were; replaced, and never changed
 		awake   map[*Group]struct{}
 		stirred chan struct{}
 	}

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -75,12 +76,8 @@ func (h *Host) NodeDown(broker int32) { h.nodeChanged(broker, false) }
 func (h *Host) nodeChanged(broker int32, up bool) {
 	h.nodes.Lock()
 	now := make(map[int32]bool, len(h.nodes.up)+1)
-	for b := range h.nodes.up {
-		now[b] = true
-	}
-	if delete(now, broker); up {
-		now[broker] = true
-	}
+	maps.Copy(now, h.nodes.up)
+	now[broker] = up
 	h.nodes.up = now
 	h.nodes.Unlock()
 	h.each(func(g *Group) {
@@ -94,7 +91,7 @@ func (h *Host) nodeChanged(broker int32, up bool) {
 	})
 }
 
-// present gives the nodes that are there, this one aside.
+// present tells which nodes are there, and which were, this one aside.
 func (h *Host) present() map[int32]bool {
 	h.nodes.Lock()
 	defer h.nodes.Unlock()
@@ -103,6 +100,12 @@ func (h *Host) present() map[int32]bool {
 
 func (h *Host) isUp(id NodeID) bool {
 	return id&^witnessBit == h.cfg.Self || h.present()[BrokerOf(id)]
+}
+
+// isGone tells whether a node was there, and is not.
+func (h *Host) isGone(id NodeID) bool {
+	up, known := h.present()[BrokerOf(id)]
+	return known && !up
 }
 
 // Awake is the number of groups for which time passes.

@@ -767,6 +767,38 @@ func TestLeadershipIsHandedOver(t *testing.T) {
 	c.until("the first leader", func() bool { return l.isLeader() && !next.isLeader() })
 }
 
+// TestWhoIsGoneIsNotFollowed: what a leader had sent before its node was gone does not make anybody wait for it.
+func TestWhoIsGoneIsNotFollowed(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	m := c.nodes[l.id%3]
+	status := func() (term uint64, lead NodeID) {
+		_ = m.group.Do(func() error {
+			now := m.group.rn.BasicStatus()
+			term, lead = now.GetTerm(), now.Lead
+			return nil
+		})
+		return term, lead
+	}
+	c.until("a leader that is known", func() bool { _, lead := status(); return lead == l.id })
+	hear := func() {
+		term, _ := status()
+		m.host.Deliver(trioGroup, &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: new(l.id), To: new(m.id), Term: new(term)})
+		status() // calls come before messages in a turn
+	}
+	c.isolate(m.id, true)
+	m.host.NodeDown(BrokerOf(l.id))
+	hear()
+	if _, lead := status(); lead != 0 {
+		t.Errorf("node %x is followed, whose node is gone", lead)
+	}
+	m.host.NodeUp(BrokerOf(l.id))
+	hear()
+	if _, lead := status(); lead != l.id {
+		t.Errorf("node %x is followed, and not who is there again", lead)
+	}
+}
+
 // TestHeirIsLost: a leader that was about to hand over to a node which is lost goes on at once.
 func TestHeirIsLost(t *testing.T) {
 	c := newTrio(t)
