@@ -58,7 +58,7 @@ func (p *peer) isUp() bool {
 func (p *peer) send(size int, add func(*frames)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.out == nil || p.queue.size > 0 && p.queue.size+size > queueBytes {
+	if p.out == nil || p.ctx.Err() != nil || p.queue.size > 0 && p.queue.size+size > queueBytes {
 		return false
 	}
 	add(&p.queue)
@@ -116,7 +116,7 @@ func (p *peer) judge() {
 	if up {
 		tell = p.t.cfg.Up
 	}
-	if changed && tell != nil {
+	if changed && tell != nil && p.t.ctx.Err() == nil { // or it is this node that goes
 		tell(p.id)
 	}
 }

@@ -214,7 +214,7 @@ func (t *Transport) Serve(l net.Listener) error {
 	}
 }
 
-// Stop closes all connections. What was queued is lost.
+// Stop closes all connections, and then nobody is told of others any more. It sends nothing from its beginning on: what was queued is lost.
 func (t *Transport) Stop() {
 	t.mu.Lock()
 	t.cancel()
