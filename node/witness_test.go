@@ -49,7 +49,7 @@ func TestTwoReplicasSurvive(t *testing.T) {
 func TestWitnessIsNoReplica(t *testing.T) {
 	c := newSeveral(t, 3)
 	c.start(0, 1, 2)
-	k := c.client(kgo.RecordRetries(0), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.AllISRAcks()))
+	k := c.client()
 	c.createPair(k)
 	c.countInSync(k, 2)
 	replicas := c.topic(k, "t").Partitions[0].Replicas
@@ -62,15 +62,12 @@ func TestWitnessIsNoReplica(t *testing.T) {
 			t.Errorf("broker %d holds t-0: %v, and its replicas are %v", d.Broker, there, replicas)
 		}
 	})
-	send := func() error {
-		return k.ProduceSync(timeout(t), &kgo.Record{Value: []byte("x")}).FirstErr()
-	}
-	if err := send(); err != nil {
+	if err := c.sendRaw(k, "t", "with both"); err != nil {
 		t.Fatal(err)
 	}
 	c.kill(int(replicas[1]) - 1)
 	c.eventually("one in sync", func() bool { return len(c.topic(k, "t").Partitions[0].ISR) == 1 })
-	if err := send(); !errors.Is(err, kerr.NotEnoughReplicas) {
+	if err := c.sendRaw(k, "t", "with one"); !errors.Is(err, kerr.NotEnoughReplicas) {
 		t.Errorf("with one of two in sync: %v", err)
 	}
 }
