@@ -21,7 +21,7 @@ type Config struct {
 	RetentionMs        int64 // -1: without limit
 	RetentionBytes     int64 // -1: without limit
 	// Repairable says that others have the log too: Open does without segments that are missing or too short, so that they can be
-	// repaired (see Damaged). Otherwise they are an error.
+	// repaired (see Damaged), and without the end (see Forgotten). Otherwise they are an error.
 	Repairable bool
 }
 
@@ -91,6 +91,8 @@ type Log struct {
 	rolled  bool   // since the last checkpoint
 	saved   int64  // end offset of the last checkpoint
 	kept    uint64 // entries from this one on stay; 0: none must
+
+	forgotten bool // see Forgotten
 
 	checkpointMu sync.Mutex // held while a checkpoint is written, and while the log is cut
 	cuts         int        // counts cuts; a checkpoint made before one is not written after it

@@ -36,8 +36,24 @@ func (r Recovery) String() string {
 }
 
 // Open opens a log, or makes an empty one. What a crash left half written is cut off; damage below the last checkpoint is
-// found when it is read.
+// found when it is read. If that keeps a log from being opened which other replicas have too, it goes on with what is before the
+// damage, and has forgotten the rest (see Forgotten).
 func Open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Recovery, error) {
+	l, r, err := open(fs, dir, id, cfg, state)
+	var note []string
+	for damage := (*CorruptError)(nil); cfg.Repairable && errors.As(err, &damage); l, r, err = open(fs, dir, id, cfg, state) {
+		if given, failed := giveUpFrom(fs, dir, damage, &r); !given {
+			return nil, r, errors.Join(err, failed)
+		}
+		note = append(note, damage.Error()+": what follows is fetched from the other replicas")
+	}
+	if err == nil && note != nil {
+		r.Note = strings.Join(append(note, r.Note), "; ")
+	}
+	return l, r, err
+}
+
+func open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Recovery, error) {
 	l := &Log{fs: fs, dir: dir, id: id, state: state}
 	l.cfg.Store(&cfg)
 	if err := l.finishReset(); err != nil {
@@ -47,6 +63,7 @@ func Open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Re
 	if err != nil {
 		return nil, Recovery{}, err
 	}
+	l.forgotten = f.forgotten
 	var r Recovery
 	if len(f.bases) == 0 {
 		if _, err := l.resume(&f.bases, f.checkpoints, &r); err != nil {
@@ -67,6 +84,7 @@ type files struct {
 	indexes     []int64  // the bases of those that have an index
 	checkpoints []uint64 // their Raft indexes, oldest first
 	unfinished  []string
+	forgotten   bool
 }
 
 func (l *Log) list() (files, error) {
@@ -80,6 +98,8 @@ func (l *Log) list() (files, error) {
 		switch ending {
 		case ".tmp":
 			f.unfinished = append(f.unfinished, name)
+		case "":
+			f.forgotten = f.forgotten || name == forgottenName
 		case logSuffix:
 			if base, err := strconv.ParseInt(number, 10, 64); err == nil {
 				f.bases = append(f.bases, base)
@@ -225,14 +245,18 @@ func (l *Log) lacking(c *checkpoint, info segmentInfo) (*CorruptError, error) {
 // adopt makes a checkpoint the state of the log. Where entries go on, and what the log's owner knows, it says also if a segment is
 // damaged; only in the last one, which was written to, there may have been more.
 func (l *Log) adopt(c *checkpoint, bases *[]int64) error {
+	var lost *CorruptError // the first of those that lack something
 	for n, info := range c.segments {
 		damage, err := l.lacking(c, info)
 		if err != nil {
 			return err
 		}
+		if lost == nil {
+			lost = damage
+		}
 		last := n == len(c.segments)-1
 		if damage != nil && (last || !l.cfg.Load().Repairable) {
-			return damage
+			return lost
 		}
 		s := &segment{
 			fs: l.fs, name: segmentName(l.dir, info.base), base: info.base, firstIndex: info.firstIndex, prevTerm: info.prevTerm,

@@ -391,7 +391,11 @@ func TestOpenWithoutSegment(t *testing.T) {
 				before := logFiles(t, fs)
 				cfg.Repairable = repairable
 				l, _, err := Open(fs, "data/t-0", Identity{Partition: 7}, cfg, nil)
-				if !repairable || i == len(bases)-1 {
+				if repairable && i == len(bases)-1 {
+					forgets(t, what, fs, cfg, other, base)
+					continue
+				}
+				if !repairable {
 					var corrupt *CorruptError
 					if !errors.As(err, &corrupt) || corrupt.File != name {
 						t.Errorf("%s: %v", what, err)
@@ -420,10 +424,68 @@ func TestOpenWithoutSegment(t *testing.T) {
 	}
 }
 
-// TestOpenWithoutAnySegment: an empty log does not take the place of one whose segments are all lost.
+// forgets opens a log whose last segment is not what it was: it goes on with what is before it, says so until it has the rest, and
+// becomes the same as another one.
+func forgets(t *testing.T, what string, fs vfs.FS, cfg Config, other *Log, from int64) {
+	t.Helper()
+	state := noted{}
+	for range 2 { // it does not forget that it has forgotten
+		l, _, err := Open(fs, "data/t-0", Identity{Partition: 7}, cfg, state)
+		if err != nil || !l.Forgotten() || l.EndOffset() != from {
+			t.Fatalf("%s: forgotten %v, it ends at %d (%v)", what, l.Forgotten(), l.EndOffset(), err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, _, err := Open(fs, "data/t-0", Identity{Partition: 7}, cfg, state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for base := range state {
+		if base >= from {
+			t.Errorf("%s: the state knows of a batch at %d", what, base)
+		}
+	}
+	rest, err := other.Entries(l.LastIndex()+1, other.LastIndex()+1, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.Append(rest), l.Sync(), l.Remembered(), l.Close()); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	l = openSeveral(t, fs, cfg)
+	if got, _ := readAll(l, l.StartOffset()); l.Forgotten() || l.EndOffset() != other.EndOffset() || l.LastIndex() != other.LastIndex() || len(got) == 0 {
+		t.Errorf("%s: forgotten %v, it ends at %d with entry %d", what, l.Forgotten(), l.EndOffset(), l.LastIndex())
+	}
+}
+
+// TestOpenForgetsAfterCrash crashes at each step of giving up a damaged last segment: it is noted before anything that tells of it goes.
+func TestOpenForgetsAfterCrash(t *testing.T) {
+	whole, cfg := several(t)
+	other := openSeveral(t, whole.Clone(), cfg)
+	last := other.active().base
+	if err := errors.Join(whole.Remove(segmentName("data/t-0", last)+logSuffix), whole.SyncDir("data/t-0")); err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 6))
+		base := whole.Clone()
+		fs := vfs.NewFaults(base)
+		fs.OnOp(func(op vfs.Op) {
+			if again := openSeveral(t, base.CrashClone(rng), cfg); !again.Forgotten() || again.EndOffset() > last {
+				t.Fatalf("after %v: forgotten %v, it ends at %d", op, again.Forgotten(), again.EndOffset())
+			}
+		})
+		openSeveral(t, fs, cfg)
+	}
+}
+
+// TestOpenWithoutAnySegment: an empty log does not take the place of one whose segments are all lost, unless it says so.
 func TestOpenWithoutAnySegment(t *testing.T) {
 	whole, cfg := several(t)
 	other := openSeveral(t, whole.Clone(), cfg)
+	cfg.Repairable = false
 	for _, deleted := range []bool{false, true} {
 		fs := whole.Clone()
 		if deleted {
@@ -444,6 +506,11 @@ func TestOpenWithoutAnySegment(t *testing.T) {
 		}
 		if after := logFiles(t, fs); !slices.Equal(before, after) {
 			t.Errorf("deleted %v: there were files %v, and there are %v", deleted, before, after)
+		}
+		repairable := cfg
+		repairable.Repairable = true
+		if l := openSeveral(t, fs, repairable); !l.Forgotten() || l.LastIndex() != 0 {
+			t.Errorf("deleted %v: with others it ends with entry %d, forgotten %v", deleted, l.LastIndex(), l.Forgotten())
 		}
 	}
 }

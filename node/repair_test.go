@@ -187,3 +187,53 @@ func (c *several) readAll(s *stream) {
 	}
 	k.Close()
 }
+
+// TestDamagedEndIsFetchedAgain takes the end of a log off one node, below its checkpoint or above it, while the others go on: the node
+// starts, has in the end what it had, and then others can do without one of those that had it all the time.
+func TestDamagedEndIsFetchedAgain(t *testing.T) {
+	c := newSeveral(t, 3, "auto.leader.rebalance.enable=false")
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 1)
+	s := c.stream(k, 1)
+	leads := map[string]func(i int) bool{
+		"/data/t-0":                  func(i int) bool { _, leads := c.replica(i).Leads(); return leads },
+		"/data/__cluster_metadata-0": func(i int) bool { _, leads := c.nodes[i].log.Leads(); return leads },
+	}
+	for log, leads := range leads {
+		for _, what := range []string{"cut", "removed", "acknowledged"} {
+			c.moves(s)
+			c.inSync(k)
+			victim := 0
+			for leads(victim) { // or nobody is left who counts on what it had
+				victim++
+			}
+			t.Logf("%s of node %d: %s", log, victim+1, what)
+			damage, stop := harm[what], c.stop
+			if what == "acknowledged" { // no checkpoint covers it
+				damage, stop = harm["cut"], c.kill
+			}
+			stop(victim)
+			files, err := c.disks[victim].List(log)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = slices.DeleteFunc(files, func(name string) bool { return !strings.HasSuffix(name, ".log") })
+			if err := damage(c.disks[victim], log+"/"+files[len(files)-1]); err != nil {
+				t.Fatal(err)
+			}
+			c.logs[victim] = nil
+			c.start(victim)
+			c.eventually("all to be there again", func() bool {
+				names, err := c.disks[victim].List(log)
+				return err == nil && !slices.Contains(names, "forgotten") && (what == "acknowledged" || strings.Contains(c.logs[victim].String(), "are there again"))
+			})
+			c.inSync(k)
+			other := (victim + 1) % 3
+			c.stop(other)
+			c.moves(s)
+			c.start(other)
+		}
+	}
+	c.check(s)
+}

@@ -138,6 +138,7 @@ type Group struct {
 	yields    int               // attempts to hand the leadership over since then
 	lastVotes HardState
 	members   membership
+	forgotten forgotten
 
 	live liveness
 
@@ -213,6 +214,9 @@ func newGroup(h *Host, c Config) (*Group, error) {
 		if err := g.log.TruncateSuffix(min(max(hs.Commit, g.log.FirstIndex()-1), g.log.LastIndex())); err != nil {
 			return nil, err
 		}
+	}
+	if g.log.Forgotten() {
+		hs = g.beginForgotten(hs)
 	}
 	g.members = newMembership(h.journal, g.key, c.Voters)
 	hs.Commit, g.applied = g.members.resume(g.log, g.self, hs.Commit)
@@ -492,7 +496,7 @@ func (g *Group) letGo(in *inbox) {
 
 // campaign asks to be elected, unless that could not be written.
 func (g *Group) campaign() {
-	if len(g.stalled) > 0 || g.headers != nil && !bugs.WitnessLeads {
+	if len(g.stalled) > 0 || g.forgotten.is || g.headers != nil && !bugs.WitnessLeads {
 		return
 	}
 	if err := g.rn.Campaign(); err != nil {
@@ -509,12 +513,17 @@ func (g *Group) step(m *raftpb.Message) {
 	}
 	switch m.GetType() {
 	case raftpb.MsgVote, raftpb.MsgPreVote:
-		if len(g.stalled) > 0 || !g.mayVote() {
+		if len(g.stalled) > 0 || !g.mayVote() || g.forgotten.is && !g.twoVoters() {
 			return
 		}
 		g.asksVote(m)
 	case raftpb.MsgTimeoutNow:
-		if len(g.stalled) > 0 || g.headers != nil {
+		if len(g.stalled) > 0 || g.forgotten.is || g.headers != nil {
+			return
+		}
+	case raftpb.MsgHeartbeat:
+		if g.headers == nil && g.lacks(m) {
+			g.forget(m)
 			return
 		}
 	}
@@ -783,6 +792,7 @@ func (g *Group) apply(m *raftpb.Message) {
 	}
 	g.save()
 	g.keep()
+	g.remember()
 	if len(m.Entries) > 0 {
 		g.replica.Committed(g.applied)
 	}

@@ -22,6 +22,9 @@ type Log interface {
 	Origin() log.Origin
 	Keep(from uint64)
 	TakeDirty(*log.Dirty)
+	Forgotten() bool
+	Forget() error
+	Remembered() error
 }
 
 // headers is the log of a witness: which entries it has, and nothing of what is in them, but for changes of members. Since terms
@@ -210,3 +213,12 @@ func parseHeaders(b []byte) (*headers, bool) {
 	}
 	return h, len(b) == 0
 }
+
+// Forgotten implements Log: what a witness's journal lacks is noticed when it is read.
+func (h *headers) Forgotten() bool { return false }
+
+// Forget implements Log.
+func (h *headers) Forget() error { panic("BUG: a witness is told that it has forgotten") }
+
+// Remembered implements Log.
+func (h *headers) Remembered() error { return nil }

@@ -783,7 +783,7 @@ func TestWhoIsGoneIsNotFollowed(t *testing.T) {
 	c.until("a leader that is known", func() bool { _, lead := status(); return lead == l.id })
 	hear := func() {
 		term, _ := status()
-		m.host.Deliver(trioGroup, &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: new(l.id), To: new(m.id), Term: new(term)})
+		m.host.Deliver(Arrived{ID: trioGroup, Message: &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: new(l.id), To: new(m.id), Term: new(term)}})
 		status() // calls come before messages in a turn
 	}
 	c.isolate(m.id, true)

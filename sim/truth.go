@@ -119,6 +119,9 @@ func (r *replica) look() {
 	if !ok {
 		s.fail("node %d has lost its replica of %v", id, r)
 	}
+	if v.Log.Forgotten() { // no disk here loses what is durable
+		s.fail("node %d lacks entries of %v that were durable", id, r)
+	}
 	r.compareLog(v)
 	if v.Leads && (!r.leads || v.Term != r.term) {
 		r.compareLeader(v.Term)
