@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -53,6 +54,38 @@ orders  0          3,1   1,3
   }
 ]
 `, "")
+}
+
+func TestPartitionReassignThrottled(t *testing.T) {
+	w := operate(t, 3, "orders:0=0 logs:0=1", 1)
+	set := func(rate, replicas string) (all []string) {
+		for _, of := range []string{"the cluster", `topic "orders"`} {
+			for _, name := range []string{"leader", "follower"} {
+				end, value := "rate", rate
+				if of != "the cluster" {
+					end, value = "replicas", replicas
+				}
+				all = append(all, fmt.Sprintf("%s %s.replication.throttled.%s=%s", of, name, end, value))
+			}
+		}
+		return all
+	}
+	expect(t, w.weirSoon("partition", "reassign", "orders:0", "--replicas", "2", "--throttle", "10MiB"), 0, `
+TOPIC   PARTITION  FROM  TO  ADDS  REMOVES  COPIES
+orders  0          0     2   2     0        1B
+`, "")
+	if diff := cmp.Diff(append(set("10485760", "*"), set("none", "none")...), w.altered); diff != "" {
+		t.Error(diff)
+	}
+	w.altered = nil
+	w.refuse = map[topicPartition]int16{{"orders", 0}: kerr.InvalidReplicaAssignment.Code}
+	got := w.weirSoon("partition", "reassign", "orders:0", "--replicas", "1", "--throttle", "1000")
+	if want := "The throttle of 1000/s stays until the same command has come to its end.\n"; got.code != exitFailed || !strings.Contains(got.err, want) {
+		t.Errorf("%+v", got)
+	}
+	if diff := cmp.Diff(set("1000", "*"), w.altered); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestPartitionReassignFromFile(t *testing.T) {

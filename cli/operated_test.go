@@ -22,6 +22,7 @@ type operated struct {
 	partitions map[topicPartition]*operatedPartition
 	perLook    int64                                                                // bytes that every new replica gets with each look
 	batches    [][]string                                                           // what was asked to be moved, request by request
+	altered    []string                                                             // configurations
 	mostMoving int                                                                  // at the same time
 	refuse     map[topicPartition]int16                                             // the error codes of moves that are refused
 	quorum     kmsg.DescribeQuorumResponseTopicPartition                            // who keeps the metadata
@@ -64,6 +65,7 @@ func operate(t *testing.T, n int, partitions string, size int64) *operated {
 		kmsg.AlterPartitionAssignments: w.reassign, kmsg.ListPartitionReassignments: w.listReassignments, kmsg.ElectLeaders: w.elect,
 		kmsg.DescribeConfigs: w.describeConfigs, kmsg.DescribeQuorum: w.describeQuorum, kmsg.UnregisterBroker: w.unregister,
 		kmsg.AddRaftVoter: w.changeVoters, kmsg.RemoveRaftVoter: w.changeVoters, kmsg.UpdateFeatures: w.updateFeatures,
+		kmsg.IncrementalAlterConfigs: w.alterConfigs,
 	} {
 		w.fake.ControlKey(int16(key), func(request kmsg.Request) (kmsg.Response, error, bool) {
 			w.fake.KeepControl()
@@ -355,6 +357,21 @@ func (w *operated) describeConfigs(request kmsg.Request) kmsg.Response {
 	for _, r := range request.(*kmsg.DescribeConfigsRequest).Resources {
 		response.Resources = append(response.Resources, kmsg.DescribeConfigsResponseResource{ResourceType: r.ResourceType, ResourceName: r.ResourceName,
 			Configs: []kmsg.DescribeConfigsResponseResourceConfig{{Name: "min.insync.replicas", Value: ptr("2")}}})
+	}
+	return response
+}
+
+func (w *operated) alterConfigs(request kmsg.Request) kmsg.Response {
+	response := request.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
+	for _, r := range request.(*kmsg.IncrementalAlterConfigsRequest).Resources {
+		for _, c := range r.Configs {
+			value := "none"
+			if c.Value != nil {
+				value = *c.Value
+			}
+			w.altered = append(w.altered, fmt.Sprintf("%s %s=%s", configResource{r.ResourceType, r.ResourceName}, c.Name, value))
+		}
+		response.Resources = append(response.Resources, kmsg.IncrementalAlterConfigsResponseResource{ResourceType: r.ResourceType, ResourceName: r.ResourceName})
 	}
 	return response
 }

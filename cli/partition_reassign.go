@@ -21,6 +21,7 @@ type partitionReassign struct {
 	file           string
 	cancel, all    bool
 	noWait, dryRun bool
+	throttle       sizeValue
 }
 
 // assignments is Kafka's file of them.
@@ -50,6 +51,11 @@ The partitions are those that are named, which all get --replicas, or those of a
 write it:
   {"version": 1, "partitions": [{"topic": "orders", "partition": 0, "replicas": [1, 2, 3]}]}
 
+--throttle bounds how much each broker copies per second, with Kafka's configurations
+leader.replication.throttled.rate and follower.replication.throttled.rate of the cluster and ….replicas of
+the topics; what is in sync is not slowed down. They are unset when the replicas are there. If the command
+is interrupted they stay; the same command goes on, and another --throttle changes the rate.
+
 --cancel takes back what is under way for the partitions that are named, or in the file, or with --all:
 they keep the replicas that they had.
 
@@ -58,7 +64,7 @@ they keep the replicas that they had.
 JSON: a list of objects with the fields topic, partition, from, to (lists of brokers), bytes (of one
 replica; 0: not known).`,
 		Example: `  weir partition reassign orders:3 --replicas 1,2,3
-  weir partition reassign --from-file plan.json --at-once 10
+  weir partition reassign --from-file plan.json --at-once 10 --throttle 50MiB
   weir partition reassign --cancel orders
   weir partition reassign --cancel --all`,
 		ValidArgsFunction: o.completeTopics(true),
@@ -102,6 +108,8 @@ replica; 0: not known).`,
 	flags.BoolVar(&a.all, "all", false, "with --cancel: of all partitions")
 	flags.BoolVar(&a.noWait, "no-wait", false, "do not wait until the replicas are there")
 	flags.BoolVar(&a.dryRun, "dry-run", false, "only show what would be moved")
+	flags.Var(&a.throttle, "throttle", "how `much` a broker may copy per second, as 50MiB")
+	flags.Lookup("throttle").DefValue = ""
 	m.flags(cmd)
 	flags.Lookup("at-once").DefValue = ""
 	flags.Lookup("at-once").Usage = "how many `partitions` may move at the same time; all unless it is given"
@@ -132,6 +140,10 @@ func (a *partitionReassign) check(cmd *cobra.Command, args []string) ([]partitio
 		return nil, nil, usagef("say where to with --replicas: the ids of brokers, the one that should lead first")
 	case a.file != "" && changed("replicas"):
 		return nil, nil, usagef("--replicas and --from-file exclude each other")
+	case changed("throttle") && (a.cancel || a.noWait):
+		return nil, nil, usagef("--throttle is taken back when the replicas are there: it goes without --cancel and --no-wait")
+	case changed("throttle") && a.throttle == 0:
+		return nil, nil, usagef("--throttle must be at least 1: leave it out to copy without a bound")
 	case a.noWait && changed("at-once"):
 		return nil, nil, usagef("--no-wait begins everything at once: leave out --at-once")
 	}
@@ -256,7 +268,17 @@ func (a *partitionReassign) move(ctx context.Context, m *mover, c *client, assig
 	if a.dryRun || a.noWait {
 		return m.only(ctx, c, a.dryRun)
 	}
-	return m.all(ctx, c)
+	t := newThrottle(c, a.throttle, assignments)
+	if err := m.o.within(ctx, t.begin); err != nil {
+		return err
+	}
+	if err := m.all(ctx, c); err != nil {
+		if a.throttle > 0 {
+			m.cmd.PrintErrf("The throttle of %s/s stays until the same command has come to its end.\n", a.throttle.String())
+		}
+		return err
+	}
+	return m.o.within(ctx, t.end)
 }
 
 // takeBack cancels reassignments: those of partitions, or all that are under way.

@@ -25,6 +25,23 @@ type TopicConfig struct {
 	TimestampBeforeMaxMs  int64
 	TimestampAfterMaxMs   int64
 	delete, compact, lazy bool
+	// throttled replicas: of leaders, and of those that copy from them
+	throttledLeaders, throttledFollowers string
+}
+
+// ThrottledLeader tells whether what a partition's leader on a broker sends to new replicas counts against the broker's rate.
+func (c *TopicConfig) ThrottledLeader(partition, broker int32) bool {
+	return listed(c.throttledLeaders, partition, broker)
+}
+
+// ThrottledFollower tells whether what a partition's new replica on a broker gets counts against the broker's rate.
+func (c *TopicConfig) ThrottledFollower(partition, broker int32) bool {
+	return listed(c.throttledFollowers, partition, broker)
+}
+
+// listed tells whether a list of replicas, as 0:1,1:2, or * for all, has one.
+func listed(list string, partition, broker int32) bool {
+	return list == "*" || list != "" && slices.Contains(SplitList(list), fmt.Sprintf("%d:%d", partition, broker))
 }
 
 // Relaxed tells whether records are acknowledged before they are on disk.
@@ -190,6 +207,8 @@ func (c *Config) Topic(l Layers) *TopicConfig {
 		delete:               slices.Contains(policies, "delete"),
 		compact:              slices.Contains(policies, "compact"),
 		lazy:                 text("durability") == "relaxed",
+		throttledLeaders:     text("leader" + throttledSuffix),
+		throttledFollowers:   text("follower" + throttledSuffix),
 	}
 }
 
@@ -233,13 +252,36 @@ func ValidateGroup(name, value string) error {
 // ValidateBroker checks a broker option's new value while the broker runs.
 func ValidateBroker(name, value string) error {
 	o := BrokerOptions().Find(name)
-	if o == nil {
+	switch {
+	case o == nil && (name == leaderRate || name == followerRate):
+		return (&Option{Name: name, Type: Long, Least: "0"}).Check(value)
+	case o == nil:
 		return nil // brokers take options of plugins that they do not know
 	}
 	if !o.Dynamic {
 		return fmt.Errorf("Cannot update these configs dynamically: [%s]", name)
 	}
 	return o.Check(value)
+}
+
+// Options of brokers that can only be set while they run, and that are listed only then.
+const (
+	leaderRate   = "leader.replication.throttled.rate"
+	followerRate = "follower.replication.throttled.rate"
+)
+
+// ThrottledRates gives how many bytes per second a broker may send to new replicas that are throttled, and get for its own; -1: without
+// bound.
+func (l Layers) ThrottledRates() (leader, follower int64) {
+	rate := func(name string) int64 {
+		for _, set := range []map[string]string{l.Broker, l.Default} {
+			if n, err := strconv.ParseInt(strings.TrimSpace(set[name]), 10, 64); err == nil {
+				return n
+			}
+		}
+		return -1
+	}
+	return rate(leaderRate), rate(followerRate)
 }
 
 // Op is an operation of IncrementalAlterConfigs, by Kafka's number.

@@ -594,6 +594,77 @@ func TestReassignment(t *testing.T) {
 	c.check(s)
 }
 
+// TestReassignmentIsThrottled: what a new replica gets is bounded by the rate of who sends, or of who gets it, and records are taken all
+// the time. At a byte a second, one message is all that comes.
+func TestReassignmentIsThrottled(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	k := c.client(kgo.ProducerBatchCompression(kgo.NoCompression()))
+	adm := kadm.NewClient(k)
+	topics := func(name, value string) {
+		t.Helper()
+		if _, err := adm.AlterTopicConfigs(timeout(t), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: name, Value: &value}}, "t"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	brokers := func(op kadm.IncrementalOp, name string, value *string, of ...int32) {
+		t.Helper()
+		if resp, err := adm.AlterBrokerConfigs(timeout(t), []kadm.AlterConfig{{Op: op, Name: name, Value: value}}, of...); err != nil || resp[0].Err != nil {
+			t.Fatal(resp, err)
+		}
+	}
+	one := "1"
+	if _, err := adm.CreateTopic(timeout(t), 1, 1, map[string]*string{"min.insync.replicas": &one}, "t"); err != nil {
+		t.Fatal(err)
+	}
+	first := c.topic(k, "t").Partitions[0].Leader
+	other := first%3 + 1
+	value := make([]byte, 500_000)
+	for range 8 {
+		if err := k.ProduceSync(timeout(t), &kgo.Record{Topic: "t", Value: value}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, throttled := range []struct {
+		rate, replicas string
+		of             []int32 // none: of all
+	}{
+		{"leader.replication.throttled.rate", "leader.replication.throttled.replicas", []int32{first}},
+		{"follower.replication.throttled.rate", "follower.replication.throttled.replicas", nil},
+	} {
+		topics(throttled.replicas, "*")
+		brokers(kadm.SetConfig, throttled.rate, &one, throttled.of...)
+		var req kadm.AlterPartitionAssignmentsReq
+		req.Assign("t", 0, []int32{first, other})
+		if resp, err := adm.AlterPartitionAssignments(timeout(t), req); err != nil || resp.Error() != nil {
+			t.Fatal(err, resp.Error())
+		}
+		c.eventually("the new replica to be there", func() bool {
+			_, err := c.nodes[other-1].set.Lookup("t", 0)
+			return err == nil
+		})
+		for range 30 {
+			if err := k.ProduceSync(timeout(t), &kgo.Record{Topic: "t", Value: []byte("more")}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if end := c.replica(int(other) - 1).LogEnd(); end > 3 {
+			t.Errorf("%s: the new replica has %d records", throttled.rate, end)
+		}
+		brokers(kadm.DeleteConfig, throttled.rate, nil, throttled.of...)
+		c.eventually("the new replica to be in sync", func() bool { return len(c.topic(k, "t").Partitions[0].ISR) == 2 })
+		var back kadm.AlterPartitionAssignmentsReq
+		back.Assign("t", 0, []int32{first})
+		if resp, err := adm.AlterPartitionAssignments(timeout(t), back); err != nil || resp.Error() != nil {
+			t.Fatal(err, resp.Error())
+		}
+		c.eventually("the new replica to be gone", func() bool {
+			_, err := c.nodes[other-1].set.Lookup("t", 0)
+			return err != nil
+		})
+	}
+}
+
 // TestLeadershipIsGivenBack: a node that comes back becomes the leader of what it is preferred for, by itself and when it is asked for.
 func TestLeadershipIsGivenBack(t *testing.T) {
 	for _, auto := range []string{"true", "false"} {

@@ -328,10 +328,16 @@ func (n *Node) topicConfig(img *cluster.Image, t *cluster.Topic) *config.TopicCo
 
 // layers gives the dynamic configurations that apply to something on this node.
 func (n *Node) layers(img *cluster.Image, resource map[string]string) config.Layers {
+	l := brokerLayers(img, n.cfg.NodeID)
+	l.Resource = resource
+	return l
+}
+
+// brokerLayers gives the dynamic configurations of a broker.
+func brokerLayers(img *cluster.Image, id int32) config.Layers {
 	return config.Layers{
-		Resource: resource,
-		Broker:   img.Config(cluster.Resource{Kind: cluster.BrokerResource, Name: strconv.Itoa(int(n.cfg.NodeID))}),
-		Default:  img.Config(cluster.Resource{Kind: cluster.BrokerResource}),
+		Broker:  img.Config(cluster.Resource{Kind: cluster.BrokerResource, Name: strconv.Itoa(int(id))}),
+		Default: img.Config(cluster.Resource{Kind: cluster.BrokerResource}),
 	}
 }
 
@@ -340,6 +346,24 @@ func (n *Node) brokersChanged(img *cluster.Image) {
 	n.effective.Store(n.cfg.With(n.layers(img, nil)))
 	n.set.Reconfigure(img)
 	n.setLimits()
+	n.setRates(img)
+}
+
+// setRates bounds what is sent to new replicas. A broker's rate for what it gets is kept by each that sends.
+func (n *Node) setRates(img *cluster.Image) {
+	perTick := func(rate int64) int64 {
+		if rate < 0 {
+			return 0
+		}
+		return max(rate/int64(time.Second/tickEach), 1)
+	}
+	sending, _ := n.layers(img, nil).ThrottledRates()
+	receiving := map[int32]int64{}
+	for b := range img.Brokers() {
+		_, rate := brokerLayers(img, b.ID).ThrottledRates()
+		receiving[b.ID] = perTick(rate)
+	}
+	n.host.SetCatchUpRates(perTick(sending), receiving)
 }
 
 // setLimits gives the server its limits, once there is one.

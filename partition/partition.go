@@ -173,6 +173,12 @@ func (p *Partition) setConfig(c *config.TopicConfig) {
 	_ = p.group.Do(func() error { p.log.SetConfig(p.logConfig(c)); return nil })
 }
 
+// throttled tells which rates bound what is sent to a new replica on a broker.
+func (p *Partition) throttled(broker int32) (sending, receiving bool) {
+	c, number := p.Config(), p.ID.Partition
+	return c.ThrottledLeader(number, replication.BrokerOf(p.self)), c.ThrottledFollower(number, broker)
+}
+
 func (p *Partition) logConfig(c *config.TopicConfig) log.Config {
 	lc := log.Config{
 		Repairable:         p.replicas.Load() > 1,

@@ -131,7 +131,9 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 	}
 	p.wanted = first
 	p.high.Store(l.StartOffset())
-	p.group, err = s.cfg.Host.Open(replication.Config{ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed(), Prompt: prompt})
+	p.group, err = s.cfg.Host.Open(replication.Config{
+		ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed(), Throttled: p.throttled, Prompt: prompt,
+	})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

@@ -105,6 +105,9 @@ type Config struct {
 	Relaxed bool
 	// Prompt tells followers at once what is committed.
 	Prompt bool
+	// Throttled, if set, tells whether what is sent to a learner on a broker counts against the rates of SetCatchUpRates: that of all
+	// that this node sends, and that of the broker. It is called from the group's turn.
+	Throttled func(broker int32) (sending, receiving bool)
 }
 
 // Group is one replica of one Raft group.
@@ -118,6 +121,8 @@ type Group struct {
 	replica Replica
 	relaxed atomic.Bool
 	prompt  bool
+	// throttled is as in Config.
+	throttled func(broker int32) (sending, receiving bool)
 
 	// The turn's own.
 	lent      bool // it is done by someone who settles
@@ -195,7 +200,7 @@ const (
 )
 
 func newGroup(h *Host, c Config) (*Group, error) {
-	g := &Group{id: c.ID, key: c.ID, self: h.cfg.Self, host: h, log: c.Log, replica: c.Replica, prompt: c.Prompt}
+	g := &Group{id: c.ID, key: c.ID, self: h.cfg.Self, host: h, log: c.Log, replica: c.Replica, prompt: c.Prompt, throttled: c.Throttled}
 	if c.Witness {
 		g.beWitness()
 	}

@@ -56,7 +56,7 @@ type Host struct {
 	syncer  *syncer
 	dead    atomic.Bool
 	stats   Stats
-	catchUp budget
+	catchUp atomic.Pointer[budgets]
 	news    news
 	undone  atomic.Int64 // bytes of batches of other nodes that wait
 	unsent  atomic.Bool  // messages wait for Flush
@@ -92,6 +92,7 @@ func NewHost(cfg HostConfig) (*Host, error) {
 		cfg.After = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 	}
 	h := &Host{cfg: cfg, journal: journal}
+	h.catchUp.Store(&budgets{})
 	h.ready = sync.NewCond(&h.mu)
 	h.nodes.awake, h.nodes.stirred = map[*Group]struct{}{}, make(chan struct{}, 1)
 	h.syncer = newSyncer(h)

@@ -127,7 +127,7 @@ func (h *Host) Tick() bool {
 	if h.cfg.ByHand {
 		slices.SortFunc(groups, func(a, b *Group) int { return a.id.compare(b.id) })
 	}
-	h.catchUp.refill()
+	h.catchUp.Load().refill()
 	for _, g := range groups {
 		g.tick()
 	}

@@ -256,9 +256,29 @@ func TestCatchUpAfterRetention(t *testing.T) {
 	}
 }
 
-// TestCatchUpIsThrottled: what learners get is bounded by ticks, and voters are not affected.
+// TestCatchUpIsThrottled: what learners get is bounded by ticks, by the rate of who sends or of who receives, if the group is
+// throttled; voters are not affected.
 func TestCatchUpIsThrottled(t *testing.T) {
+	for _, c := range []struct {
+		what               string
+		sending, receiving bool // what the group is throttled by
+		send               int64
+		receive            map[int32]int64
+		bound              bool
+	}{
+		{"sending", true, false, 10_000, nil, true},
+		{"receiving", false, true, 0, map[int32]int64{1: 10_000}, true},
+		{"both", true, true, 1 << 40, map[int32]int64{1: 10_000}, true},
+		{"another broker's rate", true, true, 0, map[int32]int64{2: 10_000}, false},
+		{"another group's rates", false, false, 10_000, map[int32]int64{1: 10_000}, false},
+	} {
+		t.Run(c.what, func(t *testing.T) { throttles(t, c.sending, c.receiving, c.send, c.receive, c.bound) })
+	}
+}
+
+func throttles(t *testing.T, sending, receiving bool, send int64, receive map[int32]int64, bound bool) {
 	c := newNodes(t)
+	c.throttled = func(int32) (bool, bool) { return sending, receiving }
 	var acked []string
 	c.add(1, 1)
 	l := c.leader()
@@ -270,21 +290,31 @@ func TestCatchUpIsThrottled(t *testing.T) {
 		acked = append(acked, p.text)
 	}
 	c.add(2)
-	l.host.SetCatchUpRate(10_000)
+	l.host.SetCatchUpRates(send, receive)
 	c.want(1, 2)
-	sent := uint64(0)
-	for range 60 {
-		for _, m := range c.nodes {
-			m.host.Tick()
+	if bound {
+		sent := uint64(0)
+		for range 60 {
+			for _, m := range c.nodes {
+				m.host.Tick()
+			}
+			time.Sleep(5 * time.Millisecond)
+			sent = max(sent, c.nodes[1].log.LastIndex())
 		}
-		time.Sleep(5 * time.Millisecond)
-		sent = max(sent, c.nodes[1].log.LastIndex())
+		if sent > 6 { // 600 KB, and a message may be a whole one more
+			t.Fatalf("the learner got %d entries", sent)
+		}
+		l.host.SetCatchUpRates(0, nil)
 	}
-	if sent > 6 { // 600 KB, and a message may be a whole one more
-		t.Fatalf("the learner got %d entries", sent)
-	}
-	l.host.SetCatchUpRate(0)
 	c.until("the replicas", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.reached != nil })
+	l.host.SetCatchUpRates(1, map[int32]int64{0: 1, 1: 1})
+	for range 20 { // who is in sync is not throttled
+		p := c.leader().propose(fmt.Sprint(len(acked)), 1000)
+		if err := <-p.done; err != nil {
+			t.Fatal(err)
+		}
+		acked = append(acked, p.text)
+	}
 	c.settledInOrder(acked)
 }
 

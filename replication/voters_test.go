@@ -23,17 +23,18 @@ type trio struct {
 	t     *testing.T
 	nodes []*member
 
-	mu      sync.Mutex
-	byID    map[NodeID]*member
-	cut     map[[2]NodeID]bool
-	lose    func(*raftpb.Message) bool // nil: nothing is lost
-	byHand  bool                       // the nodes are driven by hand
-	mail    []func()                   // by hand: what is on its way
-	leads   map[uint64]NodeID          // who led in which term
-	reached []NodeID                   // the last target that was
-	gone    map[int32]bool             // brokers that are away
-	after   func(time.Duration, func())
-	empty   int // messages that carry nothing but the progress of the log, and answers to heartbeats
+	mu        sync.Mutex
+	byID      map[NodeID]*member
+	cut       map[[2]NodeID]bool
+	lose      func(*raftpb.Message) bool // nil: nothing is lost
+	byHand    bool                       // the nodes are driven by hand
+	mail      []func()                   // by hand: what is on its way
+	leads     map[uint64]NodeID          // who led in which term
+	reached   []NodeID                   // the last target that was
+	gone      map[int32]bool             // brokers that are away
+	after     func(time.Duration, func())
+	empty     int                                   // messages that carry nothing but the progress of the log, and answers to heartbeats
+	throttled func(int32) (sending, receiving bool) // the groups'
 }
 
 // member is one of the nodes.
@@ -126,7 +127,7 @@ func (m *member) start() {
 		t.Fatal(err)
 	}
 	var l *log.Log
-	config := Config{ID: trioGroup, Voters: m.first, Witness: IsWitness(m.id)}
+	config := Config{ID: trioGroup, Voters: m.first, Witness: IsWitness(m.id), Throttled: m.trio.throttled}
 	if !config.Witness {
 		l = m.openLog()
 		config.Log, config.Replica = l, m
