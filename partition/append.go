@@ -34,6 +34,7 @@ type appendRequest struct {
 	began         int64 // stats.Now of the append
 	bytes         int   // that were proposed; 0: a repeat, or refused
 	note          bool  // it is no batch
+	here          bool  // it is answered when this node has it
 }
 
 func (p *Partition) newAppend(done func(AppendResult), in replication.Buffer) *appendRequest {
@@ -78,10 +79,21 @@ func (p *Partition) result(first, last int64) AppendResult {
 // returns, when the batch is committed (on disk, unless the topic is relaxed) or refused; it must be quick, and the caller must hold no lock that it wants. in is
 // what the bytes of batch are in, and is retained as long as they are needed; nil: they stay untouched for good.
 func (p *Partition) Append(batch []byte, done func(AppendResult), in replication.Buffer) {
-	if in != nil {
-		in.Retain()
-	}
+	p.append(batch, p.newAppend(done, in))
+}
+
+// AppendHere is Append that calls done as soon as this node has the batch on disk, or in the operating system if the topic is relaxed,
+// whoever else has it: it is lost if this node is lost before others have it. The batches of idempotent producers wait for them.
+func (p *Partition) AppendHere(batch []byte, done func(AppendResult), in replication.Buffer) {
 	req := p.newAppend(done, in)
+	req.here = true
+	p.append(batch, req)
+}
+
+func (p *Partition) append(batch []byte, req *appendRequest) {
+	if req.in != nil {
+		req.in.Retain()
+	}
 	if _, ok := p.Leads(); !ok {
 		req.finish(AppendResult{Err: kerr.NotLeaderForPartition})
 		return
@@ -91,7 +103,7 @@ func (p *Partition) Append(batch []byte, done func(AppendResult), in replication
 		req.finish(AppendResult{Err: err})
 		return
 	}
-	p.group.ProposeHere(&replication.Proposal{Batch: batch, In: in, Context: req})
+	p.group.ProposeHere(&replication.Proposal{Batch: batch, In: req.in, Context: req})
 }
 
 // AppendOwn appends a batch that this node built itself, and that stays untouched for good. done is never called before it returns, unless the partition is

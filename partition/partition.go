@@ -59,7 +59,8 @@ type Partition struct {
 	// The turn's own.
 	producers *producers
 	next      int64            // leader: offset of the next record
-	pending   []*appendRequest // leader: proposed, not committed; by index
+	pending   []*appendRequest // leader: proposed, not answered; by index
+	here      int              // of these, those that are answered when this node has them
 	committed uint64           // leader: index up to which all is
 	noted     error            // what became of the last note
 
@@ -239,6 +240,9 @@ func (p *Partition) Proposed(prop *replication.Proposal, index uint64) {
 	req := prop.Context.(*appendRequest)
 	req.index, req.bytes = index, len(prop.Batch)
 	p.pending = append(p.pending, req)
+	if req.here = req.here && !req.header.HasProducer(); req.here { // or a repeat of it would have to be told from one that is lost
+		p.here++
+	}
 }
 
 // Reject implements replication.Replica.
@@ -286,6 +290,7 @@ func (p *Partition) Committed(index uint64) {
 // answer answers appends that are committed, and that as many replicas have as min.insync.replicas asks for.
 func (p *Partition) answer(committed uint64) {
 	p.committed = committed
+	p.answerHere(committed)
 	if len(p.pending) == 0 {
 		return
 	}
@@ -305,6 +310,24 @@ func (p *Partition) answer(committed uint64) {
 	p.pending = p.pending[n:]
 }
 
+// answerHere answers, of the appends that are here up to an index, those that wait for nothing else.
+func (p *Partition) answerHere(upTo uint64) {
+	if p.here == 0 {
+		return
+	}
+	kept := p.pending[:0]
+	for _, req := range p.pending {
+		if !req.here || req.index > upTo {
+			kept = append(kept, req)
+			continue
+		}
+		p.here--
+		req.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))
+	}
+	clear(p.pending[len(kept):])
+	p.pending = kept
+}
+
 // needed is how many replicas must have what is acknowledged, if that is more than have it when it is committed; else 0.
 func (p *Partition) needed() int {
 	replicas := int(p.replicas.Load())
@@ -318,8 +341,12 @@ func (p *Partition) needed() int {
 	return 0
 }
 
-// Progressed implements replication.Replica: followers have more. Nobody but min.insync.replicas waits for that.
+// Progressed implements replication.Replica: this node or followers have more. Committed tells most who wait; the others are those that
+// wait for this node alone, and for min.insync.replicas.
 func (p *Partition) Progressed() {
+	if p.here > 0 {
+		p.answerHere(p.group.HeldHere())
+	}
 	if len(p.pending) > 0 && p.pending[0].index <= p.committed {
 		p.answer(p.committed)
 	}
@@ -369,7 +396,7 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 		}
 	} else {
 		lost := p.pending
-		p.pending = nil
+		p.pending, p.here = nil, 0
 		for _, req := range lost {
 			if bugs.ZombieAck {
 				req.finish(p.result(req.header.BaseOffset, req.header.NextOffset()-1))

@@ -82,7 +82,7 @@ type Replica interface {
 	Noted(note []byte)
 	// Committed tells that all entries up to index are committed.
 	Committed(index uint64)
-	// Progressed tells, on the leader, that followers answered, and so may have more: see Group.HeldBy.
+	// Progressed tells, on the leader, that followers or its own disk may have more: see Group.HeldBy and Group.HeldHere.
 	Progressed()
 	// LeaderChanged tells who leads in which term. On the leader itself it comes when the first entry of its own term is
 	// committed, so that it knows everything committed before. 0: nobody.
@@ -431,7 +431,7 @@ func (g *Group) turn(in *inbox) {
 	for _, m := range in.done {
 		g.respond(m)
 	}
-	progress := false
+	progress := in.synced > 0 || g.relaxed.Load() && len(in.proposals) > 0
 	for _, m := range in.messages {
 		g.probing = g.probing || m.GetType() != raftpb.MsgAppResp || m.GetReject()
 		if g.outline(m) {

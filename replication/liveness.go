@@ -429,6 +429,17 @@ func (g *Group) HeldBy(count int) uint64 {
 	return held[len(held)-count]
 }
 
+// HeldHere gives the index up to which the leader has the log on disk, or in the operating system if it is relaxed. It is for the turn
+// of a leader.
+func (g *Group) HeldHere() (held uint64) {
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if id == g.host.cfg.Self {
+			held = pr.Match
+		}
+	})
+	return held
+}
+
 // sleep ends the passing of time until something comes.
 func (g *Group) sleep() {
 	g.mu.Lock()

@@ -17,9 +17,9 @@ import (
 // adminClientID is the only client id that may write to the platform's own topics.
 const adminClientID = "__admin_client"
 
-// produce answers Produce 3–13. Each batch goes to its partition at once; the answer goes out when all are committed
-// (acks 1 and -1: most replicas have them on disk; for -1 there must be as many in sync as min.insync.replicas asks for), or at once
-// after checking (acks 0: no answer; an error closes the connection so that the client looks for the leader again).
+// produce answers Produce 3–13. Each batch goes to its partition at once; the answer goes out when all are committed (acks -1: most
+// replicas have them on disk, and as many as min.insync.replicas asks for), when this node has them on disk (acks 1), or at once after
+// checking (acks 0: no answer; an error closes the connection so that the client looks for the leader again).
 func (b *Broker) produce(r *server.Request, req *kmsg.ProduceRequest) {
 	p := newProducing(b, r, req)
 	p.each(func(t, i int) (*partition.Partition, error) {
@@ -105,7 +105,11 @@ func (p *producing) each(find func(t, i int) (*partition.Partition, error)) {
 				p.result(t, i, nil, partition.AppendResult{BaseOffset: -1, LogStart: -1, LogAppendTime: -1, Err: err})
 				continue
 			}
-			part.Append(in.Records, func(res partition.AppendResult) { p.result(t, i, part, res) }, p.r)
+			add := part.Append
+			if p.req.Acks == 1 {
+				add = part.AppendHere
+			}
+			add(in.Records, func(res partition.AppendResult) { p.result(t, i, part, res) }, p.r)
 		}
 	}
 	if p.req.Acks == 0 {
