@@ -794,6 +794,28 @@ func TestClusterGrows(t *testing.T) {
 	c.check(s)
 }
 
+// TestNodesThatOnlyJoin: nodes that name one another and have no cluster wait, and say what to do.
+func TestNodesThatOnlyJoin(t *testing.T) {
+	c := newSeveral(t, 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	for i := range c.nodes {
+		c.logs[i] = &said{}
+		waiting.Go(func() {
+			n, err := startWith(t, Options{Context: ctx, FS: c.disks[i], Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))},
+				"controller.quorum.bootstrap.servers="+strings.Join(c.peers, ","), "listeners=PLAINTEXT://"+c.ports[i]+",CONTROLLER://"+c.peers[i])
+			if n != nil || !errors.Is(err, context.Canceled) {
+				t.Errorf("node %d: %v", i+1, err)
+			}
+		})
+	}
+	c.eventually("what to do", func() bool {
+		return strings.Contains(c.logs[0].String(), whoBegins) && strings.Contains(c.logs[1].String(), whoBegins)
+	})
+	cancel()
+	waiting.Wait()
+}
+
 // TestPowerIsLostWithRelaxedTopics: a machine that loses its power has forgotten records that others count on. It is made a replica
 // anew, and nothing is lost. A process that is killed has forgotten nothing.
 func TestPowerIsLostWithRelaxedTopics(t *testing.T) {

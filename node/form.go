@@ -67,6 +67,10 @@ func (n *Node) registerOther(m *metadata, from int32, question []byte) *cluster.
 // unnumbered stands for the number of a node that is to be given one.
 const unnumbered = -1
 
+// whoBegins tells nodes that all want to join what to do. They do not begin by themselves: each may name others, and nobody knows which
+// of them has lost its disk.
+const whoBegins = "start one node with controller.quorum.bootstrap.servers naming only itself, or all with the same controller.quorum.voters"
+
 // identify finds out, for a node that is to join a cluster, which one that is, and which number it has there.
 func (n *Node) identify() error {
 	if n.dir.clusterID != "" || len(n.cfg.Join) == 0 {
@@ -98,7 +102,7 @@ func (n *Node) identify() error {
 		}
 		if !told && time.Since(began) > patience {
 			told = true
-			n.opts.Logger.Info("waiting for a node of the cluster that this one is to join", "missing", failures)
+			n.opts.Logger.Info("waiting for a node of the cluster that this one is to join; if there is none yet, one has to begin it: "+whoBegins, "missing", failures)
 		}
 		select {
 		case <-tick.C:
