@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net"
 	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -79,8 +78,7 @@ func serve(ctx context.Context, out io.Writer, file string, set []string) error 
 	if len(notes.NoEffect) > 0 {
 		logger.Info("these options of Kafka have no effect here", "options", strings.Join(notes.NoEffect, ", "))
 	}
-	// The heap is small beside the data that passes through: collecting it less often saves more than it costs.
-	debug.SetGCPercent(400)
+	collectSeldom()
 	n, err := node.Start(node.Options{Context: ctx, Config: cfg, Logger: logger, LogLevel: level, Version: version})
 	if err != nil {
 		return err
