@@ -68,6 +68,7 @@ var both = []Kind{KindConverter, KindHeaderConverter}
 func classes() []class {
 	const kafka = "org.apache.kafka.connect."
 	return []class{
+		{"io.confluent.connect.avro.AvroConverter", both[:1], confluentVersion, avroOptions, newRegistered(newAvro)},
 		{kafka + "converters.BooleanConverter", both, Version, typeOption, primitive(booleans)},
 		{kafka + "converters.ByteArrayConverter", both, Version, typeOption, primitive(byteArrays)},
 		{kafka + "converters.DoubleConverter", both, Version, typeOption, primitive(doubles)},
