@@ -69,6 +69,7 @@ func classes() []class {
 	const kafka = "org.apache.kafka.connect."
 	return []class{
 		{"io.confluent.connect.avro.AvroConverter", both[:1], confluentVersion, avroOptions, newRegistered(newAvro)},
+		{"io.confluent.connect.json.JsonSchemaConverter", both[:1], confluentVersion, jsonSchemaOptions, newRegistered(newJSONSchema)},
 		{kafka + "converters.BooleanConverter", both, Version, typeOption, primitive(booleans)},
 		{kafka + "converters.ByteArrayConverter", both, Version, typeOption, primitive(byteArrays)},
 		{kafka + "converters.DoubleConverter", both, Version, typeOption, primitive(doubles)},

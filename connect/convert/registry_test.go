@@ -328,6 +328,76 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
+// TestDebeziumInJSONSchema: rows of Debezium's come back from JSON with the schema that a JSON Schema keeps.
+func TestDebeziumInJSONSchema(t *testing.T) {
+	for _, decimals := range []string{"BASE64", "NUMERIC"} {
+		r := newRegistry(t)
+		c := r.converter(t, "JsonSchemaConverter", "decimal.format", decimals)
+		count := 0
+		payloads(t, func(whole string, s *sdk.Schema, v any) {
+			count++
+			b, err := c.From("t", s, v, nil)
+			if err != nil {
+				t.Fatalf("%v of %s", err, whole)
+			}
+			s2, v2, err := c.To("t", b)
+			if err != nil {
+				t.Fatalf("%v of %s", err, whole)
+			}
+			again, err := newConverter(t, "JsonConverter", nil).From("t", s2, v2, nil)
+			if err != nil || string(again) != whole {
+				t.Errorf("comes back as\n%s instead of\n%s, %v", again, whole, err)
+			}
+		})
+		if count < 40 || r.schemas[0].Type != sr.TypeJSON {
+			t.Fatalf("only %d payloads, of %v", count, r.schemas[0].Type)
+		}
+	}
+}
+
+// TestJSONSchemaOf has the schema of a structure as Confluent's JsonSchemaData makes it, and what other producers write.
+func TestJSONSchemaOf(t *testing.T) {
+	r := newRegistry(t)
+	c := r.converter(t, "io.confluent.connect.json.JsonSchemaConverter")
+	row := sdk.NewStructure("s.Row", sdk.Field{Name: "id", Schema: sdk.Int32Schema}, sdk.Field{Name: "name", Schema: sdk.OptionalStringSchema},
+		sdk.Field{Name: "m", Schema: sdk.NewMap(sdk.StringSchema, sdk.BytesSchema)})
+	b, err := c.From("t", row, &sdk.Struct{Schema: row, Values: []any{int32(1), nil, map[string]any{"a": []byte{1}}}}, nil)
+	if err != nil || string(b[5:]) != `{"id":1,"name":null,"m":{"a":"AQ=="}}` {
+		t.Errorf("is written as %s, %v", b, err)
+	}
+	want := `{"type":"object","properties":{"id":{"connect.index":0,"type":"integer","connect.type":"int32"},"name":{"connect.index":1,"oneOf":[{"type":"null"},{"type":"string"}]},` +
+		`"m":{"connect.index":2,"type":"object","connect.type":"map","additionalProperties":{"type":"string","connect.type":"bytes"}}},"title":"s.Row"}`
+	if got := r.schemas[0].Schema; got != want {
+		t.Errorf("the schema is\n%s instead of\n%s", got, want)
+	}
+	r.register("other", sr.Schema{Type: sr.TypeJSON, Schema: `{"type":"object","properties":{"street":{"type":["string","null"]}}}`})
+	id := r.register("t-value", sr.Schema{Type: sr.TypeJSON, References: []sr.SchemaReference{{Name: "other.json", Subject: "other", Version: 1}},
+		Schema: `{"$schema":"x","type":"object","definitions":{"n":{"type":"number","default":1.5}},"properties":{"n":{"$ref":"#/definitions/n"},"at":{"$ref":"other.json"},"l":{"type":"array","items":{"type":"integer"}}}}`})
+	s, v, err := c.To("t", append([]byte{0, 0, 0, 0, byte(id)}, `{"at":{"street":null},"l":[1]}`...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, _ := newConverter(t, "JsonConverter", map[string]string{"schemas.enable": "false"}).From("t", s, v, nil)
+	if string(j) != `{"n":1.5,"at":{"street":null},"l":[1]}` {
+		t.Errorf("is read as %s", j)
+	}
+	for schema, want := range map[string]string{
+		`{"$ref":"#"}`: "lies in itself", `{"$ref":"#/a"}`: "is not there", `{"oneOf":[{"type":"string"},{"type":"integer"}]}`: "several types", `{`: "no JSON", `{"type":"array"}`: "items",
+	} {
+		id := r.register("bad", sr.Schema{Type: sr.TypeJSON, Schema: schema})
+		if _, _, err := c.To("t", []byte{0, 0, 0, 0, byte(id), '1'}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", schema, err)
+		}
+	}
+	free, err := c.From("t", nil, map[string]any{"a": int64(1)}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, v, err := c.To("t", free); s != nil || !reflect.DeepEqual(v, map[string]any{"a": int64(1)}) || err != nil {
+		t.Errorf("a value without a schema comes back as %v of %v, %v", v, s, err)
+	}
+}
+
 // FuzzAvro: no bytes panic or take long, whatever the schema.
 func FuzzAvro(f *testing.F) {
 	format := &avroFormat{meta: true}
