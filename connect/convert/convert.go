@@ -70,6 +70,7 @@ func classes() []class {
 	return []class{
 		{"io.confluent.connect.avro.AvroConverter", both[:1], confluentVersion, avroOptions, newRegistered(newAvro)},
 		{"io.confluent.connect.json.JsonSchemaConverter", both[:1], confluentVersion, jsonSchemaOptions, newRegistered(newJSONSchema)},
+		{"io.confluent.connect.protobuf.ProtobufConverter", both[:1], confluentVersion, protobufOptions, newRegistered(newProtobuf)},
 		{kafka + "converters.BooleanConverter", both, Version, typeOption, primitive(booleans)},
 		{kafka + "converters.ByteArrayConverter", both, Version, typeOption, primitive(byteArrays)},
 		{kafka + "converters.DoubleConverter", both, Version, typeOption, primitive(doubles)},
