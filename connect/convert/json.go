@@ -39,13 +39,16 @@ type jsonConverter struct {
 	known map[string]*sdk.Schema // schemas by their text
 	last  *sdk.Schema            // the last of them, and its text
 	text  string
+
+	names map[string]string // keys of maps that came before
+	sizes [8]int            // of the last maps, by how deep they lie: the next are likely as large
 }
 
 func newJSON(v sdk.Values, _ use) (any, error) {
 	c := &jsonConverter{
 		schemas: v.Bool("schemas.enable"), numeric: strings.EqualFold(v.String("decimal.format"), "NUMERIC"),
 		nullDefault: v.Bool("replace.null.with.default"), most: max(1, int(v.Int("schemas.cache.size"))),
-		plans: map[*sdk.Schema]*plan{}, known: map[string]*sdk.Schema{},
+		plans: map[*sdk.Schema]*plan{}, known: map[string]*sdk.Schema{}, names: map[string]string{},
 	}
 	if content := v.String("schema.content"); content != "" && c.schemas {
 		s, err := c.parseSchema([]byte(content))

@@ -205,14 +205,34 @@ func (c *jsonConverter) mapping(r *reader, elem *sdk.Schema) (any, error) {
 	if r.peek() != '{' {
 		return nil, r.refuse("Maps with string fields should be encoded as JSON objects, but found ")
 	}
-	out := map[string]any{}
+	size := &c.sizes[min(r.depth, len(c.sizes)-1)]
+	out := make(map[string]any, *size)
 	err := r.object(func(key []byte) error {
-		name := string(key)
+		name := c.name(key)
 		v, err := c.value(r, elem)
 		out[name] = v
 		return err
 	})
+	*size = min(len(out), namesMost)
 	return out, err
+}
+
+// namesMost bounds the names to remember, and how large a map is made before anything is in it.
+const namesMost = 1000
+
+// name gives a key of a map, without taking memory again for one that came before.
+func (c *jsonConverter) name(key []byte) string {
+	if s, ok := c.names[string(key)]; ok {
+		return s
+	}
+	s := string(key)
+	if len(c.names) >= namesMost {
+		clear(c.names)
+	}
+	if len(s) <= 64 && c.names != nil {
+		c.names[s] = s
+	}
+	return s
 }
 
 func (c *jsonConverter) entries(r *reader, s *sdk.Schema) (any, error) {
