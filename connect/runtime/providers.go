@@ -1,10 +1,13 @@
 package runtime
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/magiconair/properties"
@@ -20,8 +23,17 @@ type provider func(path, key string) (string, error)
 
 var reference = regexp.MustCompile(`\$\{([^}]*?):(?:([^}]*?):)?([^}]*?)\}`)
 
+// newProviders makes those of a worker. If it does not say, there are env, and file and directory if file.root is set.
 func newProviders(options map[string]string) (*providers, error) {
 	p := &providers{map[string]provider{}}
+	root := options["file.root"]
+	if _, chosen := options["config.providers"]; !chosen {
+		p.byName["env"], _ = environment("")
+		if root != "" {
+			p.byName["file"], p.byName["directory"] = propertiesFiles(root), directoryFiles(root)
+		}
+		return p, nil
+	}
 	for _, name := range strings.Split(options["config.providers"], ",") {
 		if name = strings.TrimSpace(name); name == "" {
 			continue
@@ -33,9 +45,9 @@ func newProviders(options map[string]string) (*providers, error) {
 		case "EnvVarConfigProvider":
 			p.byName[name], err = environment(params["allowlist.pattern"])
 		case "FileConfigProvider":
-			p.byName[name] = files(params["allowed.paths"], fromProperties)
+			p.byName[name] = propertiesFiles(cmp.Or(params["allowed.paths"], root))
 		case "DirectoryConfigProvider":
-			p.byName[name] = files(params["allowed.paths"], fromDirectory)
+			p.byName[name] = directoryFiles(cmp.Or(params["allowed.paths"], root))
 		default:
 			err = fmt.Errorf("there is no config provider %q: choose EnvVarConfigProvider, FileConfigProvider or DirectoryConfigProvider", class)
 		}
@@ -46,29 +58,28 @@ func newProviders(options map[string]string) (*providers, error) {
 	return p, nil
 }
 
-func (p *providers) resolve(config map[string]string) (map[string]string, error) {
-	out := make(map[string]string, len(config))
-	for option, value := range config {
-		var failed error
-		out[option] = reference.ReplaceAllStringFunc(value, func(ref string) string {
+// look replaces what a configuration refers to. It gives the values that were put in besides.
+func (p *providers) look(config map[string]string) (out map[string]string, values []string, err error) {
+	out = make(map[string]string, len(config))
+	for _, option := range slices.Sorted(maps.Keys(config)) {
+		out[option] = reference.ReplaceAllStringFunc(config[option], func(ref string) string {
 			parts := reference.FindStringSubmatch(ref)
 			get := p.byName[parts[1]]
 			if get == nil {
-				return ref
+				return ref // it means something else, as Kafka has it
 			}
-			got, err := get(parts[2], parts[3])
-			if err != nil && failed == nil {
-				failed = fmt.Errorf("%s refers to %s: %w", option, ref, err)
+			got, failed := get(parts[2], parts[3])
+			if failed != nil && err == nil {
+				err = sdk.Misconfigured("%s refers to %s: %w", option, ref, failed)
 			}
+			values = append(values, got)
 			return got
 		})
-		if failed != nil {
-			return nil, sdk.Misconfigured("%w", failed)
-		}
 	}
-	return out, nil
+	return out, values, err
 }
 
+// environment gives environment variables whose whole names fit a pattern; "": all.
 func environment(pattern string) (provider, error) {
 	allowed, err := regexp.Compile("^(?:" + pattern + ")$")
 	if err != nil {
@@ -83,18 +94,52 @@ func environment(pattern string) (provider, error) {
 	}, nil
 }
 
-// files reads from files under allowed paths; "": all.
-func files(allowed string, read func(path, key string) (string, error)) provider {
+// files reads from files under allowed paths; "": any. of gives the file that path and key are about.
+func files(allowed string, of func(path, key string) (string, error), read func(b []byte, path, key string) (string, error)) provider {
 	return func(path, key string) (string, error) {
-		real, err := filepath.EvalSymlinks(path)
+		name, err := of(path, key)
 		if err != nil {
-			return "", fmt.Errorf("there is no %s", path)
+			return "", err
+		}
+		real, err := filepath.EvalSymlinks(name)
+		if err != nil {
+			return "", fmt.Errorf("there is no file %s", name)
 		}
 		if allowed != "" && !within(real, strings.Split(allowed, ",")) {
-			return "", fmt.Errorf("%s is not under allowed.paths", path)
+			return "", fmt.Errorf("%s is not under %s, where connectors may read", name, allowed)
 		}
-		return read(real, key)
+		b, err := os.ReadFile(real)
+		if err != nil {
+			return "", err
+		}
+		return read(b, name, key)
 	}
+}
+
+// propertiesFiles gives properties of files: ${file:PATH:KEY}.
+func propertiesFiles(allowed string) provider {
+	return files(allowed, func(path, _ string) (string, error) { return path, nil }, func(b []byte, path, key string) (string, error) {
+		l := properties.Loader{Encoding: properties.UTF8, DisableExpansion: true}
+		p, err := l.LoadBytes(b)
+		if err != nil {
+			return "", fmt.Errorf("%s is no properties file", path)
+		}
+		value, ok := p.Get(key)
+		if !ok {
+			return "", fmt.Errorf("%s has no %s", path, key)
+		}
+		return value, nil
+	})
+}
+
+// directoryFiles gives what is in the files of a folder: ${directory:PATH:NAME}.
+func directoryFiles(allowed string) provider {
+	return files(allowed, func(path, key string) (string, error) {
+		if key != filepath.Base(key) || key == ".." {
+			return "", fmt.Errorf("%s is no file's name", key)
+		}
+		return filepath.Join(path, key), nil
+	}, func(b []byte, _, _ string) (string, error) { return string(b), nil })
 }
 
 func within(path string, roots []string) bool {
@@ -103,37 +148,9 @@ func within(path string, roots []string) bool {
 		if err != nil {
 			continue
 		}
-		if rel, err := filepath.Rel(real, path); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+		if rel, err := filepath.Rel(real, path); err == nil && filepath.IsLocal(rel) {
 			return true
 		}
 	}
 	return false
-}
-
-func fromProperties(path, key string) (string, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	l := properties.Loader{Encoding: properties.UTF8, DisableExpansion: true}
-	p, err := l.LoadBytes(b)
-	if err != nil {
-		return "", fmt.Errorf("%s is no properties file", path)
-	}
-	value, ok := p.Get(key)
-	if !ok {
-		return "", fmt.Errorf("%s has no %s", path, key)
-	}
-	return value, nil
-}
-
-func fromDirectory(path, key string) (string, error) {
-	if key != filepath.Base(key) || key == ".." {
-		return "", fmt.Errorf("%s is no file's name", key)
-	}
-	b, err := os.ReadFile(filepath.Join(path, key))
-	if err != nil {
-		return "", fmt.Errorf("%s has no readable file %s", path, key)
-	}
-	return string(b), nil
 }

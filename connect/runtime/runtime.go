@@ -5,31 +5,31 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/weir/weir/connect/convert"
 	"github.com/weir/weir/connect/sdk"
-	"github.com/weir/weir/connect/transform"
 )
 
 // Config describes a runtime.
 type Config struct {
-	// Options are the worker's, by Kafka's names: converters, errors, config providers, topic creation.
+	// Options are the worker's, by Kafka's names. Of these the runtime reads the converters, config providers, topic creation, file.root, and
+	// those of clients: producer.*, consumer.* and admin.*.
 	Options map[string]string
 	// Kafka are options that all its clients have: how to reach the cluster.
 	Kafka []kgo.Opt
 	// Offsets keeps the positions of sources.
 	Offsets Offsets
-	// FlushEach is the time between two writes of offsets.
+	// FlushEach is the time between two writes of offsets. 0: a second.
 	FlushEach time.Duration
-	// Grace is how long a task may take to end before it is given up; then it can keep no offsets any more.
+	// Grace is how long a task may take to end when it pauses or fails, before it is given up; then it can keep no offsets any more. Of
+	// that time, what is under way gets the half. 0: five seconds.
 	Grace  time.Duration
-	Logger *slog.Logger
+	Logger *slog.Logger // nil: nothing is logged
 }
 
 // Offsets keeps positions of sources. It may be used by several tasks at once.
@@ -43,8 +43,9 @@ type Offsets interface {
 
 // Runtime runs tasks.
 type Runtime struct {
-	cfg       Config
-	providers *providers
+	cfg        Config
+	providers  *providers
+	retryAfter func(cause sdk.Cause, failures int) time.Duration
 
 	mu    sync.Mutex
 	kafka *kgo.Client // for what is asked of the cluster
@@ -56,12 +57,22 @@ func New(cfg Config) (*Runtime, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Runtime{cfg: cfg, providers: p}, nil
+	if cfg.FlushEach <= 0 {
+		cfg.FlushEach = time.Second
+	}
+	if cfg.Grace <= 0 {
+		cfg.Grace = 5 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Runtime{cfg: cfg, providers: p, retryAfter: retryAfter}, nil
 }
 
 // Resolve replaces what a configuration refers to, as in ${env:NAME}.
 func (r *Runtime) Resolve(config map[string]string) (map[string]string, error) {
-	return r.providers.resolve(config)
+	resolved, _, err := r.providers.look(config)
+	return resolved, err
 }
 
 // Close ends what the runtime has open. All tasks are stopped.
@@ -74,17 +85,30 @@ func (r *Runtime) Close() {
 	}
 }
 
-func (r *Runtime) admin() (*kadm.Client, error) {
+// kafkaClient gives a client for what is asked of the cluster.
+func (r *Runtime) kafkaClient() (*kgo.Client, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.kafka == nil {
-		k, err := kgo.NewClient(append(r.cfg.Kafka[:len(r.cfg.Kafka):len(r.cfg.Kafka)], kgo.DisableClientMetrics())...)
+		own, err := clientOptions(under(r.cfg.Options, "admin."), "admin.")
+		if err != nil {
+			return nil, err
+		}
+		k, err := kgo.NewClient(slices.Concat(r.cfg.Kafka, []kgo.Opt{kgo.DisableClientMetrics()}, own)...)
 		if err != nil {
 			return nil, err
 		}
 		r.kafka = k
 	}
-	return kadm.NewClient(r.kafka), nil
+	return r.kafka, nil
+}
+
+func (r *Runtime) admin() (*kadm.Client, error) {
+	k, err := r.kafkaClient()
+	if err != nil {
+		return nil, err
+	}
+	return kadm.NewClient(k), nil
 }
 
 // State is what a task does.
@@ -97,7 +121,8 @@ const (
 	Failed  State = "FAILED"
 )
 
-// Status is a state and, if it is Failed, why.
+// Status is a state and what is wrong; "": nothing. A task that is Failed starts again by itself later; one that is Running with something
+// wrong is trying again.
 type Status struct {
 	State State
 	Trace string
@@ -108,67 +133,21 @@ type Status struct {
 type Spec struct {
 	Connector string
 	Task      int
-	Type      sdk.Connector     // a Source or a Sink
-	Config    map[string]string // unresolved
-	Logger    *slog.Logger
-	Status    func(Status)       // hears of each change of the state, one after the other
-	Used      func(topic string) // hears of each topic that it uses, perhaps again and again
+	Type      sdk.Connector      // a Source or a Sink
+	Config    map[string]string  // unresolved: each run looks up anew what it refers to
+	Logger    *slog.Logger       // nil: the runtime's
+	Status    func(Status)       // hears of each change, one after the other
+	Used      func(topic string) // hears of each topic that it uses, perhaps again and again; nil: nobody does
+}
+
+// used tells of a topic.
+func (s *Spec) used(topic string) {
+	if s.Used != nil {
+		s.Used(topic)
+	}
 }
 
 func (s *Spec) name() string { return fmt.Sprintf("%s-%d", s.Connector, s.Task) }
-
-// pipeline is what converts and transforms the records of a task. It is for one goroutine.
-type pipeline struct {
-	key, value convert.Converter
-	header     convert.HeaderConverter
-	chain      *transform.Chain
-}
-
-func (r *Runtime) newPipeline(config map[string]string) (*pipeline, error) {
-	p := &pipeline{}
-	var err error
-	key, props := r.converter(config, "key.converter", "org.apache.kafka.connect.json.JsonConverter")
-	if p.key, err = convert.New(key, props, true); err != nil {
-		return nil, err
-	}
-	value, props := r.converter(config, "value.converter", "org.apache.kafka.connect.json.JsonConverter")
-	if p.value, err = convert.New(value, props, false); err != nil {
-		return nil, err
-	}
-	header, props := r.converter(config, "header.converter", "org.apache.kafka.connect.storage.SimpleHeaderConverter")
-	if p.header, err = convert.NewHeader(header, props); err != nil {
-		return nil, err
-	}
-	chain, wrong := transform.New(config)
-	if len(wrong) > 0 {
-		return nil, sdk.Misconfigured("%s", wrong[0].Error())
-	}
-	p.chain = chain
-	return p, nil
-}
-
-// converter gives the class and the options of a converter: all of the connector's if it names one, else all of the worker's.
-func (r *Runtime) converter(config map[string]string, option, class string) (string, map[string]string) {
-	from := config
-	if from[option] == "" {
-		from = r.cfg.Options
-	}
-	if from[option] != "" {
-		class = from[option]
-	}
-	return class, under(from, option+".")
-}
-
-// under gives the options with a prefix, without it.
-func under(config map[string]string, prefix string) map[string]string {
-	out := map[string]string{}
-	for k, v := range config {
-		if rest, ok := strings.CutPrefix(k, prefix); ok {
-			out[rest] = v
-		}
-	}
-	return out
-}
 
 // Positions gives how far a source is.
 func (r *Runtime) Positions(ctx context.Context, connector string) ([]sdk.Position, error) {

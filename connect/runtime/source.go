@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir/weir/connect/sdk"
@@ -14,342 +17,319 @@ import (
 
 // source runs a source task once.
 //
-// Exactly once (KIP-618) will go here: with transactions, a poll's records and the positions that the ledger gives for it are sent in one
-// transaction of the id GROUP-CONNECTOR-TASK, which fences the task's predecessors.
+// Exactly once (KIP-618) goes here: with transactions, send begins one with the id GROUP-CONNECTOR-TASK, which fences the task's
+// predecessors, and ends it with the positions of its batches in it; then neither tracker nor keep is needed.
 type source struct {
-	t        *Task
-	config   map[string]string
+	*run
 	task     sdk.SourceTask
-	pipeline *pipeline
-	tolerate tolerance
-	kafka    *kgo.Client
-	topics   *creator
-	ledger   *ledger
-	arena    []byte // keys, values and headers of the poll under way
-	size     int    // bytes of a record, of the last poll
-	used     map[string]struct{}
+	pipe     *pipeline
+	policy   *policy
+	client   *kgo.Client
+	admin    *kadm.Client
+	creation *creation // nil: topics are the cluster's to create
+	tracker  *tracker
+	topics   map[string]struct{} // that are there
+	last     string              // the topic of the record before
+	moved    chan struct{}       // has one when there are positions to keep
+
+	mu   sync.Mutex
+	free []*batch
 }
 
-func (t *Task) runSource(ctx context.Context, c sdk.Source, config map[string]string, values sdk.Values) (err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	s := &source{t: t, config: config, tolerate: newTolerance(config, t.spec.Logger), used: map[string]struct{}{}}
-	s.ledger = newLedger(func() { cancel(errRefused) })
-	if s.pipeline, err = t.r.newPipeline(config); err != nil {
+func (r *run) source(c sdk.Source) (err error) {
+	s := &source{run: r, policy: newPolicy(r), tracker: newTracker(), topics: map[string]struct{}{}, moved: make(chan struct{}, 1)}
+	if s.pipe, err = newPipeline(r.t.r.cfg.Options, r.config); err != nil {
 		return err
 	}
-	opts, err := overrides(config, "producer.override.")
+	if s.creation, err = newCreation(r.t.r.cfg.Options, r.config); err != nil {
+		return err
+	}
+	client, end, err := r.producer()
 	if err != nil {
 		return err
 	}
-	s.kafka, err = kgo.NewClient(append(append(t.r.clientOptions(), producerOptions(t.spec.name())...), opts...)...)
-	if err != nil {
-		return sdk.Misconfigured("producer: %w", err)
-	}
-	defer s.kafka.Close()
-	if s.topics, err = newCreator(s.kafka, t.r.cfg.Options, config); err != nil {
-		return err
-	}
+	defer end()
+	s.client, s.admin = client, kadm.NewClient(client)
 	s.task = c.NewTask()
-	stopped := false
-	stop := func() error {
-		stopped = true
-		return s.task.Stop()
+	stop := sync.OnceValue(func() error { return r.guard(s.task.Stop) })
+	defer func() { _ = stop() }() // a connector that panics is stopped too
+	if err := s.task.Start(r.ctx, &sourceContext{taskContext{r}, strconv.FormatInt(time.Now().UnixNano(), 36), nil}, r.values); err != nil {
+		return fmt.Errorf("the source does not start: %w", err)
 	}
-	defer func() {
-		if !stopped {
-			_ = stop() // after a failure, which is what is told
-		}
-	}()
-	if err := s.task.Start(ctx, s.context(), values); err != nil {
-		return fmt.Errorf("starting: %w", err)
-	}
-	t.spec.Status(Status{State: Running})
-	keeping := make(chan error, 1)
-	stopKeeping := make(chan struct{})
+	r.fine()
+	enough, kept := make(chan struct{}), make(chan struct{})
 	go func() {
-		err := s.keep(ctx, stopKeeping)
-		if err != nil {
-			cancel(err)
+		defer close(kept)
+		if err := r.guard(func() error { return s.keep(enough) }); err != nil {
+			r.fail(err)
 		}
-		keeping <- err
 	}()
-	err = s.polls(ctx)
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		err = cause
+	if err = r.guard(s.polls); r.ctx.Err() == nil {
+		r.fail(err)
 	}
-	close(stopKeeping)
-	kept := <-keeping
-	if err == nil || errors.Is(err, context.Canceled) {
-		err = kept
-		s.finish()
+	close(enough)
+	// Also after a failure: what is in the topics need not come again.
+	if s.client.Flush(r.soft) != nil {
+		r.logger.Warn("not all records arrived before a task had to end; they come again", "task", r.t.spec.name())
 	}
-	if _, refused := s.ledger.state(); refused != nil {
-		err = refused
+	<-kept
+	last, cancel := context.WithTimeout(r.hard, r.t.r.cfg.Grace/4)
+	defer cancel()
+	if err := s.flush(last); err != nil {
+		r.logger.Warn("the last positions could not be kept; what came after those before comes again", "task", r.t.spec.name(), "error", r.mask(err.Error()))
 	}
 	return errors.Join(err, stop())
 }
 
-// errRefused ends a run when a topic did not take a record; the ledger knows why.
-var errRefused = errors.New("a record was not taken")
-
-// producerOptions are those that sources and dead letters are sent with: nothing is acknowledged that could be lost, nothing comes twice
-// or in another order, and what waits is bounded.
-func producerOptions(name string) []kgo.Opt {
-	return []kgo.Opt{
-		kgo.ClientID("connector-producer-" + name), kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(100_000),
-		kgo.MaxBufferedBytes(32 << 20), kgo.AllowAutoTopicCreation(), kgo.UnknownTopicRetries(-1), kgo.ProducerBatchCompression(kgo.NoCompression()),
-		kgo.RecordPartitioner(partitioner()), kgo.DisableClientMetrics(),
-	}
-}
-
-// partitioner heeds the partition that a connector chose, and else does as Kafka's producers do.
-func partitioner() kgo.Partitioner {
-	byKey := kgo.StickyKeyPartitioner(nil)
-	return chosen{byKey}
-}
-
-type chosen struct{ otherwise kgo.Partitioner }
-
-func (c chosen) ForTopic(topic string) kgo.TopicPartitioner {
-	return chosenTopic{c.otherwise.ForTopic(topic)}
-}
-
-type chosenTopic struct{ otherwise kgo.TopicPartitioner }
-
-func (c chosenTopic) RequiresConsistency(r *kgo.Record) bool {
-	return r.Partition >= 0 || c.otherwise.RequiresConsistency(r)
-}
-
-func (c chosenTopic) Partition(r *kgo.Record, n int) int {
-	if r.Partition >= 0 {
-		return int(r.Partition)
-	}
-	return c.otherwise.Partition(r, n)
-}
-
-// OnNewBatch lets records without a key go to one partition until a batch is full.
-func (c chosenTopic) OnNewBatch() {
-	if o, ok := c.otherwise.(kgo.TopicPartitionerOnNewBatch); ok {
-		o.OnNewBatch()
-	}
-}
-
-func (r *Runtime) clientOptions() []kgo.Opt { return append([]kgo.Opt(nil), r.cfg.Kafka...) }
-
-// polls polls and sends until ctx ends or something fails.
-func (s *source) polls(ctx context.Context) error {
-	wait := patience{most: 30 * time.Second}
-	for ctx.Err() == nil {
-		records, err := s.task.Poll(ctx)
+// polls polls and sends until the run ends or something fails.
+func (s *source) polls() error {
+	for tries := 0; s.ctx.Err() == nil; {
+		records, err := s.task.Poll(s.ctx)
 		switch {
-		case err != nil && ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil && sdk.CauseOf(err) == sdk.Transient:
-			s.t.spec.Logger.Warn("a source could not be read; it is tried again", "task", s.t.spec.name(), "error", err)
-			s.t.meter.failed(sdk.Transient)
-			if err := wait.wait(ctx); err != nil {
+		case s.ctx.Err() != nil:
+			return s.ctx.Err()
+		case sdk.CauseOf(err) == sdk.Transient:
+			tries++
+			s.troubled(tries, fmt.Errorf("the source cannot be read: %w", err))
+			if err := s.sleep(backoff(tries, retrySoon, retryLate)); err != nil {
 				return err
 			}
 			continue
 		case err != nil:
-			return fmt.Errorf("polling: %w", err)
+			return fmt.Errorf("the source cannot be read: %w", err)
+		case tries > 0:
+			tries = 0
+			s.fine()
 		}
-		wait.next = 0
-		if len(records) > 0 {
-			if err := s.send(ctx, records); err != nil {
+		for len(records) > 0 {
+			n := min(len(records), mostOfBatch)
+			if err := s.send(records[:n]); err != nil {
+				return err
+			}
+			records = records[n:]
+		}
+	}
+	return s.ctx.Err()
+}
+
+// mostOfBatch is how many records are converted before the first of them is sent.
+const mostOfBatch = 1000
+
+// send converts records and gives them to the producer.
+func (s *source) send(records []*sdk.Record) error {
+	b := s.batch()
+	for _, r := range records {
+		b.note(r.At)
+		if err := s.convert(b, r); err != nil {
+			return err
+		}
+	}
+	b.pending.Store(int32(len(b.records)))
+	s.tracker.add(b)
+	s.t.meter.holds()
+	made := b.records
+	for i := range made {
+		s.client.Produce(s.soft, &made[i], b.promise)
+	}
+	if len(made) == 0 {
+		s.advance()
+	}
+	return nil // b may be in use again already
+}
+
+// convert adds a record to a batch, unless it is dropped or passed over.
+func (s *source) convert(b *batch, r *sdk.Record) error {
+	out, err := s.encode(b, r)
+	if err == nil && !out {
+		return nil
+	}
+	if sdk.CauseOf(err) == sdk.Transient {
+		err = s.policy.again(s.ctx, err, func() (err error) { out, err = s.encode(b, r); return err })
+	}
+	if s.ctx.Err() != nil {
+		return s.ctx.Err()
+	}
+	if err != nil {
+		return s.policy.passOver(err, r.Topic, nil)
+	}
+	if !out {
+		return nil
+	}
+	topic := b.records[len(b.records)-1].Topic
+	if topic == s.last {
+		return nil
+	}
+	s.last = topic
+	if _, there := s.topics[topic]; there {
+		return nil
+	}
+	return s.find(topic)
+}
+
+// encode adds a record to a batch, and tells whether it did.
+func (s *source) encode(b *batch, r *sdk.Record) (bool, error) {
+	r, err := s.pipe.transform(r)
+	if err != nil || r == nil {
+		return false, err
+	}
+	var out kgo.Record
+	if b.buf, b.headers, err = s.pipe.encode(r, &out, b.buf, b.headers); err != nil {
+		return false, err
+	}
+	b.records = append(b.records, out)
+	return true, nil
+}
+
+// find sees that a topic is there before the first record goes to it.
+func (s *source) find(topic string) error {
+	if s.creation != nil {
+		var err error
+		for tries := 1; ; tries++ {
+			if err = s.creation.ensure(s.ctx, s.admin, topic); sdk.CauseOf(err) != sdk.Transient {
+				break
+			}
+			s.troubled(tries, err)
+			if err := s.sleep(backoff(tries, retrySoon, retryLate)); err != nil {
 				return err
 			}
 		}
-	}
-	return ctx.Err()
-}
-
-// send converts the records of a poll and gives them to the producer.
-func (s *source) send(ctx context.Context, records []*sdk.Record) error {
-	p := s.ledger.begin(records)
-	out := make([]kgo.Record, 0, len(records))
-	s.arena = make([]byte, 0, len(records)*s.size) // the producer keeps what is in it until it is acknowledged
-	for _, r := range records {
-		var made kgo.Record
-		f := s.convert(ctx, r, &made)
-		switch {
-		case f == nil && made.Topic == "": // a transform dropped it
-		case f == nil:
-			out = append(out, made)
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case !s.tolerate.all:
-			s.tolerate.tell(f, r)
-			return f
-		default:
-			s.tolerate.tell(f, r)
-		}
-	}
-	if len(out) > 0 {
-		s.size = len(s.arena)/len(out) + 16
-	}
-	for i := range out {
-		if err := s.uses(ctx, out[i].Topic); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	s.ledger.add(p, len(out))
-	s.t.meter.holds(true)
-	promise := func(r *kgo.Record, err error) { s.acknowledged(p, r, err) }
-	for i := range out {
-		s.kafka.Produce(ctx, &out[i], promise)
-	}
-	s.ledger.done(p, 1, nil)
+	s.topics[topic] = struct{}{}
+	s.t.spec.used(topic)
 	return nil
 }
 
-// acknowledged hears of each record that was sent.
-func (s *source) acknowledged(p *poll, r *kgo.Record, err error) {
-	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, kgo.ErrClientClosed) {
-		f := &failure{stageProduce, "producer", fmt.Errorf("topic %s: %w", r.Topic, err)}
-		s.tolerate.tell(f, nil)
-		if s.tolerate.all {
-			err = nil
-		} else {
-			err = f
-		}
+// batch gives an empty batch.
+func (s *source) batch() *batch {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.free); n > 0 {
+		b := s.free[n-1]
+		s.free = s.free[:n-1]
+		return b
 	}
-	if err == nil {
-		s.t.meter.did(1)
-	}
-	s.ledger.done(p, 1, err)
+	b := &batch{records: make([]kgo.Record, 0, mostOfBatch)}
+	b.promise = func(r *kgo.Record, err error) { s.arrived(b, r, err) }
+	return b
 }
 
-// uses sees that a topic is there before the first record is sent to it.
-func (s *source) uses(ctx context.Context, topic string) error {
-	if _, known := s.used[topic]; known {
-		return nil
+// Batches with more than mostFree bytes are not used again, and no more than mostBatches are kept for that.
+const (
+	mostFree    = 4 << 20
+	mostBatches = 16
+)
+
+// arrived hears of each record that was sent. One that is given up without being passed over leaves its batch undone for ever, and with it
+// all that come after it.
+func (s *source) arrived(b *batch, r *kgo.Record, err error) {
+	if err != nil {
+		b.broken.Store(true)
+		if s.ctx.Err() != nil {
+			return // the run ends before it arrived
+		}
+		err = produceError(r.Topic, err)
+		var one *stageError
+		if errors.As(err, &one) {
+			err = s.policy.passOver(err, r.Topic, nil)
+		}
+		if err != nil {
+			s.fail(err)
+			return
+		}
 	}
-	if err := s.topics.create(ctx, topic); err != nil {
+	if b.pending.Add(-1) == 0 {
+		s.advance() // b may be in use again already
+	}
+}
+
+// produceError says what it means that a topic does not take a record. It is a stageError if it is the record's fault.
+func produceError(topic string, err error) error {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, kgo.ErrClientClosed):
 		return err
+	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
+		return &stageError{stageProduce, "producer", fmt.Errorf("the topic %s does not take a record of that size: %w; see max.message.bytes of the topic and producer.override.max.request.size", topic, err)}
+	case errors.Is(err, kerr.InvalidRecord), errors.Is(err, kerr.InvalidTimestamp):
+		return &stageError{stageProduce, "producer", fmt.Errorf("the topic %s does not take the record: %w", topic, err)}
+	case errors.Is(err, kerr.UnknownTopicOrPartition):
+		return sdk.Misconfigured("The topic %s, or a partition of it that the connector chose, is not there: create it, or set topic.creation.default.partitions and topic.creation.default.replication.factor", topic)
+	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.InvalidTopicException):
+		return sdk.Misconfigured("The topic %s cannot be written: %w", topic, err)
 	}
-	s.used[topic] = struct{}{}
-	s.t.spec.Used(topic)
-	return nil
+	return fmt.Errorf("the topic %s cannot be written: %w", topic, err)
 }
 
-// convert makes a record for the producer. Its topic is "" if a transform dropped it.
-func (s *source) convert(ctx context.Context, r *sdk.Record, out *kgo.Record) *failure {
-	r, err := s.pipeline.chain.Apply(r)
+// advance takes note of what is durable.
+func (s *source) advance() {
+	var done [16]*batch
+	all, moved, err := s.tracker.advance(done[:0])
 	if err != nil {
-		return &failure{stageTransform, "transforms", err}
+		s.fail(err)
+		return
 	}
-	if r == nil {
-		return nil
+	var records, bytes int64
+	for _, b := range all {
+		records += int64(len(b.records))
+		bytes += int64(len(b.buf))
 	}
-	var f *failure
-	_ = s.tolerate.attempt(ctx, func() error {
-		if f = s.encode(r, out); f != nil {
-			return f
+	s.t.meter.did(records, bytes, s.tracker.waiting() > 0)
+	if moved {
+		select {
+		case s.moved <- struct{}{}:
+		default:
 		}
-		return nil
-	})
-	return f
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range all {
+		if len(s.free) < mostBatches && !b.broken.Load() && cap(b.buf) <= mostFree {
+			b.reset()
+			s.free = append(s.free, b)
+		}
+	}
 }
 
-// encode converts a record's headers, key and value into the arena.
-func (s *source) encode(r *sdk.Record, out *kgo.Record) *failure {
-	p, before := s.pipeline, len(s.arena)
-	stage, class, err := stageHeader, "header converter", error(nil)
-	if len(r.Headers) > 0 {
-		out.Headers = make([]kgo.RecordHeader, len(r.Headers))
-	}
-	for i, h := range r.Headers {
-		at := len(s.arena)
-		var b []byte
-		if b, err = p.header.FromHeader(r.Topic, h.Key, h.Schema, h.Value, s.arena); err != nil {
-			break
-		}
-		out.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: s.keepIn(b, at)}
-	}
-	if err == nil {
-		stage, class = stageKey, "key converter"
-		at := len(s.arena)
-		var b []byte
-		if b, err = p.key.From(r.Topic, r.KeySchema, r.Key, s.arena); err == nil {
-			out.Key = s.keepIn(b, at)
-		}
-	}
-	if err == nil {
-		stage, class = stageValue, "value converter"
-		at := len(s.arena)
-		var b []byte
-		if b, err = p.value.From(r.Topic, r.ValueSchema, r.Value, s.arena); err == nil {
-			out.Value = s.keepIn(b, at)
-		}
-	}
-	if err != nil {
-		s.arena = s.arena[:before]
-		return &failure{stage, class, err}
-	}
-	out.Topic, out.Partition, out.Timestamp = r.Topic, r.Partition, r.Timestamp
-	return nil
-}
-
-// keepIn makes b the arena and gives what was appended to it; nil: nothing, not even an empty value.
-func (s *source) keepIn(b []byte, at int) []byte {
-	if b == nil {
-		return nil
-	}
-	s.arena = b
-	return b[at:len(b):len(b)]
-}
-
-// keep writes positions each second, and once more when it is told to stop.
-func (s *source) keep(ctx context.Context, stop <-chan struct{}) error {
-	tick := time.NewTicker(s.t.r.cfg.FlushEach)
-	defer tick.Stop()
+// keep keeps positions, a while after there are any, until enough is closed.
+func (s *source) keep(enough <-chan struct{}) error {
+	timer := time.NewTimer(0)
+	<-timer.C
 	for {
 		select {
-		case <-tick.C:
-			idle, err := s.ledger.state()
-			s.t.meter.holds(!idle && err == nil)
-		case <-stop:
+		case <-s.moved:
+		case <-enough:
 			return nil
 		}
-		if err := s.flush(ctx); err != nil {
+		timer.Reset(s.t.r.cfg.FlushEach)
+		select {
+		case <-timer.C:
+		case <-enough:
+			return nil
+		}
+		if err := s.flush(s.hard); err != nil {
 			return err
 		}
 	}
 }
 
-// flush writes the positions that are ready, and tells the task.
+// flush keeps the positions up to which all is durable, and tells the task. After the run is over, nothing is kept: another run of the
+// task may be there, and farther.
 func (s *source) flush(ctx context.Context) error {
-	ready := s.ledger.take()
-	if len(ready) == 0 || s.t.givenUp.Load() {
+	ready := s.tracker.take()
+	if len(ready) == 0 || s.hard.Err() != nil {
 		return nil
 	}
 	if err := s.t.r.cfg.Offsets.Put(ctx, s.t.spec.Connector, ready); err != nil {
-		return sdk.Retry(fmt.Errorf("keeping positions: %w", err))
+		return sdk.Retry(fmt.Errorf("positions cannot be kept: %w", err))
 	}
 	if a, ok := s.task.(sdk.Acknowledged); ok {
-		if err := a.Acknowledged(ctx, ready); err != nil && ctx.Err() == nil {
-			return fmt.Errorf("telling the source what is kept: %w", err)
+		if err := a.Acknowledged(ctx, ready); err != nil {
+			return fmt.Errorf("the source cannot be told what is kept: %w", err)
 		}
 	}
 	return nil
-}
-
-// finish lets what was sent arrive, and keeps the positions, before a task ends.
-func (s *source) finish() {
-	ctx, cancel := context.WithTimeout(context.Background(), s.t.r.cfg.Grace*3/4)
-	defer cancel()
-	if err := s.kafka.Flush(ctx); err != nil {
-		s.t.spec.Logger.Warn("not all records arrived before the task had to end; they come again", "task", s.t.spec.name())
-	}
-	if err := s.flush(ctx); err != nil {
-		s.t.spec.Logger.Warn("the last positions could not be kept; what came after those before comes again", "task", s.t.spec.name(), "error", err)
-	}
-}
-
-func (s *source) context() sdk.SourceContext {
-	return &sourceContext{taskContext{s.t}, strconv.FormatInt(time.Now().UnixNano(), 36), nil}
 }
 
 type sourceContext struct {
@@ -364,14 +344,15 @@ func (c *sourceContext) Run() string { return c.run }
 // Position implements sdk.SourceContext.
 func (c *sourceContext) Position(ctx context.Context, partition map[string]any) (map[string]any, error) {
 	if c.known == nil {
-		all, err := c.t.r.cfg.Offsets.Get(ctx, c.t.spec.Connector)
+		all, err := c.r.t.r.cfg.Offsets.Get(ctx, c.r.t.spec.Connector)
 		if err != nil {
-			return nil, sdk.Retry(fmt.Errorf("reading where to go on: %w", err))
+			return nil, sdk.Retry(fmt.Errorf("it cannot be read where to go on: %w", err))
 		}
-		c.known = map[string]map[string]any{}
+		c.known = make(map[string]map[string]any, len(all))
 		for _, p := range all {
 			c.known[PartitionKey(p.Partition)] = p.Offset
 		}
 	}
-	return c.known[PartitionKey(partition)], nil
+	id, err := identity(partition)
+	return c.known[id], err
 }
