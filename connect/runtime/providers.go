@@ -26,7 +26,7 @@ var reference = regexp.MustCompile(`\$\{([^}]*?):(?:([^}]*?):)?([^}]*?)\}`)
 // newProviders makes those of a worker. If it does not say, there are env, and file and directory if file.root is set.
 func newProviders(options map[string]string) (*providers, error) {
 	p := &providers{map[string]provider{}}
-	root := options["file.root"]
+	root := options[sdk.FileRoot]
 	if _, chosen := options["config.providers"]; !chosen {
 		p.byName["env"], _ = environment("")
 		if root != "" {

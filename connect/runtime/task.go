@@ -279,6 +279,7 @@ func (r *run) work() (err error) {
 	for _, v := range looked {
 		r.hide(v)
 	}
+	r.config[sdk.FileRoot] = r.t.r.cfg.Options[sdk.FileRoot]
 	options := r.t.spec.Type.Options()
 	for i := range options {
 		if options[i].Kind == sdk.PasswordOption {
