@@ -25,6 +25,10 @@ const (
 	PasswordOption Kind = "PASSWORD" // never shown
 )
 
+// FileRoot is the name under which Values.Map has, in a task, the folder under which connectors may use files; "": any. It is the worker's
+// option, and not for those who configure connectors to set.
+const FileRoot = "file.root"
+
 // Importance says how likely somebody sets an option.
 type Importance string
 

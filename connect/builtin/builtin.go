@@ -1,0 +1,15 @@
+// Package builtin has the connectors that come with Weir.
+package builtin
+
+import (
+	"slices"
+
+	"github.com/weir/weir/connect/datagen"
+	"github.com/weir/weir/connect/file"
+	"github.com/weir/weir/connect/sdk"
+)
+
+// Connectors are all of them.
+func Connectors() []sdk.Connector {
+	return slices.Concat(datagen.Connectors(), file.Connectors())
+}
