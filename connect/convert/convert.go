@@ -75,6 +75,7 @@ func classes() []class {
 		{kafka + "converters.IntegerConverter", both, Version, typeOption, primitive(integers)},
 		{kafka + "converters.LongConverter", both, Version, typeOption, primitive(longs)},
 		{kafka + "converters.ShortConverter", both, Version, typeOption, primitive(shorts)},
+		{kafka + "json.JsonConverter", both, Version, jsonOptions, newJSON},
 		{kafka + "storage.SimpleHeaderConverter", []Kind{KindHeaderConverter}, Version, nil, newSimple},
 		{kafka + "storage.StringConverter", both, Version, append(slices.Clip(typeOption), encodingOption), newText},
 	}
