@@ -27,7 +27,7 @@ const (
 
 var typeNames = [...]string{"invalid", "int8", "int16", "int32", "int64", "float32", "float64", "boolean", "string", "bytes", "array", "map", "struct"}
 
-// String gives the name that the JSON converter writes.
+// String gives the name that Kafka Connect has for it. (The JSON converter writes float and double for float32 and float64.)
 func (t Type) String() string { return typeNames[t] }
 
 // Names of Kafka Connect's logical types, and which Go type a value of it has instead.
@@ -113,6 +113,28 @@ func (s *Schema) AsOptional() *Schema {
 	c := *s
 	c.Optional = true
 	return &c
+}
+
+// Equal tells whether two schemas say the same, though they may be made apart.
+func (s *Schema) Equal(o *Schema) bool {
+	if s == o {
+		return true
+	}
+	if s == nil || o == nil || s.Type != o.Type || s.Optional != o.Optional || s.Name != o.Name || s.Version != o.Version || s.Doc != o.Doc ||
+		len(s.Params) != len(o.Params) || len(s.Fields) != len(o.Fields) || !s.Key.Equal(o.Key) || !s.Elem.Equal(o.Elem) {
+		return false
+	}
+	for _, p := range s.Params {
+		if v, ok := o.Param(p.Name); !ok || v != p.Value {
+			return false
+		}
+	}
+	for i, f := range s.Fields {
+		if f.Name != o.Fields[i].Name || !f.Schema.Equal(o.Fields[i].Schema) {
+			return false
+		}
+	}
+	return equalValues(s.Default, o.Default)
 }
 
 // Param gives a parameter, and whether it is there.

@@ -2,9 +2,13 @@ package sdk
 
 import (
 	"encoding/binary"
+	"maps"
 	"math/big"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Struct is a value with a Structure as its schema. Values are in the order of the schema's fields; nil: null.
@@ -31,6 +35,30 @@ func (s *Struct) Set(name string, value any) bool {
 		s.Values[i] = value
 	}
 	return i >= 0
+}
+
+// Equal tells whether two structures have equal schemas and values.
+func (s *Struct) Equal(o *Struct) bool {
+	return s.Schema.Equal(o.Schema) && equalValues(s.Values, o.Values)
+}
+
+// equalValues compares values of schemas.
+func equalValues(a, b any) bool {
+	switch a := a.(type) {
+	case *Struct:
+		o, ok := b.(*Struct)
+		return ok && a.Equal(o)
+	case time.Time:
+		o, ok := b.(time.Time)
+		return ok && a.Equal(o)
+	case []any:
+		o, ok := b.([]any)
+		return ok && slices.EqualFunc(a, o, equalValues)
+	case map[string]any:
+		o, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, o, equalValues)
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // Entry is an entry of a map whose keys are no strings.

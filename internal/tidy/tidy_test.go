@@ -25,6 +25,7 @@ var layers = [][]string{
 	{"connect/postgres", "connect/sql", "connect/opensearch", "connect/file", "connect/datagen", "connect/http", "connect/s3", "connect/mirror", "connect/sdk/kit"},
 	{"connect/runtime"},
 	{"connect/convert", "connect/transform", "connect/herder"},
+	{"connect/values"},
 	{"connect/sdk"},
 	{"broker/api"},
 	{"broker/server"},
@@ -38,7 +39,7 @@ var layers = [][]string{
 }
 
 // pure packages hold decisions: no clock of their own, no goroutine, no file, no socket.
-var pure = []string{"cluster", "connect/herder", "connect/transform", "coordinator/group", "coordinator/machine", "record", "broker/wire", "test/chaos/history"}
+var pure = []string{"cluster", "connect/herder", "connect/transform", "connect/values", "coordinator/group", "coordinator/machine", "record", "broker/wire", "test/chaos/history"}
 
 var impure = []string{"os", "net", "net/http", "log/slog", module + "internal/vfs", "syscall", "golang.org/x/sys/unix"}
 
