@@ -247,7 +247,7 @@ func (m *member) divide(joined *kmsg.JoinGroupResponse) ([]kmsg.SyncGroupRequest
 func (m *member) enact(joined *kmsg.JoinGroupResponse, a herder.Assignment) (revoked bool) {
 	w := m.w
 	if len(a.Revoke) > 0 {
-		w.logger.Info("work moves to another worker", "work", fmt.Sprint(a.Revoke.Sorted()))
+		w.logger.Info("this worker runs less", "work", fmt.Sprint(a.Revoke.Sorted()))
 		w.release(a.Revoke)
 	}
 	reading, cancel := context.WithTimeout(w.ctx, openTime)

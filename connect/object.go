@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf16"
@@ -101,7 +102,7 @@ func (o *object) UnmarshalJSON(b []byte) error {
 func inHashOrder(names []string, copied int) []string {
 	capacity := 16
 	if copied > 0 {
-		for capacity = 1; float64(capacity) < float64(copied)/0.75+1; capacity *= 2 {
+		for capacity = 1; float64(capacity) < math.Ceil(float64(copied)/0.75); capacity *= 2 {
 		}
 	}
 	for ; float64(len(names)) > 0.75*float64(capacity); capacity *= 2 {

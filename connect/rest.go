@@ -22,8 +22,10 @@ const bodyMost = 8 << 20
 // ServeHTTP answers a request to the REST API.
 func (w *Worker) ServeHTTP(out http.ResponseWriter, in *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(out, in.Body, bodyMost))
-	answer := answerError(err)
-	if err == nil {
+	var answer Response
+	if err != nil {
+		answer = answerError(err)
+	} else {
 		ctx, cancel := context.WithTimeout(in.Context(), requestTime)
 		defer cancel()
 		answer = w.Handle(ctx, Request{
@@ -598,9 +600,14 @@ func (w *Worker) getPluginConfig(_ context.Context, c call) (Response, error) {
 	}
 	out := []*definition{}
 	for _, o := range options {
-		if !o.Internal {
-			out = append(out, define(o))
+		if o.Internal {
+			continue
 		}
+		d := define(o)
+		if p.connector != nil && strings.Contains(o.Name, ".converter") {
+			d.Default = nil // Kafka's workers tell the default only to who validates
+		}
+		out = append(out, d)
 	}
 	return answerJSON(http.StatusOK, out), nil
 }
