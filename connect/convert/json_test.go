@@ -162,7 +162,7 @@ func TestJSONRefused(t *testing.T) {
 		{sdk.NewDecimal(2), 1.5, "Invalid type for Decimal, expected BigDecimal but was class java.lang.Double"},
 		{logical(sdk.Int32, sdk.LogicalDate), time.UnixMilli(1), "Kafka Connect Date type should not have any time fields set to non-zero values."},
 		{logical(sdk.Int32, sdk.LogicalTime), time.UnixMilli(-1), "Kafka Connect Time type should not have any date fields set to non-zero values."},
-		{nil, time.UnixMilli(1), "Java class java.util.Date does not have corresponding schema type."},
+		{nil, time.UnixMilli(1), "Java class class java.util.Date does not have corresponding schema type."},
 	} {
 		dst := []byte("kept")
 		if got, err := newConverter(t, "JsonConverter", nil).From("t", tc.schema, tc.value, dst); err == nil || err.Error() != tc.want || string(dst) != "kept" {

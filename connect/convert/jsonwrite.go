@@ -383,7 +383,7 @@ func (c *jsonConverter) appendFree(dst []byte, v any) (_ []byte, err error) {
 	case *sdk.Struct:
 		return nil, errSchemas
 	}
-	return nil, fmt.Errorf("Java %s does not have corresponding schema type.", values.Class(v))
+	return nil, fmt.Errorf("Java class %s does not have corresponding schema type.", values.Class(v))
 }
 
 func (c *jsonConverter) appendFreeEntries(dst []byte, entries []sdk.Entry) (_ []byte, err error) {
