@@ -19,7 +19,7 @@ import (
 type store interface {
 	// configure writes to the config topic, and waits until the worker has read what it wrote.
 	configure(ctx context.Context, records ...herder.Record) error
-	// tell writes to the status topic, without waiting.
+	// tell writes to the status topic, without waiting. It is called with the worker's lock held.
 	tell(records ...herder.Record)
 	// flush waits until all that was told is written, or ctx ends.
 	flush(ctx context.Context)
@@ -206,8 +206,17 @@ func (t *topics) configure(ctx context.Context, records ...herder.Record) error 
 
 func (t *topics) tell(records ...herder.Record) {
 	for _, r := range records {
+		t.w.told[r.Key]++
 		t.client.Produce(context.Background(), &kgo.Record{Topic: t.w.settings.status.name, Key: []byte(r.Key), Value: r.Value}, func(_ *kgo.Record, err error) {
-			if err != nil && !errors.Is(err, kgo.ErrClientClosed) {
+			if err == nil {
+				return
+			}
+			go func() { // tell may have been called with the lock held that this takes
+				t.w.mu.Lock()
+				defer t.w.mu.Unlock()
+				t.w.took(r.Key)
+			}()
+			if !errors.Is(err, kgo.ErrClientClosed) {
 				t.w.logger.Error("a status cannot be written, other workers do not see it", "error", err)
 			}
 		})

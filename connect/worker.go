@@ -86,9 +86,9 @@ type Worker struct {
 	leader      string // its URL; "": not known
 	owners      map[herder.ID]string
 	slots       map[herder.ID]*slot
-	dividedWork herder.Work   // all that there was when it was divided last
-	rejoin      chan struct{} // asks the membership for another round
-	topicsUsed  map[string]map[string]bool
+	dividedWork herder.Work    // all that there was when it was divided last
+	rejoin      chan struct{}  // asks the membership for another round
+	told        map[string]int // records of the status topic that this worker wrote and has not read back, by key
 	clusterID   string
 }
 
@@ -100,7 +100,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w := &Worker{
 		cfg: cfg, settings: s, logger: cfg.Logger, moved: make(chan struct{}), configs: herder.NewConfigs(), statuses: herder.NewStatuses(),
-		owned: herder.Work{}, slots: map[herder.ID]*slot{}, rejoin: make(chan struct{}, 1), topicsUsed: map[string]map[string]bool{},
+		owned: herder.Work{}, slots: map[herder.ID]*slot{}, rejoin: make(chan struct{}, 1), told: map[string]int{},
 		asleep: cfg.Exists != nil, generation: -1,
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
@@ -291,6 +291,10 @@ func (w *Worker) apply(config bool, offset int64, key string, value []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !config {
+		if w.told[key] > 0 { // this worker's own, as a rule: it knows it, and perhaps more by now
+			w.took(key)
+			return
+		}
 		if err := w.statuses.Apply(key, value); err != nil {
 			w.logger.Warn("a record of the status topic is passed over", "error", err)
 		}
@@ -310,8 +314,13 @@ func (w *Worker) apply(config bool, offset int64, key string, value []byte) {
 		if w.ready {
 			w.loggers.set(e.Connector, e.Level)
 		}
-	case herder.ConnectorRemoved:
-		delete(w.topicsUsed, e.Connector)
+	}
+}
+
+// took notes that a record of this worker's was read back, or never will be. Under mu.
+func (w *Worker) took(key string) {
+	if w.told[key]--; w.told[key] <= 0 {
+		delete(w.told, key)
 	}
 }
 
