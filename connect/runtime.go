@@ -5,12 +5,16 @@ import (
 	"errors"
 
 	"github.com/weir/weir/connect/convert"
+	"github.com/weir/weir/connect/transform"
 )
 
 // otherPlugins are those that are no connectors.
 func otherPlugins() []plugin {
 	var out []plugin
 	for _, p := range convert.Plugins() {
+		out = append(out, plugin{class: p.Class, kind: string(p.Kind), version: p.Version, options: p.Options})
+	}
+	for _, p := range transform.Plugins() {
 		out = append(out, plugin{class: p.Class, kind: string(p.Kind), version: p.Version, options: p.Options})
 	}
 	return out

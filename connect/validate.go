@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/weir/weir/connect/sdk"
+	"github.com/weir/weir/connect/transform"
 	"github.com/weir/weir/internal/nearest"
 )
 
@@ -86,7 +87,7 @@ func (v *validation) check(options []sdk.Option, props map[string]string) (sdk.V
 			info.Value.Value = textOf(o.Kind, value)
 		}
 		if o.Recommended != nil {
-			info.Value.Recommended = slices.Concat([]string{}, o.Recommended(values))
+			info.Value.Recommended = append(info.Value.Recommended, o.Recommended(values)...)
 		}
 		if o.Group != "" && !slices.Contains(v.Groups, o.Group) {
 			v.Groups = append(v.Groups, o.Group)
@@ -111,11 +112,30 @@ func (v *validation) fault(option, text string) {
 	v.Configs = append(v.Configs, optionInfo{nil, optionValue{Name: option, Recommended: []string{}, Errors: []string{text}, Visible: true}})
 }
 
+// faultOnce adds an error to an option that has none.
+func (v *validation) faultOnce(option, text string) {
+	for _, c := range v.Configs {
+		if c.Value.Name == option && len(c.Value.Errors) > 0 {
+			return
+		}
+	}
+	v.fault(option, text)
+}
+
 // unset takes back the value of an option that is not what it has to be.
 func (v *validation) unset(option string) {
 	for i := range v.Configs {
 		if v.Configs[i].Value.Name == option {
 			v.Configs[i].Value.Value = nil
+		}
+	}
+}
+
+// noDefault takes back what an option would be if it were not set.
+func (v *validation) noDefault(option string) {
+	for i := range v.Configs {
+		if v.Configs[i].Value.Name == option {
+			v.Configs[i].Definition.Default = nil
 		}
 	}
 }
@@ -290,6 +310,7 @@ func (w *Worker) validate(ctx context.Context, config map[string]string) (*valid
 	for _, option := range []string{"key.converter", "value.converter", "header.converter"} {
 		if found := w.checkClass(v, option, props, converterKind, headerConverterKind); found == nil {
 			v.unset(option + ".plugin.version")
+			v.noDefault(option + ".plugin.version")
 		}
 	}
 	if p.kind == sinkKind {
@@ -297,6 +318,11 @@ func (w *Worker) validate(ctx context.Context, config map[string]string) (*valid
 	}
 	w.checkAliased(v, props, "transforms", "Transforms", "Transformation", transformKind)
 	w.checkAliased(v, props, "predicates", "Predicates", "Predicate", predicateKind)
+	if _, wrong := transform.New(props); len(wrong) > 0 {
+		for _, e := range wrong {
+			v.faultOnce(e.Option, e.Error())
+		}
+	}
 	before := v.Errors
 	own, ok := v.check(p.options, props)
 	if validator, is := p.connector.(sdk.Validator); is && ok && before == v.Errors {
@@ -342,9 +368,8 @@ func (v *validation) hideResolved(config, props map[string]string) {
 }
 
 func (v *validation) checkCommon(common sdk.Values, props map[string]string) {
-	if text, set := props["tasks.max"]; set {
+	if _, set := props["tasks.max"]; set {
 		if _, ok := common.Value("tasks.max"); !ok {
-			_ = text
 			v.fault("tasks.max", "Invalid value null for configuration tasks.max: Value must be non-null")
 		}
 	}
