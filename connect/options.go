@@ -2,6 +2,7 @@ package connect
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"strings"
@@ -42,6 +43,7 @@ var workerOptions = []sdk.Option{
 	{Name: "access.control.allow.methods", Kind: sdk.StringOption, Default: "", Doc: "Methods that web pages of elsewhere may use; empty: GET, POST and HEAD."},
 	{Name: "file.root", Kind: sdk.StringOption, Default: "", Doc: "Folder that file connectors may use and ${file:...} may read; empty: any file."},
 	{Name: "config.providers", Kind: sdk.ListOption, Default: "", Doc: "What configurations may refer to, as in ${env:NAME}: env, file, directory. config.providers.* are their options."},
+	{Name: "offset.storage.file.filename", Kind: sdk.StringOption, Default: "", Doc: "File with the positions of sources, of a standalone worker; empty: offset.storage.topic has them."},
 	{Name: "exactly.once.source.support", Kind: sdk.StringOption, Default: "disabled", Doc: "Whether sources write exactly once.", Unsupported: "brokers of Weir have no transactions yet", Accepts: []string{"disabled"}},
 }
 
@@ -67,7 +69,28 @@ type topicSetting struct {
 	replicas     int16
 }
 
+// providerClasses are what config providers are, unless config.providers.*.class says otherwise.
+var providerClasses = map[string]string{"env": "EnvVarConfigProvider", "file": "FileConfigProvider", "directory": "DirectoryConfigProvider"}
+
+// withProviders completes the options of config providers.
+func withProviders(raw map[string]string) map[string]string {
+	out := maps.Clone(raw)
+	for name := range strings.SplitSeq(raw["config.providers"], ",") {
+		name = strings.TrimSpace(name)
+		class, known := providerClasses[name]
+		if _, set := raw["config.providers."+name+".class"]; known && !set {
+			out["config.providers."+name+".class"] = "org.apache.kafka.common.config.provider." + class
+		}
+		allowed := "config.providers." + name + ".param.allowed.paths"
+		if _, set := raw[allowed]; name != "env" && !set && raw["file.root"] != "" {
+			out[allowed] = raw["file.root"]
+		}
+	}
+	return out
+}
+
 func readSettings(raw map[string]string) (*settings, error) {
+	raw = withProviders(raw)
 	v, wrong := sdk.Parse(workerOptions, raw)
 	if len(wrong) > 0 {
 		lines := make([]string, len(wrong))

@@ -2,9 +2,14 @@ package connect
 
 import (
 	"context"
-	"errors"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir/weir/connect/convert"
+	"github.com/weir/weir/connect/herder"
+	"github.com/weir/weir/connect/runtime"
+	"github.com/weir/weir/connect/sdk"
 	"github.com/weir/weir/connect/transform"
 )
 
@@ -50,4 +55,52 @@ func (w *Worker) cluster(ctx context.Context) string {
 	return known
 }
 
-func newRuntime(*Worker) (engine, error) { return nil, errors.New("package runtime is not there yet") }
+// tasks is the engine that package runtime is.
+type tasks struct{ *runtime.Runtime }
+
+func newRuntime(w *Worker) (engine, error) {
+	kafka := append([]kgo.Opt{kgo.SeedBrokers(w.settings.bootstrap...)}, w.cfg.Kafka...)
+	var offsets runtime.Offsets
+	if file := w.settings.raw["offset.storage.file.filename"]; w.cfg.Standalone && file != "" {
+		offsets = runtime.NewFileOffsets(file)
+	} else {
+		offsets = runtime.NewTopicOffsets(w.settings.offsets.name, kafka, func(ctx context.Context, admin *kadm.Client) error {
+			return w.ensure(ctx, admin, w.settings.offsets)
+		})
+	}
+	r, err := runtime.New(runtime.Config{Options: w.settings.raw, Kafka: kafka, Offsets: offsets, FlushEach: w.settings.flush, Grace: w.settings.grace, Logger: w.logger})
+	if err != nil {
+		return nil, err
+	}
+	return tasks{r}, nil
+}
+
+// Start implements engine.
+func (t tasks) Start(spec taskSpec, told func(taskStatus)) task {
+	return started{t.Runtime.Start(runtime.Spec{
+		Connector: spec.id.Connector, Task: spec.id.Task, Type: spec.connector, Config: spec.config, Logger: spec.logger, Used: spec.used,
+		Status: func(s runtime.Status) { told(taskStatus{herder.State(s.State), s.Trace, s.Cause}) },
+	})}
+}
+
+// Positions implements engine.
+func (t tasks) Positions(ctx context.Context, connector string, _ map[string]string) ([]sdk.Position, error) {
+	return t.Runtime.Positions(ctx, connector)
+}
+
+// SetPositions implements engine.
+func (t tasks) SetPositions(ctx context.Context, connector string, _ map[string]string, positions []sdk.Position) error {
+	return t.Runtime.SetPositions(ctx, connector, positions)
+}
+
+type started struct{ *runtime.Task }
+
+// Details implements task.
+func (s started) Details() taskDetails {
+	d := s.Task.Details()
+	out := taskDetails{Records: d.Records, Rate: d.Rate, Cause: string(d.Cause), Stuck: d.Stuck}
+	if d.Lag >= 0 {
+		out.Lag = &d.Lag
+	}
+	return out
+}

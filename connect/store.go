@@ -44,7 +44,7 @@ type topics struct {
 func openTopics(ctx context.Context, w *Worker, client *kgo.Client) (*topics, error) {
 	t := &topics{w: w, client: client, admin: kadm.NewClient(client), ended: make(chan struct{}), reach: map[string]map[int32]int64{}, moved: make(chan struct{})}
 	for _, s := range []topicSetting{w.settings.configs, w.settings.status, w.settings.offsets} {
-		if err := t.ensure(ctx, s); err != nil {
+		if err := w.ensure(ctx, t.admin, s); err != nil {
 			return nil, err
 		}
 	}
@@ -65,16 +65,16 @@ func openTopics(ctx context.Context, w *Worker, client *kgo.Client) (*topics, er
 }
 
 // ensure creates a topic if it is not there, and checks that it keeps what has to be kept.
-func (t *topics) ensure(ctx context.Context, s topicSetting) error {
+func (w *Worker) ensure(ctx context.Context, admin *kadm.Client, s topicSetting) error {
 	compact := "compact"
 	settings := map[string]*string{"cleanup.policy": &compact}
 	prefix := strings.TrimSuffix(s.option, "topic")
-	for name, value := range t.w.settings.raw { // config.storage.min.insync.replicas sets min.insync.replicas of the topic
+	for name, value := range w.settings.raw { // config.storage.min.insync.replicas sets min.insync.replicas of the topic
 		if rest, ok := strings.CutPrefix(name, prefix); ok && rest != "topic" && rest != "partitions" && rest != "replication.factor" && rest != "cleanup.policy" {
 			settings[rest] = &value
 		}
 	}
-	answer, err := t.admin.CreateTopic(ctx, s.partitions, s.replicas, settings, s.name)
+	answer, err := admin.CreateTopic(ctx, s.partitions, s.replicas, settings, s.name)
 	if err == nil {
 		return nil
 	}
@@ -84,7 +84,7 @@ func (t *topics) ensure(ctx context.Context, s topicSetting) error {
 		}
 		return fmt.Errorf("the topic %s, which %s names, cannot be created: %w", s.name, s.option, err)
 	}
-	there, err := t.admin.DescribeTopicConfigs(ctx, s.name)
+	there, err := admin.DescribeTopicConfigs(ctx, s.name)
 	if err != nil {
 		return fmt.Errorf("the topic %s, which %s names, cannot be looked at: %w", s.name, s.option, err)
 	}
@@ -95,10 +95,10 @@ func (t *topics) ensure(ctx context.Context, s topicSetting) error {
 			}
 		}
 	}
-	if s.option != t.w.settings.configs.option {
+	if s.option != w.settings.configs.option {
 		return nil
 	}
-	details, err := t.admin.ListTopics(ctx, s.name)
+	details, err := admin.ListTopics(ctx, s.name)
 	if err == nil && len(details[s.name].Partitions) > 1 {
 		return fmt.Errorf("Topic '%s' supplied via the '%s' property is required to have a single partition in order to guarantee consistency of connector configurations, but found %d partitions", s.name, s.option, len(details[s.name].Partitions))
 	}
