@@ -325,7 +325,7 @@ func isCode(err error) bool {
 }
 
 // leaveTime bounds how long leaving the group may take.
-const leaveTime = 2 * time.Second
+const leaveTime = time.Second
 
 // leave leaves the group, so that it knows at once.
 func (m *member) leave() {

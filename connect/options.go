@@ -31,7 +31,7 @@ var workerOptions = []sdk.Option{
 	{Name: "value.converter", Kind: sdk.ClassOption, Default: "org.apache.kafka.connect.json.JsonConverter", Doc: "Converter for values, unless a connector has its own. value.converter.* are its options."},
 	{Name: "header.converter", Kind: sdk.ClassOption, Default: "org.apache.kafka.connect.storage.SimpleHeaderConverter", Doc: "Converter for headers, unless a connector has its own."},
 	{Name: "session.timeout.ms", Kind: sdk.IntOption, Default: "10000", Doc: "How long a worker may be silent before it is lost."},
-	{Name: "heartbeat.interval.ms", Kind: sdk.IntOption, Default: "3000", Doc: "How often a worker tells that it is there."},
+	{Name: "heartbeat.interval.ms", Kind: sdk.IntOption, Default: "1000", Doc: "How often a worker tells that it is there, and hears that work is to be divided anew. Kafka's default is 3000."},
 	{Name: "rebalance.timeout.ms", Kind: sdk.IntOption, Default: "60000", Doc: "How long workers may take to join again."},
 	{Name: "scheduled.rebalance.max.delay.ms", Kind: sdk.IntOption, Default: "30000", Doc: "How long the work of a lost worker waits for its return. Kafka's default is 300000, since a JVM takes so much longer to start."},
 	{Name: "offset.flush.interval.ms", Kind: sdk.IntOption, Default: "1000", Doc: "How often positions are kept. Kafka's default is 60000; after a crash all since the last time comes again."},

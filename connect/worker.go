@@ -340,6 +340,9 @@ func (w *Worker) applied() {
 	w.change()
 }
 
+// lastWordsTime bounds how long a worker that stops waits until its statuses are written. Nothing depends on them.
+const lastWordsTime = time.Second
+
 // Stop stops all tasks, with what they have done kept, and leaves the group.
 func (w *Worker) Stop() {
 	w.mu.Lock()
@@ -361,7 +364,7 @@ func (w *Worker) Stop() {
 	s := w.store
 	w.mu.Unlock()
 	if s != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), w.settings.grace)
+		ctx, cancel := context.WithTimeout(context.Background(), lastWordsTime)
 		s.flush(ctx)
 		cancel()
 		s.close()
