@@ -27,7 +27,7 @@ type localNode struct {
 	id                   int
 	folder               string
 	client, peers, http  int // ports
-	connect              int // port; 0: it is one that is free
+	connect              int // port; 0: not known, of a node that an earlier release has made
 	replicas, replicasIn int // default.replication.factor and min.insync.replicas of the cluster
 }
 
