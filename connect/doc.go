@@ -36,6 +36,7 @@
 //	PUT    /connector-plugins/{p}/config/validate
 //	GET    /admin/loggers[/{logger}]
 //	PUT    /admin/loggers/{logger}[?scope=cluster]
+//	GET    /metrics                                 for Prometheus
 //	POST   /connectors/{c}/tasks                    from other workers, signed
 //	PUT    /connectors/{c}/fence                    from other workers, signed
 package connect

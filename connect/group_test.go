@@ -125,6 +125,9 @@ func TestGroup(t *testing.T) {
 	if got := b.ask(t, "GET", "/connectors/one/status?details=true", "", 200); strings.Count(got, `"records":7`) != 2 {
 		t.Errorf("the status does not have the details of both tasks: %s", got)
 	}
+	if got := a.ask(t, "GET", "/metrics", "", 200); !strings.Contains(got, `weir_connect_task_records_total{connector="`) {
+		t.Errorf("the metrics are %s", got)
+	}
 	// Levels reach all.
 	b.ask(t, "PUT", "/admin/loggers/root?scope=cluster", `{"level":"DEBUG"}`, 204)
 	eventually(t, func() string {

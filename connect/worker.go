@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir/weir/connect/herder"
@@ -140,7 +143,16 @@ func New(cfg Config) (*Worker, error) {
 // Start begins. It does not wait for Kafka: until that is there, requests which need it wait or fail.
 func (w *Worker) Start() {
 	if w.listener != nil {
-		w.http = &http.Server{Handler: w, ReadHeaderTimeout: 10 * time.Second}
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{w})
+		metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+		w.http = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+			if in.URL.Path == "/metrics" {
+				metrics.ServeHTTP(out, in)
+				return
+			}
+			w.ServeHTTP(out, in)
+		})}
 		w.running.Go(func() { _ = w.http.Serve(w.listener) }) // it ends with an error that says it was stopped
 	}
 	w.mu.Lock()

@@ -64,6 +64,17 @@ func (c *countingTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 
 func (*countingTask) Stop() error { return nil }
 
+// dropping is a sink that does nothing with what it takes.
+type dropping struct{}
+
+func (dropping) Info() sdk.Info        { return sdk.Info{Class: "test.DroppingSink", Version: "1"} }
+func (dropping) Options() []sdk.Option { return nil }
+func (dropping) NewTask() sdk.SinkTask { return dropping{} }
+
+func (dropping) Start(context.Context, sdk.SinkContext, sdk.Values) error { return nil }
+func (dropping) Put(context.Context, []*sdk.Record) error                 { return nil }
+func (dropping) Stop() error                                              { return nil }
+
 // rest asks the REST API of a node's worker.
 func rest(t *testing.T, n *Node, method, path, body string) (int, string) {
 	t.Helper()
