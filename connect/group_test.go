@@ -322,3 +322,41 @@ func TestRestartedWorkerKeepsAll(t *testing.T) {
 	b.ask(t, "PUT", "/connectors/y/resume", "", 202)
 	runs(t, []*worker{b}, "y-0", "y-1")
 }
+
+// TestAWorkerThatIsCutOffStops: when it cannot reach its group for the time of a session its tasks stop, since others may have them
+// soon; when it can again it goes on.
+func TestAWorkerThatIsCutOffStops(t *testing.T) {
+	node := weirtest.Start(t, weirtest.Config("group.min.session.timeout.ms=100"))
+	w := startWorker(t, node.Addr(), func(c *connect.Config) {
+		parts(2)(c)
+		c.Options["session.timeout.ms"], c.Options["rebalance.timeout.ms"] = "1000", "1000"
+	})
+	w.ask(t, "POST", "/connectors", partsConfig("x"), 201)
+	runs(t, []*worker{w}, "x-0", "x-1")
+	node.Refuse()
+	node.Cut()
+	runs(t, []*worker{w})
+	node.Heal()
+	runs(t, []*worker{w}, "x-0", "x-1")
+}
+
+// TestAWorkerTakesThePlaceOfItsFormerSelf: a worker that was killed is still in the group for a while. The one that is started in its
+// place gets its work without waiting for that.
+func TestAWorkerTakesThePlaceOfItsFormerSelf(t *testing.T) {
+	node := weirtest.Start(t)
+	same := func(c *connect.Config) {
+		parts(2)(c)
+		c.Instance, c.URL = "the-worker", "http://127.0.0.1:1/"
+		c.Options["session.timeout.ms"], c.Options["scheduled.rebalance.max.delay.ms"] = "60000", "600000"
+	}
+	a := startWorker(t, node.Addr(), same)
+	a.ask(t, "POST", "/connectors", partsConfig("x"), 201)
+	runs(t, []*worker{a}, "x-0", "x-1")
+	b := startWorker(t, node.Addr(), same)
+	eventually(t, func() string {
+		if x, y := len(a.engine.Tasks()), len(b.engine.Tasks()); x != 0 || y != 2 {
+			return fmt.Sprintf("%d and %d tasks run", x, y)
+		}
+		return ""
+	})
+}
