@@ -49,8 +49,8 @@ sim: ## simulated clusters, 10,000 seeds; SEEDS= says how many
 bugs: ## the simulator has to find each of the planted bugs
 	$(GO) test -count=1 -timeout 0 -tags bugs -v ./sim -run Bugs
 
-shop: build ## run the shop example on a fresh node
-	examples/shop/run.sh
+shop: build ## run the shop example on a fresh node, or with NODES=3 on a cluster of which one node is killed
+	NODES=$(if $(filter command line environment,$(origin NODES)),$(NODES),1) examples/shop/run.sh
 
 clients: build ## other people's clients and Kafka's own tools, against Weir and Apache Kafka
 	test/clients/run.sh

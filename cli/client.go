@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,16 +57,22 @@ func (o *options) connected(ctx context.Context, f func(*client) error) error {
 	}
 	defer c.Close()
 	defer context.AfterFunc(ctx, c.Close)()
-	return f(c)
+	if err := f(c); !errors.Is(err, kgo.ErrClientClosed) || ctx.Err() == nil {
+		return err
+	}
+	return ctx.Err() // it was closed for that
 }
 
 // within runs f with a context that ends after --timeout.
 func (o *options) within(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	within, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	err := f(ctx)
-	if err != nil && ctx.Err() != nil {
+	err := f(within)
+	if err != nil && ctx.Err() != nil { // within may not have ended yet when what ends with ctx shows
 		return ctx.Err()
+	}
+	if err != nil && within.Err() != nil {
+		return within.Err()
 	}
 	return err
 }

@@ -480,7 +480,8 @@ func (l *Log) take(s *segment, f frame, b []byte) {
 	}
 }
 
-// cutTail ends the log where it is no longer whole. What is cut off is kept beside the log, for whoever wants to look.
+// cutTail ends the log where it is no longer whole, durably: what came back after another crash would mix with what was written
+// since. What is cut off is kept beside the log, for whoever wants to look.
 func (l *Log) cutTail(damage *CorruptError, later []int64, r *Recovery) error {
 	s := l.active()
 	file, err := s.open()
@@ -499,10 +500,9 @@ func (l *Log) cutTail(damage *CorruptError, later []int64, r *Recovery) error {
 		if damage != nil {
 			r.Note = damage.Reason
 		}
-		if err := file.Truncate(s.size); err != nil {
+		if err := errors.Join(file.Truncate(s.size), file.Sync()); err != nil {
 			return err
 		}
-		l.dirty.addFile(s)
 	}
 	return l.setAside(later, r)
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -474,7 +475,11 @@ func TestGroupsSurviveTheirCoordinator(t *testing.T) {
 	k := c.client()
 	c.create(k, "t", 3)
 	s := c.stream(k, 3)
-	g := c.client(kgo.ConsumeTopics("t"), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.AutoCommitInterval(100*time.Millisecond))
+	// A machine with other things to do can let nodes seem gone to one another for so long that the client gives its partitions up; then it
+	// reads again what it had not committed.
+	var lost atomic.Bool
+	g := c.client(kgo.ConsumeTopics("t"), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.AutoCommitInterval(100*time.Millisecond),
+		kgo.OnPartitionsLost(func(context.Context, *kgo.Client, map[string][]int32) { lost.Store(true) }))
 	read := map[string]int{}
 	poll := func(until int) {
 		t.Helper()
@@ -508,7 +513,7 @@ func TestGroupsSurviveTheirCoordinator(t *testing.T) {
 	s.work.Wait()
 	poll(s.count())
 	for value, times := range read {
-		if times > 1 {
+		if times > 1 && !lost.Load() {
 			t.Errorf("%s was read %d times by one consumer", value, times)
 		}
 	}

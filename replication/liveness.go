@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"math/rand/v2"
 	"slices"
 
 	"go.etcd.io/raft/v3"
@@ -23,7 +24,7 @@ const (
 	// graceTicks is after how long a follower that a leader has not yet heard of is out of sync.
 	graceTicks = 10
 	// campaignEach is the time between attempts of the replica that is first in line to become the leader, when there is none.
-	// Those behind it in the line wait as much longer.
+	// Those behind it in the line wait as much longer. Such a round has as many turns as there are voters.
 	campaignEach = 2
 	// electionMost is how long an election may take before another attempt is made, as when two were candidates and shared the votes.
 	electionMost = 5
@@ -167,18 +168,33 @@ func (g *Group) pass() {
 			live.candidate = 0
 		}
 		if live.candidate == 0 || live.candidate > electionMost { // or it would give up an election that is under way
-			g.tickLeaderless()
+			g.tickLeaderless(now.GetTerm())
 		}
 	default:
 		live.leaderless = 0
 	}
 }
 
-// tickLeaderless campaigns when it is this replica's turn to. In the first tick somebody else may just be being elected.
-func (g *Group) tickLeaderless() {
-	if place, ok := g.place(); ok && (g.live.leaderless-2)%(campaignEach*len(g.live.order)) == campaignEach*place {
+// tickLeaderless campaigns when it is this replica's turn to: once in each round. In the first tick somebody else may just be being
+// elected.
+func (g *Group) tickLeaderless(term uint64) {
+	turn, ok := g.place()
+	if !ok {
+		return
+	}
+	count := len(g.live.order)
+	if g.live.leaderless-2 >= campaignEach*count { // a round went by in vain
+		turn = laterTurn(term, g.host.cfg.Self, count)
+	}
+	if (g.live.leaderless-2)%(campaignEach*count) == campaignEach*turn {
 		g.campaign()
 	}
+}
+
+// laterTurn draws a turn. Replicas whose rounds did not begin at the same time may come at once by their places in the line, share the
+// votes, and come at once in all later rounds too. Votes that were shared make a new term, and so other turns.
+func laterTurn(term uint64, self NodeID, count int) int {
+	return rand.New(rand.NewPCG(term, self)).IntN(count)
 }
 
 // place gives this replica's place in the line of those that may become leader. False: it is no voter, or too few are there.

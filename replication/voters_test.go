@@ -27,6 +27,8 @@ type trio struct {
 	byID    map[NodeID]*member
 	cut     map[[2]NodeID]bool
 	lose    func(*raftpb.Message) bool // nil: nothing is lost
+	byHand  bool                       // the nodes are driven by hand
+	mail    []func()                   // by hand: what is on its way
 	leads   map[uint64]NodeID          // who led in which term
 	reached []NodeID                   // the last target that was
 }
@@ -102,7 +104,7 @@ func (m *member) start() {
 	t := m.trio.t
 	m.disk = m.watched()
 	host, err := NewHost(HostConfig{
-		FS: m.disk, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send,
+		FS: m.disk, Dir: "d", Self: m.id, Logger: slog.New(slog.DiscardHandler), Workers: 1, Send: m.send, ByHand: m.trio.byHand,
 		Fatal:   func(err error) { t.Errorf("node %d: %v", m.id, err) },
 		Reached: func(_ GroupID, target []NodeID) { m.trio.tellReached(target) },
 		Removed: func(GroupID) { m.mu.Lock(); m.removed = true; m.mu.Unlock() },
@@ -216,6 +218,10 @@ func (m *member) send(id GroupID, msg *raftpb.Message) bool {
 	host := to.running()
 	if host == nil {
 		return false
+	}
+	if m.trio.byHand {
+		m.trio.mail = append(m.trio.mail, func() { host.Deliver(got, parsed) })
+		return true
 	}
 	host.Deliver(got, parsed)
 	return true
@@ -791,49 +797,42 @@ func TestLeaderWithoutAMajority(t *testing.T) {
 // TestVotesAreLost: a candidate that gets no majority, since votes are lost or were given to another one, makes another attempt before
 // an election timeout.
 func TestVotesAreLost(t *testing.T) {
-	c := newTrio(t)
-	old := c.leader()
-	c.isolate(old.id, true)
-	m := c.nodes[old.id%3]
-	attempts, votes := 0, make(chan struct{}, 100)
-	c.mu.Lock()
+	c := newNodes(t)
+	c.byHand = true
+	for id := NodeID(1); id <= 3; id++ {
+		c.add(id, 1, 2, 3)
+	}
+	for !c.nodes[0].isLeader() {
+		c.tickByHand(c.nodes...)
+	}
+	c.isolate(1, true)
+	attempts, votes := 0, 0
 	c.lose = func(msg *raftpb.Message) bool {
-		if msg.GetType() == raftpb.MsgPreVote {
+		switch msg.GetType() {
+		case raftpb.MsgPreVote:
 			attempts++
+		case raftpb.MsgVote:
+			votes++
+			return true
 		}
-		if msg.GetType() == raftpb.MsgVote {
-			votes <- struct{}{}
-		}
-		return msg.GetType() == raftpb.MsgVote
+		return false
 	}
-	c.mu.Unlock()
-	for _, one := range c.nodes {
-		if one != old {
-			one.host.NodeDown(BrokerOf(old.id))
-		}
+	left := c.nodes[1:]
+	for _, m := range left {
+		m.host.NodeDown(BrokerOf(1))
 	}
-	m.group.Campaign()
-	<-votes
-	c.mu.Lock()
+	for votes == 0 {
+		c.tickByHand(left...)
+	}
 	attempts = 0
-	c.mu.Unlock()
-	for range electionMost + 3*campaignEach + 1 {
-		m.host.Tick()
-		if err := m.group.Do(func() error { return nil }); err != nil {
-			t.Fatal(err)
-		}
+	for range electionTicks {
+		c.tickByHand(left[0])
 	}
-	c.mu.Lock()
 	if attempts == 0 {
 		t.Error("no other attempt is made")
 	}
 	c.lose = nil
-	c.mu.Unlock()
-	c.isolate(old.id, false)
-	for _, one := range c.nodes {
-		if one != old {
-			one.host.NodeUp(BrokerOf(old.id))
-		}
+	for !left[0].isLeader() && !left[1].isLeader() {
+		c.tickByHand(left...)
 	}
-	c.settled()
 }

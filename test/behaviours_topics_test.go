@@ -37,13 +37,13 @@ func TestBehaviour072Metadata(t *testing.T) {
 	}
 	for version := range int16(14) {
 		got := askMetadata(n, version, false) // null, or empty in version 0
-		if !has(got, a.name) || !has(got, b.name) || len(got.Brokers) != 1 || got.ErrorCode != 0 {
+		if !has(got, a.name) || !has(got, b.name) || len(got.Brokers) != nodes || got.ErrorCode != 0 {
 			t.Errorf("version %d, all: %+v", version, got)
 		}
 		if version > 0 {
 			req := kmsg.NewPtrMetadataRequest()
 			req.Topics = []kmsg.MetadataRequestTopic{}
-			if got := mustAsk[*kmsg.MetadataResponse](n, req, version); len(got.Topics) != 0 || len(got.Brokers) != 1 {
+			if got := mustAsk[*kmsg.MetadataResponse](n, req, version); len(got.Topics) != 0 || len(got.Brokers) != nodes {
 				t.Errorf("version %d, none: %+v", version, got)
 			}
 		}
@@ -52,7 +52,7 @@ func TestBehaviour072Metadata(t *testing.T) {
 			t.Errorf("version %d, by name: %+v", version, named)
 		}
 		for _, p := range named[0].Partitions {
-			if p.ErrorCode != 0 || p.Leader != got.Brokers[0].NodeID || !slices.Equal(p.Replicas, []int32{p.Leader}) || !slices.Equal(p.ISR, p.Replicas) || len(p.OfflineReplicas) != 0 {
+			if p.ErrorCode != 0 || p.Leader != 1 || !slices.Equal(p.Replicas, replicas()) || !slices.Equal(p.ISR, p.Replicas) || len(p.OfflineReplicas) != 0 {
 				t.Errorf("version %d: %+v", version, p)
 			}
 			if (p.LeaderEpoch >= 0) != (version >= 7) {
@@ -98,7 +98,7 @@ func TestBehaviour072Metadata(t *testing.T) {
 	if got := askMetadata(n, 9, false, byName("__consumer_offsets")).Topics[0]; !got.IsInternal || len(got.Partitions) != 4 {
 		t.Errorf("the offsets' topic: %+v", got)
 	}
-	if got := askMetadata(n, 9, false); got.ClusterID == nil || *got.ClusterID == "" || got.ControllerID != got.Brokers[0].NodeID {
+	if got := askMetadata(n, 9, false); got.ClusterID == nil || *got.ClusterID == "" || got.ControllerID < 1 || int(got.ControllerID) > nodes {
 		t.Errorf("the cluster: %+v", got)
 	}
 }
@@ -153,7 +153,7 @@ func TestBehaviour074TopicNames(t *testing.T) {
 
 // assigned asks for a topic whose partitions are placed by hand.
 func assigned(name string, replicas map[int32][]int32) kmsg.CreateTopicsRequestTopic {
-	want := wantTopic(name, -1)
+	want := plainTopic(name, -1)
 	want.ReplicationFactor = -1
 	for number, r := range replicas {
 		a := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
@@ -168,7 +168,7 @@ func TestBehaviour075CreateTopics(t *testing.T) {
 	there := n.newTopic(1)
 	me := askMetadata(n, 9, false).Brokers[0].NodeID
 	with := func(change func(*kmsg.CreateTopicsRequestTopic)) kmsg.CreateTopicsRequestTopic {
-		want := wantTopic(unique("made"), 1)
+		want := plainTopic(unique("made"), 1)
 		change(&want)
 		return want
 	}
@@ -188,7 +188,7 @@ func TestBehaviour075CreateTopics(t *testing.T) {
 		"fine":                      {with(func(*kmsg.CreateTopicsRequestTopic) {}), 0},
 		"defaults":                  {with(func(t *kmsg.CreateTopicsRequestTopic) { t.NumPartitions, t.ReplicationFactor = -1, -1 }), 0},
 		"existing":                  {wantTopic(there.name, 1), 36},
-		"many replicas":             {with(func(t *kmsg.CreateTopicsRequestTopic) { t.ReplicationFactor = 2 }), 38},
+		"many replicas":             {with(func(t *kmsg.CreateTopicsRequestTopic) { t.ReplicationFactor = 4 }), 38},
 		"no replicas":               {with(func(t *kmsg.CreateTopicsRequestTopic) { t.ReplicationFactor = 0 }), 38},
 		"negative replicas":         {with(func(t *kmsg.CreateTopicsRequestTopic) { t.ReplicationFactor = -2 }), 38},
 		"no partitions":             {with(func(t *kmsg.CreateTopicsRequestTopic) { t.NumPartitions = 0 }), 37},
@@ -237,10 +237,14 @@ func TestBehaviour075CreateTopics(t *testing.T) {
 
 func TestBehaviour076CreateTopicsAnswersConfigs(t *testing.T) {
 	n := shared(t)
+	inSync := "1 5"
+	if nodes > 1 {
+		inSync = "2 4"
+	}
 	for _, validate := range []bool{true, false} {
 		name := unique("made")
 		got := n.create(validate, wantTopic(name, 2, "retention.ms=7000", "cleanup.policy=compact"))[name]
-		if got.NumPartitions != 2 || got.ReplicationFactor != 1 || got.ConfigErrorCode != 0 {
+		if got.NumPartitions != 2 || int(got.ReplicationFactor) != nodes || got.ConfigErrorCode != 0 {
 			t.Errorf("validate only %v: %+v", validate, got)
 		}
 		values := map[string]string{}
@@ -254,7 +258,7 @@ func TestBehaviour076CreateTopicsAnswersConfigs(t *testing.T) {
 		}
 		for key, want := range map[string]string{
 			"retention.ms": "7000 1", "cleanup.policy": "compact 1", "max.message.bytes": "1048588 5", "segment.bytes": "1073741824 5", "compression.type": "producer 5",
-			"min.insync.replicas": "1 5", "unclean.leader.election.enable": "false 5", "message.timestamp.type": "CreateTime 5", "flush.ms": "9223372036854775807 5",
+			"min.insync.replicas": inSync, "unclean.leader.election.enable": "false 5", "message.timestamp.type": "CreateTime 5", "flush.ms": "9223372036854775807 5",
 		} {
 			if values[key] != want && !(external != "" && key == "min.insync.replicas") { // Kafka's ELR sets it for the cluster
 				t.Errorf("validate only %v: %s is %q, want %q", validate, key, values[key], want)
@@ -379,7 +383,7 @@ func TestBehaviour079CreatePartitions(t *testing.T) {
 	if got := count(); got != 2 {
 		t.Fatalf("%d partitions after requests that were refused or only validated", got)
 	}
-	if got := grow(false, to.name, 3, [][]int32{{me}}); got.ErrorCode != 0 {
+	if got := grow(false, to.name, 3, [][]int32{replicas()}); got.ErrorCode != 0 {
 		t.Errorf("assigned: %s", describe(got.ErrorCode, got.ErrorMessage))
 	}
 	until(t, "there are three partitions", func() bool { return count() == 3 })
@@ -387,7 +391,7 @@ func TestBehaviour079CreatePartitions(t *testing.T) {
 		t.Errorf("%s", describe(got.ErrorCode, got.ErrorMessage))
 	}
 	until(t, "there are five partitions", func() bool { return count() == 5 })
-	until(t, "the last one is led", func() bool { return to.listOffset(4, -1).ErrorCode == 0 })
+	until(t, "the last one is led", func() bool { return askMetadata(n, 9, false, byName(to.name)).Topics[0].Partitions[4].Leader > 0 })
 	to.mustEnd(1)
 }
 
@@ -452,7 +456,7 @@ func TestBehaviour089DescribeTopicPartitions(t *testing.T) {
 		for _, topic := range got.Topics {
 			for _, p := range topic.Partitions {
 				seen = append(seen, fmt.Sprintf("%s-%d", *topic.Topic, p.Partition))
-				if p.ErrorCode != 0 || p.LeaderID < 0 || p.LeaderEpoch < 0 || len(p.Replicas) != 1 || len(p.ISR) != 1 || len(p.EligibleLeaderReplicas) != 0 {
+				if p.ErrorCode != 0 || p.LeaderID < 0 || p.LeaderEpoch < 0 || len(p.Replicas) != nodes || len(p.ISR) != nodes || len(p.EligibleLeaderReplicas) != 0 {
 					t.Errorf("%+v", p)
 				}
 			}
@@ -513,7 +517,7 @@ func TestDescribeCluster(t *testing.T) {
 	for version := range int16(3) {
 		req := kmsg.NewPtrDescribeClusterRequest()
 		got := mustAsk[*kmsg.DescribeClusterResponse](n, req, version)
-		if got.ErrorCode != 0 || got.ClusterID == "" || len(got.Brokers) != 1 || got.Brokers[0].NodeID != got.ControllerID {
+		if got.ErrorCode != 0 || got.ClusterID == "" || len(got.Brokers) != nodes || got.ControllerID < 1 || int(got.ControllerID) > nodes {
 			t.Errorf("version %d: %+v", version, got)
 		}
 	}

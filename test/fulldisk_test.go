@@ -58,6 +58,7 @@ func TestFullDisk(t *testing.T) {
 	if external != "" {
 		t.Skip("needs a node of its own")
 	}
+	alone(t, "of several, another one leads when a disk is full")
 	dir, resize := smallDisk(t, 16)
 	n := startIn(t, dir, "log.retention.check.interval.ms=100", "offsets.topic.num.partitions=1", "offsets.topic.segment.bytes=1048576")
 	to := n.newTopic(1, "segment.bytes=1048576")

@@ -12,6 +12,7 @@ import (
 
 // TestMessagesAsJSON: log.level and log.format of a server.properties count, and then nothing but objects is written.
 func TestMessagesAsJSON(t *testing.T) {
+	alone(t, "it starts a node with a file of its own")
 	n := start(t, "offsets.topic.num.partitions=1")
 	n.kill()
 	file := filepath.Join(t.TempDir(), "server.properties")

@@ -48,6 +48,7 @@ type node struct {
 	cmd     *exec.Cmd
 	out     *output
 	options []string
+	beside  []*node // the other nodes of its cluster
 }
 
 // output gathers what a process prints.
@@ -92,17 +93,36 @@ func start(t *testing.T, options ...string) *node {
 func startIn(t *testing.T, dir string, options ...string) *node {
 	t.Helper()
 	n := &node{t: t, dir: dir, address: fmt.Sprintf("127.0.0.1:%d", freePort(t)), options: options}
-	n.start()
 	t.Cleanup(func() {
-		if n.cmd.ProcessState == nil {
-			n.kill()
-		}
-		if t.Failed() {
-			t.Logf("the node said:\n%s", n.out)
+		for _, m := range n.cluster() {
+			if m.cmd != nil && m.cmd.ProcessState == nil {
+				m.kill()
+			}
+			if t.Failed() {
+				t.Logf("the node at %s said:\n%s", m.address, m.out)
+			}
 		}
 	})
+	n.begin()
 	return n
 }
+
+// begin starts a node, and the others of its cluster.
+func (n *node) begin() {
+	n.t.Helper()
+	if nodes > 1 {
+		n.beside = n.others()
+	}
+	for _, m := range n.cluster() {
+		m.run()
+	}
+	for _, m := range n.cluster() {
+		m.await()
+	}
+}
+
+// cluster gives all nodes, the node first.
+func (n *node) cluster() []*node { return append([]*node{n}, n.beside...) }
 
 func (n *node) command() *exec.Cmd {
 	args := []string{"serve", "--set", "log.dirs=" + n.dir, "--set", "listeners=PLAINTEXT://" + n.address, "--set", "http.listener=",
@@ -113,7 +133,17 @@ func (n *node) command() *exec.Cmd {
 	return exec.Command(weirBinary, args...)
 }
 
+// start starts a node that was ended, and waits until it is ready and leads again.
 func (n *node) start() {
+	n.t.Helper()
+	n.run()
+	n.await()
+	if nodes > 1 {
+		n.lead()
+	}
+}
+
+func (n *node) run() {
 	n.t.Helper()
 	n.out = &output{}
 	n.cmd = n.command()
@@ -121,6 +151,10 @@ func (n *node) start() {
 	if err := n.cmd.Start(); err != nil {
 		n.t.Fatal(err)
 	}
+}
+
+func (n *node) await() {
+	n.t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !strings.Contains(n.out.String(), "Weir is ready") {
 		if time.Now().After(deadline) {
@@ -149,7 +183,11 @@ func (n *node) stop() error {
 
 func (n *node) client(opts ...kgo.Opt) *kgo.Client {
 	n.t.Helper()
-	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(n.address), kgo.AllowAutoTopicCreation(), kgo.MetadataMinAge(20 * time.Millisecond)}, opts...)...)
+	var seeds []string
+	for _, m := range n.cluster() {
+		seeds = append(seeds, m.address)
+	}
+	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(seeds...), kgo.AllowAutoTopicCreation(), kgo.MetadataMinAge(20 * time.Millisecond)}, opts...)...)
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func shared(t *testing.T) *node {
 	}
 	theShared.once.Do(func() {
 		n := &node{t: t, dir: filepath.Join(filepath.Dir(weirBinary), "shared"), address: fmt.Sprintf("127.0.0.1:%d", freePort(t)), options: sharedOptions}
-		n.start()
+		n.begin()
 		theShared.node = n
 	})
 	if theShared.node == nil {
@@ -66,13 +66,15 @@ func shared(t *testing.T) *node {
 			t.Logf("the shared node said:\n%s", strings.Join(lines[max(0, len(lines)-10):], "\n"))
 		}
 	})
-	return &node{t: t, dir: theShared.node.dir, address: theShared.node.address}
+	return &node{t: t, dir: theShared.node.dir, address: theShared.node.address, beside: theShared.node.beside}
 }
 
 // stopShared ends the shared node, if it was started.
 func stopShared() {
 	if theShared.node != nil {
-		theShared.node.kill()
+		for _, m := range theShared.node.cluster() {
+			m.kill()
+		}
 	}
 }
 
@@ -124,7 +126,17 @@ func (n *node) namedTopic(name string, partitions int32, configs ...string) topi
 	return to
 }
 
+// wantTopic asks for a topic that the first node leads.
 func wantTopic(name string, partitions int32, configs ...string) kmsg.CreateTopicsRequestTopic {
+	want := plainTopic(name, partitions, configs...)
+	if nodes > 1 {
+		want.NumPartitions, want.ReplicationFactor, want.ReplicaAssignment = -1, -1, placed(partitions)
+	}
+	return want
+}
+
+// plainTopic asks for a topic with one replica of each partition.
+func plainTopic(name string, partitions int32, configs ...string) kmsg.CreateTopicsRequestTopic {
 	want := kmsg.NewCreateTopicsRequestTopic()
 	want.Topic, want.NumPartitions, want.ReplicationFactor = name, partitions, 1
 	for _, kv := range configs {
@@ -228,8 +240,12 @@ func (n *node) newGroup() string {
 	offsets.Groups = []kmsg.OffsetFetchRequestGroup{{Group: name, MemberEpoch: -1}}
 	until(n.t, "there is a coordinator", func() bool {
 		return mustAsk[*kmsg.FindCoordinatorResponse](n, find, 4).Coordinators[0].ErrorCode == 0 &&
-			mustAsk[*kmsg.OffsetFetchResponse](n, offsets, 8).Groups[0].ErrorCode == 0
+			(mustAsk[*kmsg.OffsetFetchResponse](n, offsets, 8).Groups[0].ErrorCode == 0 || nodes > 1)
 	})
+	if nodes > 1 {
+		n.leadGroups()
+		until(n.t, "the coordinator is there", func() bool { return mustAsk[*kmsg.OffsetFetchResponse](n, offsets, 8).Groups[0].ErrorCode == 0 })
+	}
 	return name
 }
 

@@ -279,6 +279,9 @@ func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
 	if known.Broker >= 0 && !b.Alive(known.Broker) {
 		v.leader = -1
 	}
+	if known.Broker < 0 && known.Epoch < 0 && !known.Unopened {
+		v.leader = b.firstLeader(t.Partitions[number].Replicas)
+	}
 	for _, replica := range t.Partitions[number].Replicas {
 		if !b.Alive(replica) || known.Unopened && replica == b.Self {
 			v.offline = append(v.offline, replica)
@@ -290,4 +293,19 @@ func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
 		v.inSync = []int32{}
 	}
 	return v
+}
+
+// firstLeader is who leads a partition that this node has heard nothing of: one that was made a moment ago, which its first replica
+// leads, and whose maker knows that already. -1: nobody can, or it would be this node, which knows.
+func (b *Broker) firstLeader(replicas []int32) int32 {
+	there := 0
+	for _, replica := range replicas {
+		if b.Alive(replica) {
+			there++
+		}
+	}
+	if first := replicas[0]; first != b.Self && b.Alive(first) && 2*there > len(replicas) {
+		return first
+	}
+	return -1
 }

@@ -76,7 +76,7 @@ func (c counted) save(file string) error {
 // and without disturbing the others.
 func countProducts(ctx context.Context, seeds, dir, name string, out io.Writer) error {
 	c, err := kgo.NewClient(
-		kgo.SeedBrokers(seeds), kgo.ClientID(name), fetchWait,
+		seedBrokers(seeds), kgo.ClientID(name), fetchWait,
 		kgo.ConsumerGroup("stock-table"), kgo.ConsumeTopics(productTopics...),
 		kgo.InstanceID(name), kgo.SessionTimeout(30*time.Second), kgo.HeartbeatInterval(300*time.Millisecond),
 		kgo.DisableAutoCommit(),    // it commits when the files are written
@@ -195,7 +195,7 @@ var (
 // tell gives a line for each event, until there are so many. Its offsets are committed in the background, as most consumers
 // do: if it were killed, it would tell the last few again when it comes back.
 func (t teller) tell(ctx context.Context, seeds string, lines int) ([]string, error) {
-	c, err := kgo.NewClient(kgo.SeedBrokers(seeds), kgo.ClientID(t.group), fetchWait,
+	c, err := kgo.NewClient(seedBrokers(seeds), kgo.ClientID(t.group), fetchWait,
 		kgo.ConsumerGroup(t.group), kgo.ConsumeTopics(t.topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, err

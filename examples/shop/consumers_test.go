@@ -42,7 +42,7 @@ func cluster(t *testing.T) string {
 // produce appends records to the shop's topics.
 func produce(t *testing.T, seeds string, records ...*kgo.Record) {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(seeds))
+	c, err := kgo.NewClient(seedBrokers(seeds))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestTopicsKeepEverything(t *testing.T) {
 	if err := s.createTopics(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.seeds))
+	c, err := kgo.NewClient(seedBrokers(s.seeds))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ var sources = map[string][]string{
 
 // push sends a source's events in order, with the time at which they happened.
 func (s *shop) push(ctx context.Context, source string) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.seeds), kgo.ClientID(source))
+	c, err := kgo.NewClient(seedBrokers(s.seeds), kgo.ClientID(source))
 	if err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ type topicPartition struct {
 
 // awaitMembers waits until the group stock-table has these members and each has partitions, together all of them.
 func (s *shop) awaitMembers(ctx context.Context, names ...string) (map[string][]topicPartition, error) {
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.seeds))
+	c, err := kgo.NewClient(seedBrokers(s.seeds))
 	if err != nil {
 		return nil, err
 	}
@@ -297,7 +297,7 @@ func (s *shop) told(t teller, got []string, kinds ...string) {
 // checkCommitted checks that all groups have told the broker that they read everything, and ends the memberships of the
 // counters, which would else wait for their return.
 func (s *shop) checkCommitted(ctx context.Context) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.seeds))
+	c, err := kgo.NewClient(seedBrokers(s.seeds))
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ var (
 )
 
 func main() {
-	seeds := flag.String("bootstrap-server", "127.0.0.1:9092", "where the cluster is")
+	seeds := flag.String("bootstrap-server", "127.0.0.1:9092", "where the cluster is: a broker, or several with commas between")
 	again := flag.Bool("again", false, "first delete the shop's topics and groups that an earlier run left")
 	python := flag.String("python", "python3", "a Python with confluent-kafka, for the second opinion")
 	dir := flag.String("state", "", "count: the folder of the counted tables")
@@ -64,6 +64,9 @@ type shop struct {
 	events         []Event
 	passed, failed int
 }
+
+// seedBrokers gives the brokers that a client asks first.
+func seedBrokers(addresses string) kgo.Opt { return kgo.SeedBrokers(strings.Split(addresses, ",")...) }
 
 func (s *shop) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format, args...) }
 
@@ -115,7 +118,7 @@ func run(ctx context.Context, out io.Writer, seeds string, again bool, python st
 }
 
 func (s *shop) createTopics(ctx context.Context, again bool) error {
-	c, err := kgo.NewClient(kgo.SeedBrokers(s.seeds))
+	c, err := kgo.NewClient(seedBrokers(s.seeds))
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 // endsAt gives for each partition of the topics the offset at which reading ends: after the last event that had happened at
 // that time, or, for the zero time, after the last event.
 func endsAt(ctx context.Context, seeds string, at time.Time, topics []string) (kadm.ListedOffsets, error) {
-	c, err := kgo.NewClient(kgo.SeedBrokers(seeds))
+	c, err := kgo.NewClient(seedBrokers(seeds))
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func replay(ctx context.Context, seeds string, ends kadm.ListedOffsets, each fun
 		starts[o.Topic][o.Partition] = kgo.NewOffset().AtStart()
 		open++
 	})
-	c, err := kgo.NewClient(kgo.SeedBrokers(seeds), kgo.ConsumePartitions(starts))
+	c, err := kgo.NewClient(seedBrokers(seeds), kgo.ConsumePartitions(starts))
 	if err != nil {
 		return err
 	}

@@ -204,3 +204,17 @@ func TestReplicasThatDifferAreNoticed(t *testing.T) {
 		})
 	}
 }
+
+func TestSpreadIsOfNearestRank(t *testing.T) {
+	times := func(count int) (d []time.Duration) {
+		for i := range count {
+			d = append(d, time.Duration(i+1)*time.Second)
+		}
+		return d
+	}
+	for count, want := range map[int]string{0: "-", 1: "1.00 1.00 1.00", 2: "1.00 2.00 2.00", 100: "50.00 99.00 100.00", 101: "51.00 100.00 101.00"} {
+		if got := spread(times(count)); got != want {
+			t.Errorf("%d times: %s, not %s", count, got, want)
+		}
+	}
+}

@@ -23,6 +23,7 @@ import (
 
 type options struct {
 	duration          time.Duration
+	faults            int
 	seed              uint64
 	nodes, partitions int
 	rate              int
@@ -44,6 +45,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 func main() {
 	o := &options{}
 	flag.DurationVar(&o.duration, "duration", time.Minute, "for how `long` faults are begun")
+	flag.IntVar(&o.faults, "faults", 0, "how many `faults` are done at least, however long that takes")
 	flag.Uint64Var(&o.seed, "seed", rand.Uint64N(1_000_000), "decides which faults come when")
 	flag.IntVar(&o.nodes, "nodes", 3, "how many `nodes`")
 	flag.IntVar(&o.partitions, "partitions", 6, "how many `partitions`")

@@ -39,20 +39,20 @@ func (v *verdict) write(out io.Writer) {
 		fmt.Fprintln(out, "WRONG:", w)
 	}
 	if v.good() {
-		fmt.Fprintf(out, "PASS: no anomaly in %d events, %d faults, seed %d\n", len(v.events), len(v.faults), v.seed)
+		fmt.Fprintf(out, "PASS: no anomaly in %d events, %d faults, seed %d\n", len(v.events), len(v.done), v.seed)
 		return
 	}
 	for _, kind := range slices.Sorted(maps.Keys(shown)) {
 		fmt.Fprintf(out, "%d × %s\n", shown[kind], kind)
 	}
 	fmt.Fprintf(out, "FAIL: %d anomalies, %d other things wrong, %d faults, seed %d; logs, disks and history are in %s\n",
-		len(v.anomalies), len(v.wrong), len(v.faults), v.seed, v.dir)
+		len(v.anomalies), len(v.wrong), len(v.done), v.seed, v.dir)
 }
 
 // writeGaps writes the table of the longest times without an acknowledgement.
 func (v *verdict) writeGaps(out io.Writer) {
-	fmt.Fprintln(out, "longest time without an acknowledgement, in a partition whose leader was hit / in the others: median and longest of the faults")
-	rows := gapRows(acknowledgements(v.events, v.workload.producers), v.faults)
+	fmt.Fprintln(out, "longest time without an acknowledgement, in a partition whose leader was hit / in the others: p50, p99 and longest of the faults, in seconds")
+	rows := gapRows(acknowledgements(v.events, v.workload.producers), v.done)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	libraries := slices.Compact(slices.Sorted(maps.Keys(v.libraries())))
 	fmt.Fprint(w, "fault\tdone")
@@ -78,10 +78,11 @@ func (v *verdict) libraries() map[string]bool {
 	return out
 }
 
-// spread gives the median and the longest of sorted times.
+// spread gives the median, the 99th percentile and the longest of sorted times.
 func spread(d []time.Duration) string {
 	if len(d) == 0 {
 		return "-"
 	}
-	return fmt.Sprintf("%.2f %.2f s", d[len(d)/2].Seconds(), d[len(d)-1].Seconds())
+	rank := func(percent int) float64 { return d[(len(d)*percent+99)/100-1].Seconds() } // the smallest that so many do not exceed
+	return fmt.Sprintf("%.2f %.2f %.2f", rank(50), rank(99), rank(100))
 }

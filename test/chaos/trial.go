@@ -23,7 +23,7 @@ type trial struct {
 	workload *workload
 	recorder *recorder
 	begun    time.Time
-	faults   []fault
+	done     []fault
 	wrong    []string // what is against the promises, but for anomalies
 }
 
@@ -63,7 +63,7 @@ func (t *trial) do(ctx context.Context) (*verdict, error) {
 
 	t.say("%d nodes are up", t.nodes)
 	t.failed("before any fault", t.recovered(ctx, 0))
-	for planner := newPlanner(t.seed, t.kinds, t.nodes, t.partitions); len(t.wrong) == 0 && ctx.Err() == nil && time.Since(t.begun) < t.duration; {
+	for planner := newPlanner(t.seed, t.kinds, t.nodes, t.partitions); len(t.wrong) == 0 && ctx.Err() == nil && (time.Since(t.begun) < t.duration || len(t.done) < t.faults); {
 		t.step(ctx, planner.next())
 	}
 
@@ -143,7 +143,7 @@ func (t *trial) step(ctx context.Context, s step) {
 	if err == nil {
 		f.Recovered = now()
 	}
-	t.faults = append(t.faults, f)
+	t.done = append(t.done, f)
 	if ctx.Err() == nil {
 		t.failed(s.Kind, err)
 	}
@@ -155,7 +155,7 @@ func (t *trial) keep(v *verdict) error {
 	v.write(&report)
 	return errors.Join(
 		os.WriteFile(filepath.Join(t.dir, "report.txt"), []byte(report.String()), 0o644),
-		writeJSON(filepath.Join(t.dir, "faults.json"), t.faults),
+		writeJSON(filepath.Join(t.dir, "faults.json"), t.done),
 		writeJSON(filepath.Join(t.dir, "anomalies.json"), v.anomalies))
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The everyday story told with kcat: kcat.sh HOST:PORT. See README.md.
+# The everyday story told with kcat: kcat.sh HOST:PORT,... See README.md.
 set -euo pipefail
 kcat="kcat -b $1 -q"
 topic=kcat
@@ -19,4 +19,10 @@ echo "# a group"
 timeout 60 $kcat -G kcat-group -X auto.offset.reset=earliest -c 5 -f '%o %s\n' $topic
 timeout 60 $kcat -G kcat-group -X auto.offset.reset=earliest -e -f '%o %s\n' $topic
 echo "# metadata"
-$kcat -L -t $topic | grep -v 'Metadata for'
+brokers=$(tr , '\n' <<<"$1" | wc -l)
+for _ in $(seq 300); do
+  told=$($kcat -L -t $topic)
+  [[ $told != *" $brokers brokers:"* ]] || break
+  sleep 0.1 # one is not there
+done
+echo "$told" | grep -v 'Metadata for'

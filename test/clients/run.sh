@@ -2,48 +2,60 @@
 # Other people's clients: each tells its everyday story to a fresh node and to a fresh Apache Kafka, and prints what it
 # saw. Both accounts must be the same, but for what differences.txt lists.
 #   run.sh [CLIENT...]     all of them, or those named (README.md has the names)
+#   NODES=3 run.sh ...     to clusters of three nodes
+#   NODES=3 KILL_EACH=20 run.sh ...  to a cluster of which one node is killed every 20 seconds, the next in turn, and started
+#                          again DOWN (2) seconds later; and to a cluster that is left alone, in place of Apache Kafka
 # What this machine has no language for is left out, and said so; with CLIENTS_REQUIRED=1 that is a failure.
-# ACCOUNTS=DIR keeps what each client printed: DIR/CLIENT.weir and DIR/CLIENT.kafka.
+# ACCOUNTS=DIR keeps what each client printed, DIR/CLIENT.weir and DIR/CLIENT.kafka, or DIR/CLIENT.calm, and what Weir's nodes
+# did in DIR/weir.
 set -euo pipefail
 cd "$(dirname "$0")"
-root=$PWD/../..
-[ -x "$root/bin/weir" ] || { echo "bin/weir is missing: run make build"; exit 1; }
+[ -x ../../bin/weir ] || { echo "bin/weir is missing: run make build"; exit 1; }
+export NODES=${NODES:-1}
 work=$(mktemp -d)
 accounts=${ACCOUNTS:-$work}
 mkdir -p "$accounts"
 export CLIENTS_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/weir
 port=$((20000 + RANDOM % 10000))
-weir=127.0.0.1:$port
-kafka=127.0.0.1:$((port + 1))
+killer=
 cleanup() {
-  [ ! -e "$work/pid" ] || kill "$(cat "$work/pid")" 2>/dev/null || true
+  [ -z "$killer" ] || kill -- -"$killer" 2>/dev/null || true
+  for cluster in weir calm; do [ ! -e "$work/$cluster" ] || ./weir.sh stop "$work/$cluster" 2>/dev/null || true; done
   [ ! -e "$work/kafka/pid" ] || java/kafka.sh stop "$work/kafka"
-  wait
+  if [ "$accounts" != "$work" ]; then
+    rm -rf "$accounts/weir"
+    mv "$work/weir" "$accounts"
+  fi
   rm -rf "$work"
 }
 trap cleanup EXIT
 
+# What the clients get: the addresses of the brokers, and what kills one and starts it again.
+weir=$(./weir.sh start "$work/weir" $port "$NODES")
 cat >"$work/restart-weir" <<S
 #!/usr/bin/env bash
-# Starts the node; one that runs is killed before, as a crash does.
-if [ -e "$work/pid" ]; then
-  old=\$(cat "$work/pid")
-  kill -9 "\$old"
-  while kill -0 "\$old" 2>/dev/null; do sleep 0.02; done
-fi
-setsid "$root/bin/weir" serve --set "log.dirs=$work/data" --set "listeners=PLAINTEXT://$weir" --set http.listener= \
-  --set group.initial.rebalance.delay.ms=0 >>"$work/log" 2>&1 </dev/null &
-echo \$! >"$work/pid"
-for _ in \$(seq 500); do (exec 3<>"/dev/tcp/${weir/://}") 2>/dev/null && exit 0; sleep 0.02; done
-cat "$work/log"; exit 1
+exec setsid -w "$PWD/weir.sh" crash "$work/weir"
 S
-chmod +x "$work/restart-weir"
+cat >"$work/restart-calm" <<S
+#!/usr/bin/env bash
+exec setsid -w "$PWD/weir.sh" crash "$work/calm"
+S
+kafka=127.0.0.1:$((port + 20))
+for n in $(seq 2 "$NODES"); do kafka+=,127.0.0.1:$((port + 19 + n)); done
+cat >"$work/restart-kafka" <<S
+#!/usr/bin/env bash
+exec setsid -w "$PWD/java/kafka.sh" start "$work/kafka" $((port + 20))
+S
+chmod +x "$work"/restart-*
 
-left_out=0 passed=0 failed=0
+left_out=0 passed=0 failed=0 other=
 : >"$work/differences"
 skip() { echo "left out: $1 ($2 is not on this machine)"; left_out=$((left_out + 1)); }
 wanted=" $* "
 selected() { [[ $wanted == "  " || $wanted == *" $1 "* ]]; }
+
+normalise=(-f normalise.sed)
+[ "$NODES" = 1 ] || normalise+=(-f normalise-cluster.sed)
 
 # tell CLIENT COMMAND...: runs the command, with the address of a broker and what kills and restarts it at its end, for each
 # broker, and compares what they print.
@@ -61,47 +73,58 @@ tell() {
       tail -n 30 "$accounts/$client.$broker" "$accounts/$client.$broker.err"
       failed=$((failed + 1))
     fi
-    sed -i -E -f normalise.sed "$accounts/$client.$broker"
+    sed -i -E "${normalise[@]}" "$accounts/$client.$broker"
     pids=("${pids[@]:1}")
   done
   [ -z "$ended" ] || return 0
   if [ "$brokers" = weir ]; then echo "$client: told to weir"; passed=$((passed + 1)); return; fi
-  diff "$accounts/$client.kafka" "$accounts/$client.weir" | grep '^[<>]' | sed "s/^/$client /" >"$work/new" || true
+  diff "$accounts/$client.$other" "$accounts/$client.weir" | grep '^[<>]' | sed "s/^/$client /" >"$work/new" || true
   cat "$work/new" >>"$work/differences"
-  if grep -vxE -f <(grep -vE '^(#|$)' differences.txt) "$work/new" >"$work/unexpected"; then
-    echo "FAIL $client: Apache Kafka says '-', weir says '+'"
-    diff -U2 -F '^\$' "$accounts/$client.kafka" "$accounts/$client.weir" | tail -n +3 || true
+  if grep -vxE -f <(known) "$work/new" >"$work/unexpected"; then
+    echo "FAIL $client: $other says '-', weir says '+'"
+    diff -U2 -F '^\$' "$accounts/$client.$other" "$accounts/$client.weir" | tail -n +3 || true
     echo "of these are not listed in differences.txt:"
     cat "$work/unexpected"
     failed=$((failed + 1))
   else
-    echo "$client: $(wc -l <"$accounts/$client.kafka") lines, $(wc -l <"$work/new") known differences, $((SECONDS - seconds)) s"
+    echo "$client: $(wc -l <"$accounts/$client.$other") lines, $(wc -l <"$work/new") known differences, $((SECONDS - seconds)) s"
     passed=$((passed + 1))
   fi
 }
 
-cat >"$work/restart-kafka" <<S
-#!/usr/bin/env bash
-exec setsid -w "$PWD/java/kafka.sh" start "$work/kafka" "${kafka#*:}"
-S
-chmod +x "$work/restart-kafka"
+# known prints what may differ: nothing, between two clusters of Weir.
+known() {
+  [ $other != calm ] || return 0
+  grep -vE '^(#|$)' differences.txt
+  [ "$NODES" = 1 ] || grep -vE '^(#|$)' differences-cluster.txt
+}
 
-"$work/restart-weir"
-brokers=weir
+java=
 if command -v mvn >/dev/null && command -v javac >/dev/null; then
+  java=1
   java/kafka.sh libs >/dev/null
   java/run.sh & # compiles what it has not yet, while Apache Kafka starts
   compiling=$!
-  java/kafka.sh start "$work/kafka" "${kafka#*:}"
-  wait $compiling
-  brokers="weir kafka"
-else skip "the comparison with Apache Kafka" "mvn or javac"; fi
+fi
+if [ -n "${KILL_EACH:-}" ]; then
+  calm=$(./weir.sh start "$work/calm" $((port + 40)) "$NODES")
+  other=calm brokers="weir calm"
+  setsid ./weir.sh kill-each "$work/weir" "$KILL_EACH" "${DOWN:-2}" >>"$work/killer" &
+  killer=$!
+elif [ -n "$java" ]; then
+  java/kafka.sh start "$work/kafka" $((port + 20))
+  other=kafka brokers="weir kafka"
+else
+  skip "the comparison with Apache Kafka" "mvn or javac"
+  brokers=weir
+fi
+[ -z "$java" ] || wait $compiling
 
 if selected tools; then
-  if [ "$brokers" = weir ]; then skip "Apache Kafka's tools" "mvn or javac"; else tell tools java/run.sh Tools; fi
+  if [ -n "$java" ]; then tell tools java/run.sh Tools; else skip "Apache Kafka's tools" "mvn or javac"; fi
 fi
 if selected java; then
-  if [ "$brokers" = weir ]; then skip "Apache Kafka's Java clients" "mvn or javac"; else tell java java/run.sh Everyday; fi
+  if [ -n "$java" ]; then tell java java/run.sh Everyday; else skip "Apache Kafka's Java clients" "mvn or javac"; fi
 fi
 
 for client in franz sarama segmentio; do
@@ -152,11 +175,15 @@ if selected kcat; then
   if command -v kcat >/dev/null; then tell kcat ./kcat.sh; else skip kcat kcat; fi
 fi
 
-if [ "$wanted" = "  " ] && [ $left_out = 0 ]; then
+if [ "$wanted" = "  " ] && [ $left_out = 0 ] && [ "$NODES" = 1 ]; then
   while read -r pattern; do
     grep -qxE -e "$pattern" "$work/differences" || { echo "FAIL differences.txt lists what is no difference any more: $pattern"; failed=$((failed + 1)); }
   done < <(grep -vE '^(#|$)' differences.txt)
 fi
-if grep -E 'level=(ERROR|WARN)|panic' "$work/log"; then echo "FAIL: the node complained, see above"; failed=$((failed + 1)); fi
+if [ -n "$killer" ]; then
+  echo "$(wc -l <"$work/weir/crashes") times a node was killed"
+  if [ -s "$work/killer" ]; then echo "FAIL: $(cat "$work/killer")"; failed=$((failed + 1)); fi
+fi
+if grep -E 'level=(ERROR|WARN)|panic' "$work"/weir/*/log | grep -v 'another node is gone'; then echo "FAIL: the nodes complained, see above"; failed=$((failed + 1)); fi
 echo "$passed passed, $failed failed, $left_out skipped"
 [ $failed = 0 ] && { [ "${CLIENTS_REQUIRED:-}" != 1 ] || [ $left_out = 0 ]; }

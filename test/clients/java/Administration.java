@@ -37,12 +37,12 @@ class Administration {
 
     void topics() throws Exception {
         Everyday.say("# topics");
-        NewTopic topic = new NewTopic(Everyday.TOPIC, 2, (short) 1).configs(Map.of("retention.ms", "3600000"));
+        NewTopic topic = topic(Everyday.TOPIC, 2).configs(Map.of("retention.ms", "3600000"));
         for (int i = 0; i < 2; i++)
             create(topic);
-        create(new NewTopic("no spaces", 1, (short) 1));
-        create(new NewTopic("placed", 1, (short) 3));
-        create(new NewTopic("odd", 1, (short) 1).configs(Map.of("no.such", "1")));
+        create(topic("no spaces", 1));
+        create(new NewTopic("placed", 1, (short) 4));
+        create(topic("odd", 1).configs(Map.of("no.such", "1")));
         create(new NewTopic("java.assigned", Map.of(0, List.of(1), 1, List.of(1))));
         for (int i = 0; i < 2; i++)
             Everyday.say("partitions", Everyday.outcome(() ->
@@ -56,6 +56,11 @@ class Administration {
         Everyday.say("absent", Everyday.outcome(() -> admin.describeTopics(List.of("absent")).allTopicNames().get()));
     }
 
+    /** A topic with as many replicas as the brokers give one by themselves. */
+    private static NewTopic topic(String name, int partitions) {
+        return new NewTopic(name, Optional.of(partitions), Optional.empty());
+    }
+
     private void create(NewTopic topic) {
         Everyday.say("create", topic.name(), Everyday.outcome(() -> {
             var made = admin.createTopics(List.of(topic));
@@ -67,6 +72,7 @@ class Administration {
 
     void all() throws Exception {
         Everyday.say("# administration");
+        metadata.awaitAll();
         Everyday.say("brokers", admin.describeCluster().nodes().get().size(), admin.describeCluster().controller().get().id());
         configurations();
         offsets();

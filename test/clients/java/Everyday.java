@@ -32,7 +32,7 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** The everyday story told with Apache Kafka's own clients: java Everyday HOST:PORT RESTART. See ../README.md. */
+/** The everyday story told with Apache Kafka's own clients: java Everyday HOST:PORT,... RESTART. See ../README.md. */
 public class Everyday {
     static final String TOPIC = "java";
     static final int PARTITIONS = 4;

@@ -18,7 +18,7 @@ import org.apache.kafka.common.utils.Exit;
 
 /**
  * Runs Apache Kafka's command-line tools one after the other in one JVM, since starting one each would take minutes:
- * java Tools HOST:PORT. Prints each command, what the tool printed, and its exit code if it is not 0.
+ * java Tools HOST:PORT,.... Prints each command, what the tool printed, and its exit code if it is not 0.
  *
  * <p>A line of tools.txt is a command, named as Kafka's scripts are; lines after it that begin with "< " are its input;
  * "#" begins a comment. "member start GROUP TOPIC" and "member stop" keep a consumer in a group meanwhile. WORK is
@@ -51,6 +51,15 @@ public class Tools {
         Map.entry("kafka-topics", "org.apache.kafka.tools.TopicCommand"),
         Map.entry("kafka-verifiable-consumer", "org.apache.kafka.tools.VerifiableConsumer"),
         Map.entry("kafka-verifiable-producer", "org.apache.kafka.tools.VerifiableProducer"));
+
+    /** What passes, and some tools leave it to their user to try again: errors, and the end of a log that has no leader just then. */
+    private static final Pattern PASSES = Pattern.compile(
+        "(Timeout|Disconnect|NotLeaderOrFollower|LeaderNotAvailable|CoordinatorNotAvailable|NotCoordinator|CoordinatorLoadInProgress|Network)Exception"
+            + "|^\\S+ +\\S+ +[0-9]+ +[0-9]+ +- ");
+    private static final int MORE_TRIES = 10;
+
+    /** The tools that tell of all brokers: what they say is of no use to the story when one is not there. */
+    private static final Set<String> OF_ALL = Set.of("kafka-broker-api-versions", "kafka-cluster", "kafka-configs", "kafka-features", "kafka-log-dirs");
 
     private static final Pattern WORD = Pattern.compile("'([^']*)'|(\\S+)");
     private static final PrintStream OUT = System.out;
@@ -124,6 +133,22 @@ public class Tools {
             words.addAll(List.of("--bootstrap-server", server));
         else
             words.addAll(0, List.of("--bootstrap-server", server));
+        List<String> lines = once(tool, words, input);
+        for (int more = 0; more < MORE_TRIES && (lines.stream().anyMatch(line -> PASSES.matcher(line).find()) || OF_ALL.contains(tool) && !metadata.whole()); more++) {
+            metadata.awaitAll();
+            lines = once(tool, words, input);
+        }
+        if (sorted)
+            Collections.sort(lines);
+        lines.forEach(OUT::println);
+        if (code != null && code != 0)
+            OUT.println("exit " + code);
+        if (CHANGING.contains(tool) && words.stream().anyMatch(CHANGES::contains))
+            metadata.await();
+    }
+
+    /** Runs a tool and gives what it printed. */
+    private List<String> once(String tool, List<String> words, String input) throws Exception {
         code = null;
         printed = new ByteArrayOutputStream();
         PrintStream stream = new PrintStream(printed, true, StandardCharsets.UTF_8);
@@ -139,15 +164,8 @@ public class Tools {
         System.setOut(stream);
         hooks.forEach(Runnable::run);
         hooks.clear();
-        List<String> lines = printed.toString(StandardCharsets.UTF_8).lines()
+        return printed.toString(StandardCharsets.UTF_8).lines()
             .filter(line -> !line.isBlank() && !line.startsWith("\tat ") && !line.startsWith("\t... ")).collect(Collectors.toList());
-        if (sorted)
-            Collections.sort(lines);
-        lines.forEach(OUT::println);
-        if (code != null && code != 0)
-            OUT.println("exit " + code);
-        if (CHANGING.contains(tool) && words.stream().anyMatch(CHANGES::contains))
-            metadata.await();
     }
 
     private void exit(int with) {

@@ -4,8 +4,10 @@
 #   kafka.sh start DIR PORT [k=v...]  starts it on 127.0.0.1:PORT (and PORT+1 for its controller) with these options,
 #                              returns when it answers; started again, it goes on with the data that is there, and one
 #                              that runs is killed before, as a crash does
+#   NODES=N kafka.sh start ... starts a cluster on PORT, PORT+1, ... (and the controllers on PORT+N, ...); started again, only
+#                              the first node is killed and started
 #   kafka.sh stop DIR
-# What it complains of is in DIR/log.
+# What it complains of is in DIR/log, and the others in DIR/2/log, ...
 # KAFKA_JVM may be set to other options of the Java machine.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,38 +18,54 @@ if [ ! -e "$libs/.done" ]; then
     -DincludeScope=runtime -DoutputDirectory="$libs" >/dev/null
   touch "$libs/.done"
 fi
+home() { if [ "$2" = 1 ]; then echo "$1"; else echo "$1/$2"; fi; }
 case ${1:-} in
 libs) echo "$libs" ;;
 start)
-  mkdir -p "$2"
-  if [ -e "$2/pid" ]; then
-    kill -9 "$(cat "$2/pid")" 2>/dev/null || true
-    while kill -0 "$(cat "$2/pid")" 2>/dev/null; do sleep 0.02; done
-  fi
-  cat >"$2/server.properties" <<P
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$(($3 + 1))
-listeners=PLAINTEXT://127.0.0.1:$3,CONTROLLER://127.0.0.1:$(($3 + 1))
-controller.listener.names=CONTROLLER
-log.dirs=$2/data
-offsets.topic.replication.factor=1
-group.initial.rebalance.delay.ms=0
-P
-  printf '%s\n' "${@:4}" >>"$2/server.properties"
+  nodes=${NODES:-1} voters= replicas=$((${NODES:-1} < 3 ? 1 : 3)) start=1
+  [ -e "$2/pid" ] || start=$(seq "$nodes")
+  for n in $(seq "$nodes"); do voters+=,$n@127.0.0.1:$(($3 + nodes - 1 + n)); done
   java=(java ${KAFKA_JVM:--Xmx512M -XX:TieredStopAtLevel=1 -XX:+UseSerialGC} -Dorg.slf4j.simpleLogger.defaultLogLevel=warn
     -Dorg.slf4j.simpleLogger.showDateTime=true -cp "$libs/*")
-  [ -e "$2/data/meta.properties" ] || "${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$2/server.properties" >"$2/log"
-  "${java[@]}" kafka.Kafka "$2/server.properties" >>"$2/log" 2>&1 </dev/null &
-  echo $! >"$2/pid"
-  for _ in $(seq 1800); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$3") 2>/dev/null && exit 0
-    kill -0 "$(cat "$2/pid")" 2>/dev/null || break
-    sleep 0.1
+  for n in $start; do
+    d=$(home "$2" "$n")
+    mkdir -p "$d"
+    if [ -e "$d/pid" ]; then
+      kill -9 "$(cat "$d/pid")" 2>/dev/null || true
+      while kill -0 "$(cat "$d/pid")" 2>/dev/null; do sleep 0.02; done
+    fi
+    cat >"$d/server.properties" <<P
+process.roles=broker,controller
+node.id=$n
+controller.quorum.voters=${voters#,}
+listeners=PLAINTEXT://127.0.0.1:$(($3 - 1 + n)),CONTROLLER://127.0.0.1:$(($3 + nodes - 1 + n))
+controller.listener.names=CONTROLLER
+log.dirs=$d/data
+offsets.topic.replication.factor=$replicas
+group.initial.rebalance.delay.ms=0
+P
+    [ $replicas = 1 ] || printf '%s\n' default.replication.factor=3 min.insync.replicas=2 >>"$d/server.properties"
+    printf '%s\n' "${@:4}" >>"$d/server.properties"
+    {
+      [ -e "$d/data/meta.properties" ] || "${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$d/server.properties"
+      exec "${java[@]}" kafka.Kafka "$d/server.properties"
+    } >>"$d/log" 2>&1 </dev/null &
+    echo $! >"$d/pid"
   done
-  echo "Apache Kafka did not start:"; tail -n 50 "$2/log"; exit 1 ;;
+  for n in $start; do
+    d=$(home "$2" "$n")
+    for _ in $(seq 1800); do
+      (exec 3<>"/dev/tcp/127.0.0.1/$(($3 - 1 + n))") 2>/dev/null && continue 2
+      kill -0 "$(cat "$d/pid")" 2>/dev/null || break
+      sleep 0.1
+    done
+    echo "Apache Kafka did not start:"; tail -n 50 "$d/log"; exit 1
+  done ;;
 stop)
-  kill -9 "$(cat "$2/pid")" 2>/dev/null || true
-  rm "$2/pid" ;;
-*) sed -n 2,9p "$0"; exit 2 ;;
+  for pid in "$2/pid" "$2"/*/pid; do
+    [ -e "$pid" ] || continue
+    kill -9 "$(cat "$pid")" 2>/dev/null || true
+    rm "$pid"
+  done ;;
+*) sed -n 2,13p "$0"; exit 2 ;;
 esac

@@ -1,4 +1,4 @@
-"""The everyday story told with aiokafka: aiokafka.py HOST:PORT RESTART. See ../README.md."""
+"""The everyday story told with aiokafka: aiokafka.py HOST:PORT,... RESTART. See ../README.md."""
 import asyncio
 import subprocess
 import sys
@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError  # noqa: E402
 
 SERVER, RESTART = sys.argv[1:3]
 TOPIC = "aiokafka"
+REPLICAS = min(3, SERVER.count(",") + 1)  # it does not let the brokers decide
 PLACES = [TopicPartition(TOPIC, p) for p in range(3)]
 
 
@@ -29,7 +30,7 @@ async def main():
     admin = AIOKafkaAdminClient(bootstrap_servers=SERVER)
     await admin.start()
     for _ in range(2):
-        made = await admin.create_topics([NewTopic(TOPIC, 2, 1, topic_configs={"retention.ms": "3600000"})])
+        made = await admin.create_topics([NewTopic(TOPIC, 2, REPLICAS, topic_configs={"retention.ms": "3600000"})])
         print("create", [(t[0], t[1], t[2]) for t in made.topic_errors])
     grown = await admin.create_partitions({TOPIC: NewPartitions(3)})
     print("partitions", [(t[0], t[1]) for t in grown.topic_errors])
@@ -82,11 +83,12 @@ async def main():
     print("offsets", sorted((p.partition, o.offset) for p, o in offsets.items()))
     print("groups", [g for g in await admin.list_consumer_groups() if g[0] == TOPIC])
     await admin.delete_topics([TOPIC])
+    shown = True
     for _ in range(200):  # Apache Kafka shows the deleted topic a moment longer
-        if TOPIC not in await admin.list_topics():
+        if not (shown := TOPIC in await admin.list_topics()):
             break
         await asyncio.sleep(0.05)
-    print("topics", TOPIC in await admin.list_topics())
+    print("topics", shown)
     await admin.close()
 
 

@@ -1,4 +1,4 @@
-// Command franz tells the everyday story with franz-go: franz HOST:PORT RESTART. See ../../README.md.
+// Command franz tells the everyday story with franz-go: franz HOST:PORT,... RESTART. See ../../README.md.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/weir/weir/test/clients/go/story"
 )
 
@@ -22,7 +23,16 @@ const topic = "franz"
 var ctx, cancel = context.WithTimeout(context.Background(), 3*time.Minute)
 
 func client(options ...kgo.Opt) *kgo.Client {
-	return story.Must(kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(story.Server())}, options...)...))
+	return story.Must(kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(story.Servers()...)}, options...)...))
+}
+
+// again asks about some names, or wants something of them, until there is an answer.
+func again[R any](ask func(context.Context, ...string) (R, error), names ...string) R {
+	return story.Again(func() (R, error) { return ask(ctx, names...) })
+}
+
+func fetched(admin *kadm.Client, group string) kadm.OffsetResponses {
+	return story.Again(func() (kadm.OffsetResponses, error) { return admin.FetchOffsets(ctx, group) })
 }
 
 // outcome names a broker's error, without what the client adds to it.
@@ -50,20 +60,38 @@ func main() {
 func topics(admin *kadm.Client) {
 	fmt.Println("# topics")
 	for range 2 {
-		made, err := admin.CreateTopic(ctx, 2, 1, map[string]*string{"retention.ms": kadm.StringPtr("3600000")}, topic)
+		made, err := admin.CreateTopic(ctx, 2, -1, map[string]*string{"retention.ms": kadm.StringPtr("3600000")}, topic)
+		if err == nil {
+			brokers = int(made.ReplicationFactor)
+		}
 		fmt.Println("create", outcome(err), made.ErrMessage, made.NumPartitions, made.ReplicationFactor, len(made.Configs) > 20)
 	}
 	for _, name := range []string{"no spaces", ".", strings.Repeat("x", 250)} {
-		made, err := admin.CreateTopic(ctx, 1, 1, nil, name)
+		made, err := admin.CreateTopic(ctx, 1, -1, nil, name)
 		fmt.Println("create", name, outcome(err), made.ErrMessage)
 	}
 	for range 2 {
 		grown := story.Must(admin.UpdatePartitions(ctx, 3, topic))
 		fmt.Println("partitions", outcome(grown[topic].Err), grown[topic].ErrMessage)
 	}
-	for _, p := range story.Must(admin.ListTopics(ctx, topic))[topic].Partitions.Sorted() {
+	story.Until("all brokers show three partitions", func() bool { return shown(client(), brokers) })
+	for _, p := range again(admin.ListTopics, topic)[topic].Partitions.Sorted() {
 		fmt.Println("partition", p.Partition, "leader", p.Leader, "replicas", p.Replicas, "in sync", p.ISR)
 	}
+}
+
+// shown asks each broker: others than who was asked may show a change a moment later.
+func shown(c *kgo.Client, brokers int) bool {
+	defer c.Close()
+	for id := range int32(brokers) {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr(topic)}}
+		resp, err := c.Broker(int(id+1)).RetriableRequest(ctx, req)
+		if err != nil || len(resp.(*kmsg.MetadataResponse).Topics[0].Partitions) != 3 {
+			return false
+		}
+	}
+	return true
 }
 
 func producing() {
@@ -101,7 +129,7 @@ func produce(records []*kgo.Record, options ...kgo.Opt) {
 
 func reading(admin *kadm.Client) {
 	fmt.Println("# reading")
-	ends := story.Must(admin.ListEndOffsets(ctx, topic))
+	ends := again(admin.ListEndOffsets, topic)
 	ends.Each(func(o kadm.ListedOffset) { total += int(o.Offset) })
 	fmt.Println("ends", offsets(ends))
 	read := func(from kgo.Offset, count int) {
@@ -112,12 +140,15 @@ func reading(admin *kadm.Client) {
 	read(kgo.NewOffset().AtStart(), total)
 	read(kgo.NewOffset().AtEnd().Relative(-1), 3)
 	for _, at := range []int64{1e12 - 1, 1e12 + 1, 4e12} {
-		fmt.Println("at", at, offsets(story.Must(admin.ListOffsetsAfterMilli(ctx, at, topic))))
+		fmt.Println("at", at, offsets(story.Again(func() (kadm.ListedOffsets, error) { return admin.ListOffsetsAfterMilli(ctx, at, topic) })))
 	}
-	fmt.Println("starts", offsets(story.Must(admin.ListStartOffsets(ctx, topic))))
+	fmt.Println("starts", offsets(again(admin.ListStartOffsets, topic)))
 }
 
-var total int // records that are in the topic before the crash
+var (
+	brokers int // the topic has a replica on each
+	total   int // records that are in the topic before the crash
+)
 
 func offsets(listed kadm.ListedOffsets) (out []int64) {
 	for p := range int32(3) {
@@ -155,7 +186,7 @@ func groups(admin *kadm.Client) {
 	seen := take(first, total)
 	story.Check(first.CommitRecords(ctx, seen[:total/2]...))
 	first.Close()
-	committed := story.Must(admin.FetchOffsets(ctx, topic))
+	committed := fetched(admin, topic)
 	left := total
 	for _, o := range committed.Sorted() {
 		fmt.Println("committed", o.Partition, o.At)
@@ -191,7 +222,7 @@ func groups(admin *kadm.Client) {
 // shares waits until a group is settled and its members have so many partitions each.
 func shares(admin *kadm.Client, group string, want ...int) {
 	story.Until(fmt.Sprint("shares of ", group, want), func() bool {
-		described := story.Must(admin.DescribeGroups(ctx, group))[group]
+		described := again(admin.DescribeGroups, group)[group]
 		var got []int
 		for _, m := range described.Members {
 			assigned := 0
@@ -242,28 +273,45 @@ func administration() {
 	admin := kadm.NewClient(client()) // what it asks with over a connection that has just been cut fails
 	defer admin.Close()
 	fmt.Println("# administration")
-	lag := story.Must(admin.Lag(ctx, "survivor"))["survivor"]
+	lag := again(admin.Lag, "survivor")["survivor"]
 	fmt.Println("lag", lag.State, lag.Lag.Total())
-	for _, alter := range []kadm.AlterConfig{{Name: "retention.ms", Value: kadm.StringPtr("7200000")}, {Name: "retention.ms", Value: kadm.StringPtr("x")}, {Op: kadm.DeleteConfig, Name: "retention.ms"}} {
-		for _, altered := range story.Must(admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{alter}, topic)) {
+	for _, c := range []struct {
+		alter kadm.AlterConfig
+		then  string
+	}{
+		{kadm.AlterConfig{Name: "retention.ms", Value: kadm.StringPtr("7200000")}, "7200000 DYNAMIC_TOPIC_CONFIG"},
+		{kadm.AlterConfig{Name: "retention.ms", Value: kadm.StringPtr("x")}, "7200000 DYNAMIC_TOPIC_CONFIG"},
+		{kadm.AlterConfig{Op: kadm.DeleteConfig, Name: "retention.ms"}, "604800000 DEFAULT_CONFIG"},
+	} {
+		for _, altered := range story.Must(admin.AlterTopicConfigs(ctx, []kadm.AlterConfig{c.alter}, topic)) {
 			fmt.Println("configure", outcome(altered.Err), altered.ErrMessage)
 		}
-		for _, c := range story.Must(admin.DescribeTopicConfigs(ctx, topic))[0].Configs {
-			if c.Key == "retention.ms" {
-				fmt.Println(c.Key, c.MaybeValue(), c.Source)
-			}
-		}
+		story.Until("retention.ms "+c.then, func() bool { return retention(admin) == c.then }) // another broker may show it a moment later
+		fmt.Println("retention.ms", c.then)
 	}
-	metadata := story.Must(admin.BrokerMetadata(ctx))
+	var metadata kadm.Metadata
+	story.Until("all brokers are there", func() bool {
+		metadata = story.Again(func() (kadm.Metadata, error) { return admin.BrokerMetadata(ctx) })
+		return len(metadata.Brokers) == brokers
+	})
 	fmt.Println("brokers", metadata.Brokers.NodeIDs(), metadata.Controller)
 	deleted := story.Must(admin.DeleteRecords(ctx, kadm.Offsets{topic: {0: {Topic: topic, Partition: 0, At: 1}}}))
 	fmt.Println("deleted before", deleted[topic][0].LowWatermark, outcome(deleted[topic][0].Err))
 	forgotten := story.Must(admin.DeleteOffsets(ctx, "survivor", kadm.TopicsSet{topic: {0: {}}}))
-	fmt.Println("forgotten", outcome(forgotten[topic][0]), len(story.Must(admin.FetchOffsets(ctx, "survivor"))[topic]))
-	for _, d := range story.Must(admin.DeleteGroups(ctx, topic, "range", "cooperative-sticky", "static", "absent")).Sorted() {
+	fmt.Println("forgotten", outcome(forgotten[topic][0]), len(fetched(admin, "survivor")[topic]))
+	for _, d := range again(admin.DeleteGroups, topic, "range", "cooperative-sticky", "static", "absent").Sorted() {
 		fmt.Println("delete group", d.Group, outcome(d.Err))
 	}
 	for _, d := range story.Must(admin.DeleteTopics(ctx, topic, "absent")).Sorted() {
 		fmt.Println("delete", d.Topic, outcome(d.Err))
 	}
+}
+
+func retention(admin *kadm.Client) string {
+	for _, c := range again(admin.DescribeTopicConfigs, topic)[0].Configs {
+		if c.Key == "retention.ms" {
+			return fmt.Sprint(c.MaybeValue(), " ", c.Source)
+		}
+	}
+	return ""
 }

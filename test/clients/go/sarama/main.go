@@ -1,4 +1,4 @@
-// Command sarama tells the everyday story with sarama: sarama HOST:PORT RESTART. See ../../README.md.
+// Command sarama tells the everyday story with sarama: sarama HOST:PORT,... RESTART. See ../../README.md.
 package main
 
 import (
@@ -30,7 +30,7 @@ func config(change ...func(*sarama.Config)) *sarama.Config {
 }
 
 func admin() sarama.ClusterAdmin {
-	return story.Must(sarama.NewClusterAdmin([]string{story.Server()}, config()))
+	return story.Must(sarama.NewClusterAdmin(story.Servers(), config()))
 }
 
 func main() {
@@ -48,11 +48,11 @@ func topics() {
 	defer a.Close()
 	hour := "3600000"
 	for range 2 {
-		err := a.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: 2, ReplicationFactor: 1, ConfigEntries: map[string]*string{"retention.ms": &hour}}, false)
+		err := a.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: 2, ReplicationFactor: -1, ConfigEntries: map[string]*string{"retention.ms": &hour}}, false)
 		fmt.Println("create", story.Outcome(err))
 	}
 	for _, name := range []string{"no spaces", "only looked at"} {
-		fmt.Println("create", name, story.Outcome(a.CreateTopic(name, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: 1}, true)))
+		fmt.Println("create", name, story.Outcome(a.CreateTopic(name, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: -1}, true)))
 	}
 	for range 2 {
 		fmt.Println("partitions", story.Outcome(a.CreatePartitions(topic, 3, nil, false)))
@@ -97,7 +97,7 @@ func producing() {
 }
 
 func produce(messages []*sarama.ProducerMessage, change ...func(*sarama.Config)) {
-	producer := story.Must(sarama.NewSyncProducer([]string{story.Server()}, config(change...)))
+	producer := story.Must(sarama.NewSyncProducer(story.Servers(), config(change...)))
 	defer producer.Close()
 	for _, m := range messages {
 		if m.Topic == "" {
@@ -109,7 +109,7 @@ func produce(messages []*sarama.ProducerMessage, change ...func(*sarama.Config))
 }
 
 func ends(time int64) (out []int64) {
-	client := story.Must(sarama.NewClient([]string{story.Server()}, config()))
+	client := story.Must(sarama.NewClient(story.Servers(), config()))
 	defer client.Close()
 	for p := range int32(3) {
 		out = append(out, story.Must(client.GetOffset(topic, p, time)))
@@ -122,7 +122,7 @@ func reading() {
 	for _, at := range []int64{sarama.OffsetOldest, sarama.OffsetNewest, 1e12 - 1, 1e12 + 1, 4e12} {
 		fmt.Println("at", at, ends(at))
 	}
-	consumer := story.Must(sarama.NewConsumer([]string{story.Server()}, config()))
+	consumer := story.Must(sarama.NewConsumer(story.Servers(), config()))
 	defer consumer.Close()
 	for p, end := range ends(sarama.OffsetNewest) {
 		for _, from := range []int64{sarama.OffsetOldest, end - 1} {
@@ -158,7 +158,7 @@ type member struct {
 }
 
 func join(group string, change ...func(*sarama.Config)) *member {
-	m := &member{group: story.Must(sarama.NewConsumerGroup([]string{story.Server()}, group, config(change...))),
+	m := &member{group: story.Must(sarama.NewConsumerGroup(story.Servers(), group, config(change...))),
 		taken: make(chan *sarama.ConsumerMessage, 10_000), claims: make(chan int, 100), ended: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.cancel = cancel
@@ -273,7 +273,7 @@ func groups() {
 func crash() {
 	fmt.Println("# a crash of the broker")
 	survivor := join("survivor")
-	producer := story.Must(sarama.NewSyncProducer([]string{story.Server()}, config(func(c *sarama.Config) {
+	producer := story.Must(sarama.NewSyncProducer(story.Servers(), config(func(c *sarama.Config) {
 		c.Producer.Idempotent, c.Producer.RequiredAcks, c.Net.MaxOpenRequests = true, sarama.WaitForAll, 1
 		c.Producer.Retry.Max, c.Metadata.Retry.Max = 300, 300
 	})))
@@ -310,7 +310,11 @@ func administration() {
 	}
 	limit := "2000000"
 	fmt.Println("configure", story.Outcome(a.AlterConfig(sarama.TopicResource, topic, map[string]*string{"max.message.bytes": &limit}, false)))
-	entries := story.Must(a.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{"retention.ms", "max.message.bytes"}}))
+	var entries []sarama.ConfigEntry
+	story.Until("the limit is shown", func() bool { // another broker may show it a moment later
+		entries = story.Must(a.DescribeConfig(sarama.ConfigResource{Type: sarama.TopicResource, Name: topic, ConfigNames: []string{"retention.ms", "max.message.bytes"}}))
+		return slices.ContainsFunc(entries, func(e sarama.ConfigEntry) bool { return e.Value == limit })
+	})
 	slices.SortFunc(entries, func(a, b sarama.ConfigEntry) int { return strings.Compare(a.Name, b.Name) })
 	for _, e := range entries {
 		fmt.Println(e.Name, e.Value, e.Source, len(e.Synonyms))

@@ -1,4 +1,4 @@
-// Command segmentio tells the everyday story with segmentio/kafka-go: segmentio HOST:PORT RESTART. See ../../README.md.
+// Command segmentio tells the everyday story with segmentio/kafka-go: segmentio HOST:PORT,... RESTART. See ../../README.md.
 package main
 
 import (
@@ -16,8 +16,8 @@ import (
 const topic = "segmentio"
 
 var (
-	ctx, cancel = context.WithTimeout(context.Background(), 2*time.Minute)
-	client      = &kafka.Client{Addr: kafka.TCP(story.Server()), Timeout: 10 * time.Second}
+	ctx, cancel = context.WithTimeout(context.Background(), 4*time.Minute)
+	client      = &kafka.Client{Addr: kafka.TCP(story.Servers()...), Timeout: 10 * time.Second}
 )
 
 func main() {
@@ -33,7 +33,7 @@ func main() {
 func topics() {
 	fmt.Println("# topics")
 	for _, name := range []string{topic, topic, "no spaces"} {
-		made := story.Must(client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: name, NumPartitions: 3, ReplicationFactor: 1,
+		made := story.Must(client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: name, NumPartitions: 3, ReplicationFactor: -1,
 			ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "3600000"}}}}}))
 		fmt.Println("create", name, story.Outcome(made.Errors[name]))
 	}
@@ -65,7 +65,7 @@ func producing() {
 }
 
 func produce(w *kafka.Writer, m kafka.Message) {
-	w.Addr, w.Balancer, w.BatchTimeout, w.MaxAttempts = kafka.TCP(story.Server()), kafka.Murmur2Balancer{}, time.Millisecond, 20
+	w.Addr, w.Balancer, w.BatchTimeout, w.MaxAttempts = kafka.TCP(story.Servers()...), kafka.Murmur2Balancer{}, time.Millisecond, 20
 	if m.Topic == "" {
 		m.Topic = topic
 	}
@@ -107,7 +107,7 @@ func reading() {
 	}
 	for _, end := range offsets(kafka.LastOffsetOf) {
 		for _, from := range []int64{kafka.FirstOffset, end.LastOffset - 1} {
-			r := kafka.NewReader(kafka.ReaderConfig{Brokers: []string{story.Server()}, Topic: topic, Partition: end.Partition, MaxWait: 100 * time.Millisecond})
+			r := kafka.NewReader(kafka.ReaderConfig{Brokers: story.Servers(), Topic: topic, Partition: end.Partition, MaxWait: 100 * time.Millisecond})
 			story.Check(r.SetOffset(from))
 			for {
 				m := story.Must(r.ReadMessage(ctx))
@@ -122,13 +122,13 @@ func reading() {
 }
 
 func member(group string) *kafka.Reader {
-	return kafka.NewReader(kafka.ReaderConfig{Brokers: []string{story.Server()}, GroupID: group, Topic: topic, StartOffset: kafka.FirstOffset, MaxWait: 100 * time.Millisecond,
+	return kafka.NewReader(kafka.ReaderConfig{Brokers: story.Servers(), GroupID: group, Topic: topic, StartOffset: kafka.FirstOffset, MaxWait: 100 * time.Millisecond,
 		HeartbeatInterval: 300 * time.Millisecond, SessionTimeout: 20 * time.Second, GroupBalancers: []kafka.GroupBalancer{kafka.RangeGroupBalancer{}}})
 }
 
 func take(r *kafka.Reader, count int) (taken []kafka.Message) {
 	for len(taken) < count {
-		taken = append(taken, story.Must(r.FetchMessage(ctx)))
+		taken = append(taken, story.Again(func() (kafka.Message, error) { return r.FetchMessage(ctx) }))
 	}
 	return taken
 }
@@ -177,7 +177,7 @@ func committed() {
 func crash() {
 	fmt.Println("# a crash of the broker")
 	// Its writer gives up and leaves it to its caller to write again; so a record may come twice, on Kafka as well.
-	w := &kafka.Writer{Addr: kafka.TCP(story.Server()), Topic: topic, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond, MaxAttempts: 100, WriteBackoffMax: 200 * time.Millisecond}
+	w := &kafka.Writer{Addr: kafka.TCP(story.Servers()...), Topic: topic, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond, MaxAttempts: 100, WriteBackoffMax: 200 * time.Millisecond}
 	survivor := member(topic)
 	for half := range 2 {
 		if half == 1 {

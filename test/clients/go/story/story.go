@@ -5,13 +5,14 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 )
 
-// Server is the broker's address.
-func Server() string { return os.Args[1] }
+// Servers are the brokers' addresses.
+func Servers() []string { return strings.Split(os.Args[1], ",") }
 
-// Crash kills the broker and starts it again.
+// Crash kills a broker and starts it again.
 func Crash() {
 	if out, err := exec.Command(os.Args[2]).CombinedOutput(); err != nil {
 		log.Panicf("starting the broker again: %s\n%s", err, out)
@@ -29,6 +30,18 @@ func Check(err error) {
 	if err != nil {
 		log.Panic(err)
 	}
+}
+
+// Again asks until there is an answer, where a client leaves it to its caller to ask again after it lost a broker.
+func Again[T any](ask func() (T, error)) (value T) {
+	Until("an answer", func() (answered bool) {
+		var err error
+		if value, err = ask(); err != nil {
+			log.Println("asks again:", err)
+		}
+		return err == nil
+	})
+	return value
 }
 
 // Outcome tells what became of a wish.
