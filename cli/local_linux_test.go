@@ -21,7 +21,7 @@ func TestPlanLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []localNode{
-		{1, "/d/node-1", 9094, 9195, 8080, 3, 2}, {2, "/d/node-2", 9095, 9196, 8081, 3, 2}, {3, "/d/node-3", 9096, 9197, 8082, 3, 2},
+		{1, "/d/node-1", 9094, 9195, 8080, 8083, 3, 2}, {2, "/d/node-2", 9095, 9196, 8081, 8084, 3, 2}, {3, "/d/node-3", 9096, 9197, 8082, 8085, 3, 2},
 	}
 	if diff := cmp.Diff(want, nodes, cmp.AllowUnexported(localNode{})); diff != "" {
 		t.Error(diff)
@@ -32,6 +32,7 @@ controller.quorum.voters=1@127.0.0.1:9195,2@127.0.0.1:9196,3@127.0.0.1:9197
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:9095,CONTROLLER://127.0.0.1:9196
 http.listener=127.0.0.1:8081
+connect.listener=127.0.0.1:8084
 log.dirs=/d/node-2/data
 default.replication.factor=3
 min.insync.replicas=2
@@ -54,7 +55,7 @@ offsets.topic.replication.factor=3
 		}
 		seen := map[int]bool{}
 		for _, n := range nodes {
-			for _, port := range []int{n.client, n.peers, n.http} {
+			for _, port := range []int{n.client, n.peers, n.http, n.connect} {
 				if seen[port] || taken[port] {
 					t.Errorf("from %d on: port %d is used twice", first, port)
 				}

@@ -14,6 +14,7 @@ const (
 	localPort      = 9092 // of the first node, for clients
 	localPeerPort  = 9192 // of the first node, for the other nodes
 	localHTTPPort  = 8080 // of the first node
+	localConnectAt = 8083 // of the first node
 	localHost      = "127.0.0.1"
 	localFile      = "server.properties"
 	localLog       = "weir.log"
@@ -26,6 +27,7 @@ type localNode struct {
 	id                   int
 	folder               string
 	client, peers, http  int // ports
+	connect              int // port; 0: not known, of a node that an earlier release has made
 	replicas, replicasIn int // default.replication.factor and min.insync.replicas of the cluster
 }
 
@@ -42,13 +44,18 @@ func planLocal(n int, dir string, first int, free func(port int) bool) ([]localN
 	if err != nil {
 		return nil, err
 	}
-	http, err := freePorts(localHTTPPort, n, func(port int) bool { return mine(port) && (port < peers || port >= peers+n) })
+	beside := func(port int) bool { return mine(port) && (port < peers || port >= peers+n) }
+	http, err := freePorts(localHTTPPort, n, beside)
+	if err != nil {
+		return nil, err
+	}
+	connect, err := freePorts(localConnectAt, n, func(port int) bool { return beside(port) && (port < http || port >= http+n) })
 	if err != nil {
 		return nil, err
 	}
 	var nodes []localNode
 	for i := range n {
-		node := localNode{id: i + 1, folder: filepath.Join(dir, localFolder+strconv.Itoa(i+1)), client: client + i, peers: peers + i, http: http + i,
+		node := localNode{id: i + 1, folder: filepath.Join(dir, localFolder+strconv.Itoa(i+1)), client: client + i, peers: peers + i, http: http + i, connect: connect + i,
 			replicas: min(3, n), replicasIn: 1}
 		if n >= 3 {
 			node.replicasIn = 2
@@ -104,6 +111,7 @@ func (n localNode) properties(all []localNode) [][2]string {
 		{"controller.listener.names", "CONTROLLER"},
 		{"listeners", fmt.Sprintf("PLAINTEXT://%s:%d,CONTROLLER://%s:%d", localHost, n.client, localHost, n.peers)},
 		{"http.listener", fmt.Sprintf("%s:%d", localHost, n.http)},
+		{"connect.listener", fmt.Sprintf("%s:%d", localHost, n.connect)},
 		{"log.dirs", filepath.Join(n.folder, "data")},
 		{"default.replication.factor", strconv.Itoa(n.replicas)},
 		{"min.insync.replicas", strconv.Itoa(n.replicasIn)},

@@ -23,8 +23,9 @@ func serveCommand(o *options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a node",
-		Long: `Runs a node: a Kafka broker with its data in ./weir-data, for clients on port 9092 and with health and
-metrics on http://127.0.0.1:8080, unless options say otherwise.
+		Long: `Runs a node: a Kafka broker with its data in ./weir-data, for clients on port 9092, with health and
+metrics on http://127.0.0.1:8080 and the REST API of Kafka Connect on http://127.0.0.1:8083, unless options
+say otherwise.
 
 Options have Kafka's names. They come from --set, from environment variables (WEIR_LOG_DIRS is log.dirs),
 from a server.properties and from the defaults, the strongest first. docs/configuration.md lists them.
@@ -129,6 +130,9 @@ func greet(out io.Writer, n *node.Node, cfg *config.Config) {
 	}
 	if n.HTTPAddress() != "" {
 		fmt.Fprintf(out, "  http      http://%s (health, metrics, api)\n", local(n.HTTPAddress()))
+	}
+	if n.ConnectAddress() != "" {
+		fmt.Fprintf(out, "  connect   http://%s (Kafka Connect's REST API)\n", local(n.ConnectAddress()))
 	}
 	flag := ""
 	if bootstrap != bootstrapDefault {

@@ -27,6 +27,8 @@ type Config struct {
 	HTTPListener                string   `option:"http.listener"`
 	HTTPMetricsPartitions       bool     `option:"http.metrics.partitions"`
 	HTTPPprofEnable             bool     `option:"http.pprof.enable"`
+	ConnectListener             string   `option:"connect.listener"`
+	ConnectConfig               string   `option:"connect.config"`
 	LogFormat                   string   `option:"log.format"`
 	LogLevel                    string   `option:"log.level"`
 	AutoCreateTopicsEnable      bool     `option:"auto.create.topics.enable"`

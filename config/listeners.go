@@ -110,6 +110,11 @@ func (c *Config) derive() []string {
 			problem("http.listener=%s: write it as host:port, or leave it empty to turn it off", c.HTTPListener)
 		}
 	}
+	if c.ConnectListener != "" {
+		if _, _, err := net.SplitHostPort(c.ConnectListener); err != nil {
+			problem("connect.listener=%s: write it as host:port, or leave it empty to turn Connect off", c.ConnectListener)
+		}
+	}
 	return problems
 }
 

@@ -1,6 +1,10 @@
 package node
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weir/weir/connect"
+)
 
 // kind is what a metric is to Prometheus.
 type kind string
@@ -140,3 +144,18 @@ var (
 	metadataLeader = define(gauge, "weir_metadata_leader", "Node that leads the metadata log; 0: none is known.", raftM+"current-leader")
 	metadataEnd    = define(gauge, "weir_metadata_end_offset", "Offset after the newest committed record of the metadata log.", raftM+"high-watermark")
 )
+
+// Connect.
+var connectMetrics = defineConnect()
+
+func defineConnect() map[*connect.Metric]*metric {
+	out := map[*connect.Metric]*metric{}
+	for _, m := range connect.Metrics {
+		k := gauge
+		if m.Counter {
+			k = counter
+		}
+		out[m] = define(k, m.Name, m.Help, m.Kafka, m.Labels...)
+	}
+	return out
+}

@@ -21,6 +21,7 @@ import (
 	"github.com/weir/weir/broker/server"
 	"github.com/weir/weir/cluster"
 	"github.com/weir/weir/config"
+	"github.com/weir/weir/connect/sdk"
 	"github.com/weir/weir/coordinator"
 	"github.com/weir/weir/coordinator/group"
 	"github.com/weir/weir/coordinator/machine"
@@ -46,6 +47,8 @@ type Options struct {
 	FS       vfs.FS           // nil: the machine's
 	BootID   string           // of the operating system; "": the machine's
 	Now      func() time.Time // nil: the machine's clock
+	// Connectors are those that Connect has besides its own.
+	Connectors []sdk.Connector
 	// Version is the build's, for metrics.
 	Version string
 	// Listen opens a listener, which is given by its name; nil: net.Listen. Its address must be a *net.TCPAddr.
@@ -78,6 +81,7 @@ type Node struct {
 	broker    *api.Broker
 	server    *server.Server
 	http      *httpServer
+	connect   connecting
 	bound     []bound
 	peerPorts []bound
 	failed    chan error
@@ -166,7 +170,7 @@ func (n *Node) listen() error {
 		}
 		n.http = newHTTPServer(n, nl)
 	}
-	return nil
+	return n.listenConnect()
 }
 
 // several tells whether there may be other nodes.
@@ -618,6 +622,9 @@ func (n *Node) serve() error {
 	if n.http != nil {
 		n.running.Go(n.http.serve)
 	}
+	if err := n.startConnect(); err != nil {
+		return err
+	}
 	n.running.Go(n.maintain)
 	n.running.Go(n.scrub)
 	n.serving.Store(true)
@@ -645,6 +652,7 @@ func (n *Node) maintain() {
 
 // Stop stops the node: what is under way is answered, then everything is closed.
 func (n *Node) Stop() error {
+	n.stopConnect()
 	n.handOver()
 	close(n.stop)
 	n.groups.Stop()
@@ -687,6 +695,7 @@ func (n *Node) handOver() {
 func (n *Node) Kill() error {
 	n.killed = true
 	close(n.stop)
+	n.running.Go(n.stopConnect)
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
 	n.running.Go(func() { n.server.Shutdown(ended) }) // its requests end when the partitions are closed
@@ -725,6 +734,7 @@ func (n *Node) abandon() {
 	if n.http != nil {
 		_ = n.http.listener.Close()
 	}
+	n.stopConnect()
 	if n.metadata != nil && n.metadata.runtime != nil && n.log != nil {
 		_ = n.closeStorage()
 		return

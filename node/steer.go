@@ -32,10 +32,12 @@ const (
 //	17  hand over a leadership: topic id 16 bytes, partition int32, to broker int32; answered with nothing
 //	18  entries of a replica's log, to repair another one: topic id 16 bytes, partition int32, first uint64, after the last uint64;
 //	    answered with 0 uint8 and the first of them as replication.AppendEntries writes them, or with 1 uint8: it has none
+//	19  a request to the REST API of Connect: JSON of connect.Request; answered with that of connect.Response
 const (
 	askQuorum byte = 16 + iota
 	askTransfer
 	askEntries
+	askConnect
 )
 
 // handle answers a request of another node.
@@ -52,6 +54,8 @@ func (n *Node) handle(from int32, request []byte, reply func([]byte)) {
 		reply(nil)
 	case request[0] == askEntries && len(request) == 1+16+4+8+8:
 		go n.replyEntries(request[1:], reply)
+	case request[0] == askConnect:
+		go n.replyConnect(request[1:], reply)
 	default:
 		m.handle(from, request, reply)
 	}

@@ -177,6 +177,9 @@ func parse(o *Option, text string) (any, error) {
 // Map gives all options as they were written, also those that are no connector's.
 func (v Values) Map() map[string]string { return v.raw }
 
+// Value gives the value of an option by its type: bool, int64, float64, string or []string. false: it has none, or a wrong one.
+func (v Values) Value(name string) (any, bool) { value, ok := v.parsed[name]; return value, ok }
+
 // Has tells whether an option was set by who configured the connector.
 func (v Values) Has(name string) bool { _, ok := v.raw[name]; return ok }
 

@@ -84,7 +84,7 @@ func TestB102OffsetDelete(t *testing.T) {
 			w.stable(empty)
 			empty.leave()
 			worker := w.consumer("connect").joinRequest()
-			worker.Version, worker.ProtocolType = 3, "connect"
+			worker.Version, worker.ProtocolType = 3, "other"
 			w.send(worker)
 			w.stable(active)
 			w.stable(unclear)

@@ -9,6 +9,9 @@ import (
 // consumerProtocol is the protocol type of consumers; only of theirs is it known what is in their metadata.
 const consumerProtocol = "consumer"
 
+// connectProtocol is the protocol type of the workers of Kafka Connect.
+const connectProtocol = "connect"
+
 // subscriptions are the topics that the members of a generation are subscribed to, if that can be told.
 type subscriptions struct {
 	known  bool

@@ -393,3 +393,16 @@ func TestB098RebalancesFollowEachOther(t *testing.T) {
 	expect(t, "heartbeat", a.heartbeat(), 0)
 	expect(t, "heartbeat", b.heartbeat(), 0)
 }
+
+// Workers of Connect do not stop for a rebalance, so none is waited for.
+func TestB092NoInitialDelayForConnect(t *testing.T) {
+	w := newWorld(t)
+	a := w.consumer("g")
+	req := a.joinRequest()
+	req.ProtocolType = "connect"
+	a.id = answer[*kmsg.JoinGroupResponse](w.send(req)).MemberID
+	req.MemberID = a.id
+	got := w.send(req)
+	w.pass(0)
+	expect(t, "generation", answer[*kmsg.JoinGroupResponse](got).Generation, 1)
+}

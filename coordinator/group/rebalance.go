@@ -22,8 +22,8 @@ func (t *turn) prepare(g *group) {
 	}
 	g.syncBy = time.Time{}
 	wait := g.rebalanceTimeout()
-	g.first = g.state == Empty
-	if g.first { // a new group waits a little for more members
+	g.first = g.state == Empty && g.protocolType != connectProtocol
+	if g.first { // a new group waits a little for more members; workers of Connect stop nothing when more come
 		g.more = max(wait-t.cfg.InitialRebalanceDelay, 0)
 		g.newcomers = false
 		wait = t.cfg.InitialRebalanceDelay
