@@ -19,7 +19,7 @@ import (
 func newNode(t *testing.T) (c *cluster, dir string, stop func()) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "data")
-	cfg, _, err := config.Load(config.Sources{Set: []string{"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=", "connect.listener=", "log.dirs=" + dir, "group.initial.rebalance.delay.ms=0"}})
+	cfg, _, err := config.Load(config.Sources{Set: []string{"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=", "log.dirs=" + dir, "group.initial.rebalance.delay.ms=0"}})
 	if err != nil {
 		t.Fatal(err)
 	}

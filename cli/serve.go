@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weir/weir/config"
+	"github.com/weir/weir/connect"
+	"github.com/weir/weir/connect/builtin"
 	"github.com/weir/weir/node"
 )
 
@@ -80,7 +82,7 @@ func serve(ctx context.Context, out io.Writer, file string, set []string) error 
 		logger.Info("these options of Kafka have no effect here", "options", strings.Join(notes.NoEffect, ", "))
 	}
 	collectSeldom()
-	n, err := node.Start(node.Options{Context: ctx, Config: cfg, Logger: logger, LogLevel: level, Version: version})
+	n, err := node.Start(node.Options{Context: ctx, Config: cfg, Logger: logger, LogLevel: level, Version: version, Connect: connect.InNode(builtin.Connectors())})
 	if err != nil {
 		return err
 	}

@@ -20,23 +20,23 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir/weir/cluster"
-	"github.com/weir/weir/connect/sdk"
+	"github.com/weir/weir/connect/host"
 	"github.com/weir/weir/internal/vfs"
 	"github.com/weir/weir/record"
 )
 
 // several is a cluster of nodes within the test's process.
 type several struct {
-	t          *testing.T
-	peers      []string // addresses for other nodes
-	ports      []string // addresses for clients; "" until first started
-	disks      []*vfs.Mem
-	nodes      []*Node // nil: not running
-	logs       []*said
-	set        []string
-	connectors []sdk.Connector
-	grows      bool  // nodes join the first one
-	boots      []int // how often each machine was started
+	t       *testing.T
+	peers   []string // addresses for other nodes
+	ports   []string // addresses for clients; "" until first started
+	disks   []*vfs.Mem
+	nodes   []*Node // nil: not running
+	logs    []*said
+	set     []string
+	connect host.Make
+	grows   bool  // nodes join the first one
+	boots   []int // how often each machine was started
 }
 
 // given are the ports that freeAddress gave.
@@ -91,7 +91,7 @@ func (c *several) begin(i int) error {
 	if c.grows {
 		formed = []string{"controller.quorum.bootstrap.servers=" + c.peers[0]}
 	}
-	n, err := startWith(c.t, Options{FS: c.disks[i], BootID: fmt.Sprint("boot ", c.boots[i]), Connectors: c.connectors, Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}, append(append(formed,
+	n, err := startWith(c.t, Options{FS: c.disks[i], BootID: fmt.Sprint("boot ", c.boots[i]), Connect: c.connect, Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}, append(append(formed,
 		fmt.Sprintf("broker.rack=rack%d", i+1),
 		"listeners=PLAINTEXT://"+c.ports[i]+",CONTROLLER://"+c.peers[i],
 		"default.replication.factor=3", "min.insync.replicas=2", "offsets.topic.replication.factor=3", "offsets.topic.num.partitions=3",

@@ -10,7 +10,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/weir/weir/broker/server"
-	"github.com/weir/weir/connect"
 	"github.com/weir/weir/coordinator/group"
 	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/partition"
@@ -38,9 +37,6 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	c.topics(e)
 	c.groups(e)
 	c.raft(e)
-	if w := c.n.connect.worker.Load(); w != nil {
-		w.Measure(func(m *connect.Metric, v float64, labels ...string) { e.value(connectMetrics[m], v, labels...) })
-	}
 }
 
 // emitter sends values to Prometheus.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/weir/weir/connect"
 	"github.com/weir/weir/connect/sdk"
 	"github.com/weir/weir/internal/vfs"
 )
@@ -130,7 +131,7 @@ func counted(t *testing.T, tasks int, opts ...kgo.Opt) {
 func TestConnectSleepsUntilItIsNeeded(t *testing.T) {
 	disk := vfs.NewMem()
 	begin := func() *Node {
-		n, err := startWith(t, Options{FS: disk, Connectors: []sdk.Connector{counting{}}}, "connect.listener=127.0.0.1:0")
+		n, err := startWith(t, Options{FS: disk, Connect: connect.InNode([]sdk.Connector{counting{}, dropping{}})}, "connect.listener=127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,6 +164,15 @@ func TestConnectSleepsUntilItIsNeeded(t *testing.T) {
 			t.Fatalf("after a restart: %s", answer)
 		}
 	}
+	if status, answer := rest(t, n, "POST", "/connectors", `{"name":"d","config":{"connector.class":"test.DroppingSink","topics":"numbers","value.converter":"org.apache.kafka.connect.storage.StringConverter"}}`); status != 201 {
+		t.Fatalf("%d %s", status, answer)
+	}
+	text := ""
+	for end := time.Now().Add(30 * time.Second); !strings.Contains(text, `weir_connect_task_lag_records{connector="d",task="0"} 0`); time.Sleep(10 * time.Millisecond) {
+		if text = scrape(t, n); time.Now().After(end) {
+			t.Fatalf("the sink does not come to the end: %s", text)
+		}
+	}
 	counted(t, 2, kgo.SeedBrokers(n.Addresses()["PLAINTEXT"])) // nothing has come again
 }
 
@@ -170,7 +180,7 @@ func TestConnectSleepsUntilItIsNeeded(t *testing.T) {
 // only, and what a lost node did is done by the others.
 func TestConnectInACluster(t *testing.T) {
 	c := newSeveral(t, 3, "connect.listener=127.0.0.1:0")
-	c.connectors = []sdk.Connector{counting{}}
+	c.connect = connect.InNode([]sdk.Connector{counting{}})
 	c.start(0, 1, 2)
 	for _, i := range []int{1, 2} {
 		status, answer := rest(t, c.nodes[i], "POST", "/connectors", fmt.Sprintf(countingConfig, 6))

@@ -18,13 +18,14 @@ import (
 // httpServer answers health checks, metrics and questions about the cluster.
 type httpServer struct {
 	node     *Node
+	registry *prometheus.Registry
 	listener net.Listener
 	server   *http.Server
 }
 
 func newHTTPServer(n *Node, l net.Listener) *httpServer {
-	h := &httpServer{node: n, listener: l}
 	registry := prometheus.NewRegistry()
+	h := &httpServer{node: n, registry: registry, listener: l}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collector{n, &lags{}})
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", h.index)

@@ -1,10 +1,6 @@
 package node
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-
-	"github.com/weir/weir/connect"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
 // kind is what a metric is to Prometheus.
 type kind string
@@ -144,18 +140,3 @@ var (
 	metadataLeader = define(gauge, "weir_metadata_leader", "Node that leads the metadata log; 0: none is known.", raftM+"current-leader")
 	metadataEnd    = define(gauge, "weir_metadata_end_offset", "Offset after the newest committed record of the metadata log.", raftM+"high-watermark")
 )
-
-// Connect.
-var connectMetrics = defineConnect()
-
-func defineConnect() map[*connect.Metric]*metric {
-	out := map[*connect.Metric]*metric{}
-	for _, m := range connect.Metrics {
-		k := gauge
-		if m.Counter {
-			k = counter
-		}
-		out[m] = define(k, m.Name, m.Help, m.Kafka, m.Labels...)
-	}
-	return out
-}

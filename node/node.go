@@ -21,7 +21,7 @@ import (
 	"github.com/weir/weir/broker/server"
 	"github.com/weir/weir/cluster"
 	"github.com/weir/weir/config"
-	"github.com/weir/weir/connect/sdk"
+	"github.com/weir/weir/connect/host"
 	"github.com/weir/weir/coordinator"
 	"github.com/weir/weir/coordinator/group"
 	"github.com/weir/weir/coordinator/machine"
@@ -47,8 +47,8 @@ type Options struct {
 	FS       vfs.FS           // nil: the machine's
 	BootID   string           // of the operating system; "": the machine's
 	Now      func() time.Time // nil: the machine's clock
-	// Connectors are those that Connect has besides its own.
-	Connectors []sdk.Connector
+	// Connect makes a worker of Connect for the node; nil: it has none.
+	Connect host.Make
 	// Version is the build's, for metrics.
 	Version string
 	// Listen opens a listener, which is given by its name; nil: net.Listen. Its address must be a *net.TCPAddr.

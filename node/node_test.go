@@ -48,7 +48,7 @@ func start(t testing.TB, fs vfs.FS, set ...string) (*Node, *said, error) {
 func startWith(t testing.TB, opts Options, set ...string) (*Node, error) {
 	t.Helper()
 	cfg, _, err := config.Load(config.Sources{Set: append([]string{
-		"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=127.0.0.1:0", "connect.listener=", "log.dirs=/data", "group.initial.rebalance.delay.ms=0",
+		"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=127.0.0.1:0", "log.dirs=/data", "group.initial.rebalance.delay.ms=0",
 	}, set...)})
 	if err != nil {
 		t.Fatal(err)

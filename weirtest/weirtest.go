@@ -139,7 +139,7 @@ func (n *Node) begin() error {
 
 // start starts the node. Under mu.
 func (n *Node) start() error {
-	set := []string{"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=127.0.0.1:0", "connect.listener=", "group.initial.rebalance.delay.ms=0"}
+	set := []string{"listeners=PLAINTEXT://127.0.0.1:0", "http.listener=127.0.0.1:0", "group.initial.rebalance.delay.ms=0"}
 	set = append(set, n.options.set...)
 	cfg, notes, err := config.Load(config.Sources{Set: append(set, "log.dirs="+n.disk.dir)})
 	if err != nil {

@@ -26,7 +26,7 @@ var layers = [][]string{
 	{"connect/runtime"},
 	{"connect/convert", "connect/transform", "connect/herder"},
 	{"connect/values"},
-	{"connect/sdk"},
+	{"connect/sdk", "connect/host"},
 	{"broker/api"},
 	{"broker/server"},
 	{"coordinator"},
