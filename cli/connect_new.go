@@ -98,7 +98,10 @@ func (c *connectClient) make(ctx context.Context, cmd *cobra.Command, class stri
 	if n.file == "" {
 		n.file = strings.ReplaceAll(config["name"], "/", "_") + ".json"
 	}
-	b, err := json.MarshalIndent(map[string]any{"name": config["name"], "config": config}, "", "  ")
+	b, err := json.MarshalIndent(struct {
+		Name   string            `json:"name"`
+		Config map[string]string `json:"config"`
+	}{config["name"], config}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func (l *loader) env(env []string) {
 	for _, kv := range env {
 		name, value, _ := strings.Cut(kv, "=")
 		rest, ok := strings.CutPrefix(name, envPrefix)
-		if !ok || name == "WEIR_BOOTSTRAP_SERVER" { // that one is the command line's
+		if !ok || name == "WEIR_BOOTSTRAP_SERVER" || name == "WEIR_CONNECT_URL" { // those are the command line's
 			continue
 		}
 		l.set(strings.ReplaceAll(strings.ToLower(rest), "_", "."), value, "environment variable "+name)

@@ -352,10 +352,18 @@ func TestAWorkerTakesThePlaceOfItsFormerSelf(t *testing.T) {
 	a := startWorker(t, node.Addr(), same)
 	a.ask(t, "POST", "/connectors", partsConfig("x"), 201)
 	runs(t, []*worker{a}, "x-0", "x-1")
+	a.ask(t, "POST", "/connectors", partsConfig("y"), 201)
+	runs(t, []*worker{a}, "x-0", "x-1", "y-0", "y-1")
 	b := startWorker(t, node.Addr(), same)
 	eventually(t, func() string {
-		if x, y := len(a.engine.Tasks()), len(b.engine.Tasks()); x != 0 || y != 2 {
+		if x, y := len(a.engine.Tasks()), len(b.engine.Tasks()); x != 0 || y != 4 {
 			return fmt.Sprintf("%d and %d tasks run", x, y)
+		}
+		return ""
+	})
+	eventually(t, func() string { // the connectors themselves as well
+		if got := b.ask(t, "GET", "/connectors?expand=status", "", 200); strings.Count(got, `"connector":{"state":"RUNNING","worker_id":"`+b.id) != 2 {
+			return got
 		}
 		return ""
 	})

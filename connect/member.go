@@ -80,6 +80,7 @@ func (m *member) generation() error {
 	if err != nil {
 		return err
 	}
+	begins := m.id == ""
 	joined, err := m.join()
 	if err != nil {
 		return m.excluded(err)
@@ -89,7 +90,9 @@ func (m *member) generation() error {
 		return m.excluded(err)
 	}
 	m.seen = time.Now()
-	if assignment.Mismatch {
+	if begins || assignment.Mismatch {
+		// A member that takes the place of its former self is given what that one was assigned last, without a rebalance; and that is only
+		// what has changed for it then. So the first round counts for nothing, and the second, in which it tells that it has nothing, does.
 		return nil
 	}
 	if revoked := m.enact(joined, assignment); revoked {
@@ -135,8 +138,8 @@ func (m *member) lose() {
 func (m *member) join() (*kmsg.JoinGroupResponse, error) {
 	w := m.w
 	w.mu.Lock()
-	meta := herder.Metadata{URL: w.url, Offset: w.configs.Next, Has: true}
-	meta.Owns = m.last
+	// What the first round tells differs from what the second does, or the coordinator would see no reason for a rebalance in that.
+	meta := herder.Metadata{URL: w.url, Offset: w.configs.Next, Has: m.id != "", Owns: m.last}
 	meta.Owns.Add, meta.Owns.Revoke, meta.Owns.DelayMs = maps.Clone(w.owned), herder.Work{}, 0
 	w.mu.Unlock()
 	req := kmsg.NewPtrJoinGroupRequest()
@@ -166,12 +169,12 @@ func (m *member) share(joined *kmsg.JoinGroupResponse) (herder.Assignment, error
 	req.Group, req.Generation, req.MemberID, req.InstanceID = w.settings.group, joined.Generation, m.id, &m.instance
 	protocolType := herder.ProtocolType
 	req.ProtocolType, req.Protocol = &protocolType, joined.Protocol
-	if joined.LeaderID == m.id {
+	if joined.LeaderID == m.id && !joined.SkipAssignment {
 		var err error
 		if req.GroupAssignment, err = m.divide(joined); err != nil {
 			return herder.Assignment{}, err
 		}
-	} else {
+	} else if joined.LeaderID != m.id {
 		m.balancer, m.all = nil, nil
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, w.settings.rebalance+w.settings.session)
