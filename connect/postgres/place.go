@@ -30,6 +30,12 @@ type place struct {
 	chunks map[string]any // how far the incremental snapshot is
 }
 
+// move goes on to an event of the stream.
+func (p *place) move(at lsn, event string, nth, xid int64) {
+	p.at, p.event, p.nth, p.xid = at, event, nth, xid
+	p.snapshot, p.completed = "", false
+}
+
 const countPrefix = "transaction_data_collection_order_"
 
 // offset writes the place as Debezium does.

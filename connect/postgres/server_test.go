@@ -165,6 +165,22 @@ type client struct {
 func (s *server) database(t testing.TB, name string) *client {
 	t.Helper()
 	s.session(t, "postgres").run("CREATE DATABASE " + quoteIdent(name))
+	t.Cleanup(func() {
+		admin := s.session(t, "postgres")
+		for range 100 { // a task that was just stopped may still hold its slot
+			left := admin.run("SELECT slot_name, active FROM pg_replication_slots WHERE database = " + quoteText(name))
+			for _, slot := range left {
+				if slot[1] == "f" {
+					admin.run("SELECT pg_drop_replication_slot(" + quoteText(slot[0]) + ")")
+				}
+			}
+			if len(left) == 0 {
+				break
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		admin.run("DROP DATABASE " + quoteIdent(name) + " WITH (FORCE)")
+	})
 	return s.session(t, name)
 }
 

@@ -15,7 +15,6 @@ import (
 type copying struct {
 	tables []tableName // still to read
 	at     lsn
-	temp   string // the slot that is only for the snapshot; "": the connector's own is
 
 	table *table // that is being read; nil: none
 	rows  int64
@@ -25,8 +24,10 @@ type copying struct {
 	mark *any        // where in it
 }
 
-// startSnapshot begins the transaction. With it the log and the tables agree: what is in the snapshot is not in the stream that
-// follows, and the other way round. A slot that is there already is moved on to where a slot for just this moment begins.
+// startSnapshot begins the transaction. If the slot is made for it, the log and the tables agree: what is in the snapshot is not in the
+// stream that follows, and the other way round. Beside a slot that is there already, as when a snapshot was interrupted, the stream
+// begins where the slot is, which is earlier: some changes then come although the snapshot has them, but none is missing. A row
+// that the interrupted snapshot had and that was deleted before this one is told of only by the stream.
 func (t *task) startSnapshot(ctx context.Context, slot string) error {
 	if t.o.delay > 0 {
 		select {
@@ -40,13 +41,9 @@ func (t *task) startSnapshot(ctx context.Context, slot string) error {
 	}
 	c := &copying{}
 	var err error
-	switch slot {
-	case slotMissing:
-		c.at, err = t.createSlot(ctx, t.o.slot, "USE_SNAPSHOT", false)
-	case slotReady:
-		c.temp = fmt.Sprintf("%.40s_snapshot_%d", t.o.slot, t.conn.pid)
-		c.at, err = t.createSlot(ctx, c.temp, "USE_SNAPSHOT", true)
-	default: // nothing follows
+	if slot == slotMissing {
+		c.at, err = t.createSlot(ctx, "USE_SNAPSHOT")
+	} else {
 		var rows [][]string
 		if rows, err = t.conn.query(ctx, "SELECT pg_catalog.pg_current_wal_lsn()"); err == nil {
 			c.at, err = parseLSN(rows[0][0])
@@ -102,6 +99,9 @@ func (t *task) copy(ctx context.Context) error {
 				return nil
 			}
 			if err := t.conn.fill(ctx, time.Time{}); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
 				return err
 			}
 			t.maker.tick(time.Now())
@@ -192,11 +192,6 @@ func (t *task) finishSnapshot(ctx context.Context) error {
 	}
 	if _, err := t.conn.query(ctx, "COMMIT"); err != nil {
 		return err
-	}
-	if c.temp != "" {
-		if _, err := t.conn.query(ctx, "DROP_REPLICATION_SLOT "+quoteIdent(c.temp)); err != nil {
-			return err
-		}
 	}
 	t.mu.Lock()
 	t.place.completed = true

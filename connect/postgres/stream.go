@@ -29,15 +29,12 @@ type stream struct {
 
 // startStreaming asks for the changes after the task's place.
 func (t *task) startStreaming(ctx context.Context) error {
-	from := t.place.commit
-	if t.place.snapshot != "" {
-		from = max(from, t.place.at)
-	}
+	from := t.place.commit // 0: from where the slot is, as after a snapshot
 	options := fmt.Sprintf(`proto_version '1', publication_names '%s'`, quoteIdent(t.o.publication))
 	if t.serverVersion >= 140000 {
 		options += `, messages 'true'`
 	}
-	sql := fmt.Sprintf(`START_REPLICATION SLOT %s LOGICAL %X/%X (%s)`, quoteIdent(t.o.slot), uint32(from>>32), uint32(from), options)
+	sql := fmt.Sprintf(`START_REPLICATION SLOT %s LOGICAL %s (%s)`, quoteIdent(t.o.slot), from, options)
 	if err := t.conn.ask(ctx, 'W', sql); err != nil {
 		return err
 	}
@@ -49,10 +46,13 @@ func (t *task) startStreaming(ctx context.Context) error {
 	}
 	t.mu.Lock()
 	t.live = t.conn
-	t.confirm(from)
+	t.safe = max(t.safe, from)
+	if !t.outstanding {
+		t.confirm(from)
+	}
 	t.mu.Unlock()
 	t.startStatus()
-	t.log.Info("streaming", "slot", t.o.slot, "from", fmt.Sprintf("%X/%X", uint32(from>>32), uint32(from)))
+	t.log.Info("streaming", "slot", t.o.slot, "from", from.String())
 	return nil
 }
 
@@ -71,6 +71,8 @@ func (t *task) follow(ctx context.Context) error {
 			t.mu.Lock()
 			t.beat(ctx)
 			t.mu.Unlock()
+		case err != nil && ctx.Err() != nil:
+			return nil // what came in part stays where it is
 		case err != nil:
 			return err
 		}
@@ -237,7 +239,8 @@ func (t *task) begin(b begin, at lsn) error {
 		}
 		return nil
 	}
-	t.place.at, t.place.event, t.place.nth, t.place.xid, t.place.micros, t.place.snapshot = at, "BEGIN", 0, int64(b.xid), b.at, ""
+	t.place.move(at, "BEGIN", 0, int64(b.xid))
+	t.place.micros = b.at
 	t.add(m.boundary("BEGIN", transactionID(b.xid, at), nil))
 	return nil
 }
@@ -257,8 +260,8 @@ func (t *task) event(at lsn, kind string) bool {
 	if s.skip || s.from.passed(s.tx.commit, s.tx.xid, at, s.nth) {
 		return false
 	}
-	p := &t.place
-	p.at, p.done, p.nth, p.event, p.xid, p.micros, p.snapshot = at, at, s.nth, kind, int64(s.tx.xid), s.tx.at, ""
+	t.place.move(at, kind, s.nth, int64(s.tx.xid))
+	t.place.done, t.place.micros = at, s.tx.at
 	return true
 }
 
@@ -269,7 +272,8 @@ func (t *task) commit(ctx context.Context, end lsn, micros int64) error {
 		return nil
 	}
 	p := &t.place
-	p.commit, p.at, p.done, p.nth, p.event, p.xid, p.micros, p.snapshot = end, end, end, 0, "COMMIT", int64(s.tx.xid), micros, ""
+	p.move(end, "COMMIT", 0, int64(s.tx.xid))
+	p.commit, p.done, p.micros = end, end, micros
 	t.maker.after(end)
 	if t.o.transactions {
 		id := strconv.FormatUint(uint64(s.tx.xid), 10)
@@ -308,7 +312,9 @@ func (t *task) loneMessage(m message, at lsn) error {
 	if at < t.stream.from.commit || t.stream.from.event == "MESSAGE" && t.stream.from.xid == 0 && at == t.stream.from.at {
 		return nil
 	}
-	p.commit, p.at, p.done, p.nth, p.event, p.xid, p.snapshot = at, at, at, 0, "MESSAGE", 0, ""
+	// Just behind the message: its place may be where the transaction before it ended, after which it was still to come.
+	p.move(at, "MESSAGE", 0, 0)
+	p.commit, p.done = at+1, at
 	t.maker.after(at)
 	t.maker.tx = nil
 	if chosen(t.o.messageInclude, t.o.messageExclude, m.prefix) && !t.o.skips("m") {

@@ -184,7 +184,7 @@ func (t *task) open(ctx context.Context) (err error) {
 		return t.startSnapshot(ctx, slot)
 	}
 	if slot == slotMissing {
-		at, err := t.createSlot(ctx, t.o.slot, "NOEXPORT_SNAPSHOT", false)
+		at, err := t.createSlot(ctx, "NOEXPORT_SNAPSHOT")
 		if err != nil {
 			return err
 		}
@@ -266,13 +266,9 @@ func parseLSN(s string) (lsn, error) {
 }
 
 // createSlot makes a replication slot, and gives from where on it has changes.
-func (t *task) createSlot(ctx context.Context, name, snapshot string, temporary bool) (lsn, error) {
-	sql := "CREATE_REPLICATION_SLOT " + quoteIdent(name)
-	if temporary {
-		sql += " TEMPORARY"
-	}
-	sql += " LOGICAL pgoutput "
-	if t.o.failoverSlot && !temporary && t.serverVersion >= 170000 {
+func (t *task) createSlot(ctx context.Context, snapshot string) (lsn, error) {
+	sql := "CREATE_REPLICATION_SLOT " + quoteIdent(t.o.slot) + " LOGICAL pgoutput "
+	if t.o.failoverSlot && t.serverVersion >= 170000 {
 		sql += map[string]string{"USE_SNAPSHOT": "(SNAPSHOT 'use', FAILOVER true)", "NOEXPORT_SNAPSHOT": "(SNAPSHOT 'nothing', FAILOVER true)"}[snapshot]
 	} else {
 		sql += snapshot
@@ -284,7 +280,7 @@ func (t *task) createSlot(ctx context.Context, name, snapshot string, temporary 
 	if len(rows) == 0 || len(rows[0]) < 2 {
 		return 0, errors.New("the server did not tell about the replication slot that it made")
 	}
-	t.log.Info("made a replication slot", "slot", name, "temporary", temporary, "at", rows[0][1])
+	t.log.Info("made a replication slot", "slot", t.o.slot, "at", rows[0][1])
 	return parseLSN(rows[0][1])
 }
 
