@@ -210,7 +210,7 @@ func (k kinds) numeric(mod int32) kind {
 			return variable(d), err
 		}}
 	}
-	return kind{schema: decimalSchema(precision, scale), zero: sdk.Decimal{Scale: scale}, read: func(_ *slab, b []byte) (any, error) {
+	return kind{schema: decimalSchema(precision, scale), zero: sdk.Decimal{Scale: scale}, read: func(s *slab, b []byte) (any, error) {
 		if special(b) {
 			return nil, errSpecial
 		}
@@ -218,7 +218,7 @@ func (k kinds) numeric(mod int32) kind {
 		if err == nil && d.Scale != scale {
 			d, err = rescale(d, scale)
 		}
-		return d, err
+		return s.decimal(d), err
 	}}
 }
 

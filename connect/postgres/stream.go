@@ -184,7 +184,11 @@ func (t *task) change(ctx context.Context, c *cursor, at lsn) error {
 		if c.bad || !t.event(at, "UPDATE") || !tb.captured || t.o.skips("u") {
 			return nil
 		}
-		return t.again(ctx, tb, func(tb *table) error { return t.update(tb, s.row, old, at) })
+		err = t.update(tb, s.row, old, at)
+		if tb, err = t.renewed(ctx, tb, err); tb != nil {
+			err = t.update(tb, s.row, old, at)
+		}
+		return err
 	case 'D':
 		tb, err := t.tableOf(c.u32())
 		if err != nil {
@@ -195,7 +199,11 @@ func (t *task) change(ctx context.Context, c *cursor, at lsn) error {
 		if c.bad || !t.event(at, "DELETE") || !tb.captured || t.o.skips("d") {
 			return nil
 		}
-		return t.again(ctx, tb, func(tb *table) error { return t.delete(tb, s.old, at) })
+		err = t.delete(tb, s.old, at)
+		if tb, err = t.renewed(ctx, tb, err); tb != nil {
+			err = t.delete(tb, s.old, at)
+		}
+		return err
 	case 'T':
 		ids := parseTruncate(c)
 		if c.bad || !t.event(at, "TRUNCATE") || t.o.skips("t") {
@@ -203,7 +211,7 @@ func (t *task) change(ctx context.Context, c *cursor, at lsn) error {
 		}
 		for _, id := range ids {
 			if tb := s.tables[id]; tb != nil && tb.captured {
-				tx := t.count(tb.String(), at)
+				tx := t.count(tb.id, at)
 				t.add(t.maker.change(tb, opTruncate, nil, nil, nil, t.maker.source(tb, at, stateFalse), tx))
 			}
 		}
@@ -363,38 +371,46 @@ func (t *task) look(ctx context.Context, r relation) (*table, error) {
 	return t.o.build(t.types, d, &r, false), nil
 }
 
-// again runs f, and once more with a table of types looked up anew if an enum got a value since.
-func (t *task) again(ctx context.Context, tb *table, f func(*table) error) error {
-	err := f(tb)
+// renewed gives the table with types looked up anew, if err is that an enum got a value since; else it gives err.
+func (t *task) renewed(ctx context.Context, tb *table, err error) (*table, error) {
 	if !errors.Is(err, errNewLabel) {
-		return err
+		return nil, err
 	}
 	if err := t.aside(ctx, func(w *wire) (err error) { t.types, err = readTypes(ctx, w); return err }); err != nil {
-		return err
+		return nil, err
 	}
 	if err := t.relation(ctx, *tb.relation); err != nil {
-		return err
+		return nil, err
 	}
-	return f(t.stream.tables[tb.oid])
+	return t.stream.tables[tb.oid], nil
 }
 
 func (t *task) insert(ctx context.Context, tb *table, row []datum, at lsn) error {
-	err := t.again(ctx, tb, func(tb *table) error {
-		if !tb.captured || t.o.skips("c") {
-			return nil
+	if tb.captured && !t.o.skips("c") {
+		err := t.create(tb, row, at)
+		if renewed, e := t.renewed(ctx, tb, err); e != nil {
+			return e
+		} else if renewed != nil {
+			if err := t.create(renewed, row, at); err != nil {
+				return err
+			}
 		}
-		key, after, err := tb.read(&t.maker.slab, t.o, t.log, row, nil, true, true)
-		if err != nil {
-			return err
-		}
-		tx := t.count(tb.String(), at)
-		t.add(t.maker.change(tb, opCreate, key, nil, after, t.maker.source(tb, at, stateFalse), tx))
-		return nil
-	})
-	if err == nil && tb.signals {
-		err = t.signal(ctx, tb, row)
 	}
-	return err
+	if tb.signals {
+		return t.signal(ctx, tb, row)
+	}
+	return nil
+}
+
+func (t *task) create(tb *table, row []datum, at lsn) error {
+	key, after, err := tb.read(&t.maker.slab, t.o, t.log, row, nil, true, true)
+	if err != nil {
+		return err
+	}
+	t.overtake(tb, key)
+	tx := t.count(tb.id, at)
+	t.add(t.maker.change(tb, opCreate, key, nil, after, t.maker.source(tb, at, stateFalse), tx))
+	return nil
 }
 
 func (t *task) update(tb *table, row, old []datum, at lsn) error {
@@ -416,12 +432,12 @@ func (t *task) update(tb *table, row, old []datum, at lsn) error {
 	}
 	t.overtake(tb, key)
 	if !moved {
-		tx := t.count(tb.String(), at)
+		tx := t.count(tb.id, at)
 		t.add(t.maker.change(tb, opUpdate, key, before, after, t.maker.source(tb, at, stateFalse), tx))
 		return nil
 	}
 	t.overtake(tb, oldKey)
-	tx := t.count(tb.String(), at)
+	tx := t.count(tb.id, at)
 	source := t.maker.source(tb, at, stateFalse)
 	gone := t.maker.change(tb, opDelete, oldKey, before, nil, source, tx)
 	gone.Headers = append([]sdk.Header{{Key: "__debezium.newkey", Schema: tb.key, Value: key}}, gone.Headers...)
@@ -431,7 +447,7 @@ func (t *task) update(tb *table, row, old []datum, at lsn) error {
 		tomb.Headers = gone.Headers
 		t.add(tomb)
 	}
-	tx = t.count(tb.String(), at)
+	tx = t.count(tb.id, at)
 	came := t.maker.change(tb, opCreate, key, nil, after, source, tx)
 	came.Headers = append([]sdk.Header{{Key: "__debezium.oldkey", Schema: tb.key, Value: oldKey}}, came.Headers...)
 	t.add(came)
@@ -444,7 +460,7 @@ func (t *task) delete(tb *table, old []datum, at lsn) error {
 		return err
 	}
 	t.overtake(tb, key)
-	tx := t.count(tb.String(), at)
+	tx := t.count(tb.id, at)
 	t.add(t.maker.change(tb, opDelete, key, before, nil, t.maker.source(tb, at, stateFalse), tx))
 	if t.o.tombstones {
 		t.add(t.maker.record(tb, key))

@@ -20,6 +20,7 @@ type table struct {
 	full     bool // updates and deletes come with the whole row as it was
 	relation *relation
 	topic    string
+	id       string   // schema.table
 	columns  []column // as they are in the rows
 
 	key      *sdk.Schema // nil: it has none
@@ -49,6 +50,7 @@ func (o *options) build(ts *types, d *described, rel *relation, copied bool) *ta
 		t.schema, t.name, t.full = rel.schema, rel.name, rel.identity == 'f'
 	}
 	id := t.tableName.String()
+	t.id = id
 	t.topic = o.topic(t.tableName)
 	t.inSchema, t.inTable = t.schema, t.name
 	if custom := o.customKey(id, t, d, rel); custom != nil {

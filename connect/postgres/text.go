@@ -47,17 +47,28 @@ type scan struct {
 	bad bool
 }
 
-// digits reads a number of at least least digits.
-func (s *scan) digits(least int) int64 {
+// year reads a number of four digits at least.
+func (s *scan) year() int64 {
 	n, i := int64(0), 0
-	for i < len(s.b) && s.b[i] >= '0' && s.b[i] <= '9' && i < 18 {
+	for i < len(s.b) && s.b[i]-'0' <= 9 && i < 18 {
 		n = n*10 + int64(s.b[i]-'0')
 		i++
 	}
-	if i < least {
+	if i < 4 {
 		s.bad = true
 	}
 	s.b = s.b[i:]
+	return n
+}
+
+// two reads a number of two digits.
+func (s *scan) two() int64 {
+	if len(s.b) < 2 || s.b[0]-'0' > 9 || s.b[1]-'0' > 9 {
+		s.bad, s.b = true, nil
+		return 0
+	}
+	n := int64(s.b[0]-'0')*10 + int64(s.b[1]-'0')
+	s.b = s.b[2:]
 	return n
 }
 
@@ -93,21 +104,21 @@ func (s *scan) fraction() int64 {
 
 // date reads year-month-day; an era comes only at the end of the whole, so the year may have to be turned around later.
 func (s *scan) date() (year, month, day int64) {
-	year = s.digits(4)
+	year = s.year()
 	s.must('-')
-	month = s.digits(2)
+	month = s.two()
 	s.must('-')
-	day = s.digits(2)
+	day = s.two()
 	return year, month, day
 }
 
 // clock reads hours:minutes:seconds, as microseconds.
 func (s *scan) clock() int64 {
-	h := s.digits(2)
+	h := s.two()
 	s.must(':')
-	m := s.digits(2)
+	m := s.two()
 	s.must(':')
-	return ((h*60+m)*60+s.digits(2))*1_000_000 + s.fraction()
+	return ((h*60+m)*60+s.two())*1_000_000 + s.fraction()
 }
 
 // zone reads +hours[:minutes[:seconds]], as microseconds.
@@ -118,11 +129,11 @@ func (s *scan) zone() int64 {
 	} else {
 		s.must('+')
 	}
-	seconds := s.digits(2) * 3600
+	seconds := s.two() * 3600
 	if s.skip(':') {
-		seconds += s.digits(2) * 60
+		seconds += s.two() * 60
 		if s.skip(':') {
-			seconds += s.digits(2)
+			seconds += s.two()
 		}
 	}
 	return sign * seconds * 1_000_000
@@ -243,6 +254,9 @@ func appendISODate(b []byte, n int64) []byte {
 }
 
 func pad(b []byte, n int64, width int) []byte {
+	if width == 2 && n >= 0 && n < 100 {
+		return append(b, byte('0'+n/10), byte('0'+n%10))
+	}
 	var digits [20]byte
 	text := strconv.AppendInt(digits[:0], n, 10)
 	for i := len(text); i < width; i++ {
