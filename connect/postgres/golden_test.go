@@ -376,3 +376,65 @@ func appendValue(b []byte, s *sdk.Schema, v any) []byte {
 	}
 	return append(b, fmt.Sprint(v)...)
 }
+
+// TestIncrementalSnapshotGolden: an incremental snapshot by signal gives what Debezium gave, the windows in the signal table too.
+func TestIncrementalSnapshotGolden(t *testing.T) {
+	s := postgresFor(t)
+	text, err := os.ReadFile("testdata/incremental.golden")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var options map[string]string
+	first, rest, _ := strings.Cut(string(text), "\n")
+	if err := json.Unmarshal([]byte(first[2:]), &options); err != nil {
+		t.Fatal(err)
+	}
+	options["topic.prefix"] = "g.incremental"
+	c := s.database(t, "g_incremental")
+	c.script("types.sql")
+	c.script("rows.sql")
+	c.run("CREATE TABLE debezium_signal (id varchar(42) PRIMARY KEY, type varchar(32) NOT NULL, data varchar(2048))")
+	task := begun(t, newKeeper(t), s.props("g_incremental", options))
+	defer task.Stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for !task.isStreaming() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		c.run(`INSERT INTO debezium_signal VALUES ('ad-hoc-1', 'execute-snapshot', '{"data-collections": ["public.t_int", "public.t_composite"], "type": "incremental"}')`)
+	}()
+	closed := 0
+	records := pollUntil(t, task, func(r *sdk.Record) bool {
+		if strings.HasSuffix(r.Topic, ".debezium_signal") && strings.HasSuffix(r.Key.(*sdk.Struct).Values[0].(string), "-close") {
+			if closed++; closed == 3 {
+				s.session(t, "g_incremental").run("INSERT INTO t_end VALUES (99)")
+			}
+		}
+		return strings.HasSuffix(r.Topic, ".t_end")
+	})
+	<-ended
+	ids := regexp.MustCompile(`[0-9a-f-]{36}-(open|close)`)
+	times := regexp.MustCompile(`WindowTimestamp\\": \\"[^"]*\\"`)
+	plain := func(lines []line) []line {
+		out := canonical(lines)
+		for i := range out {
+			out[i].Key = ids.ReplaceAllString(out[i].Key, "$1")
+			out[i].Value = times.ReplaceAllString(ids.ReplaceAllString(out[i].Value, "$1"), "time")
+		}
+		return out
+	}
+	want, got := parseGolden(t, rest), renderAll(records, false)
+	for topic, lines := range want {
+		have := got[topic]
+		if strings.HasPrefix(topic, "__debezium-heartbeat") {
+			lines, have = lines[:1], have[:min(1, len(have))]
+			if have == nil {
+				continue // it was quicker than the first heartbeat
+			}
+		}
+		if diff := cmp.Diff(plain(lines), plain(have)); diff != "" {
+			t.Errorf("%s (- Debezium, + Weir):\n%s", topic, diff)
+		}
+	}
+}

@@ -65,8 +65,9 @@ type options struct {
 	contextHeaders                              bool
 	schemaName, fieldName                       func(string) string
 
-	signalTable string
-	chunk       int
+	signalTable   string
+	chunk         int
+	deleteWindows bool // a window closes by the deletion of the row that opened it
 
 	source *sdk.Schema
 }
@@ -130,7 +131,8 @@ func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
 		tombstones: v.Bool("tombstones.on.delete"), skipSame: v.Bool("skip.messages.without.change"),
 		transactions: v.Bool("provide.transaction.metadata"), contextHeaders: v.Bool("extended.headers.enabled"),
 		signalTable: v.Map()["signal.data.collection"], chunk: int(max(v.Int("incremental.snapshot.chunk.size"), 1)),
-		tableInclude: list("table.include.list"), tableExclude: list("table.exclude.list"),
+		deleteWindows: lower(v, "incremental.snapshot.watermarking.strategy") == "insert_delete",
+		tableInclude:  list("table.include.list"), tableExclude: list("table.exclude.list"),
 		schemaInclude: list("schema.include.list"), schemaExclude: list("schema.exclude.list"),
 		columnInclude: list("column.include.list"), columnExclude: list("column.exclude.list"),
 		messageInclude: list("message.prefix.include.list"), messageExclude: list("message.prefix.exclude.list"),

@@ -52,6 +52,11 @@ func (t *task) startStreaming(ctx context.Context) error {
 	}
 	t.mu.Unlock()
 	t.startStatus()
+	if t.chunks.behind {
+		if err := t.readChunk(ctx); err != nil {
+			return err
+		}
+	}
 	t.log.Info("streaming", "slot", t.o.slot, "from", from.String())
 	return nil
 }
@@ -196,7 +201,13 @@ func (t *task) change(ctx context.Context, c *cursor, at lsn) error {
 		}
 		c.u8()
 		s.old = parseTuple(c, s.old[:0])
-		if c.bad || !t.event(at, "DELETE") || !tb.captured || t.o.skips("d") {
+		if c.bad || !t.event(at, "DELETE") {
+			return nil
+		}
+		if tb.signals && t.o.deleteWindows && len(s.old) > 0 && t.chunks.window != "" && string(s.old[0].text) == t.chunks.window+"-open" {
+			return t.closeWindow(ctx)
+		}
+		if !tb.captured || t.o.skips("d") {
 			return nil
 		}
 		err = t.delete(tb, s.old, at)
