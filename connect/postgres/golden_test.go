@@ -41,6 +41,9 @@ func TestGolden(t *testing.T) {
 	}
 }
 
+// known is where Weir differs on purpose: in a snapshot Debezium loses that a date is before the year 1; in the stream it does not.
+var known = strings.NewReplacer(`"d":-703383,`, `"d":-735160,`)
+
 func checkGolden(t *testing.T, s *server, variant string) {
 	text, err := os.ReadFile("testdata/" + variant + ".golden")
 	if err != nil {
@@ -56,49 +59,50 @@ func checkGolden(t *testing.T, s *server, variant string) {
 	database := "g_" + strings.ReplaceAll(variant, "-", "_")
 	options["topic.prefix"] = "g." + variant
 	c := s.database(t, database)
-	c.script("types.sql")
+	scripts, end := []string{"types.sql", "rows.sql", "changes.sql"}, "t_end"
+	if strings.HasPrefix(variant, "edges-") {
+		scripts, end = []string{"edges.sql", "edges-rows.sql"}, "e_end"
+	}
+	c.script(scripts[0])
 	if variant == "default-snapshot" {
-		c.script("rows.sql")
+		c.run("CREATE TABLE debezium_signal (id text PRIMARY KEY)") // as there was: the first table had no rows
+	}
+	snapshot := strings.HasSuffix(variant, "-snapshot")
+	if snapshot {
+		c.script(scripts[1])
+		scripts = nil
 	}
 	task := begun(t, newKeeper(t), s.props(database, options))
 	defer task.Stop()
-	if variant != "default-snapshot" {
-		first := make(chan struct{})
-		go func() { // as soon as the slot is there
-			defer close(first)
-			for len(c.run("SELECT FROM pg_replication_slots WHERE active AND slot_name = "+quoteText(task.o.slot))) == 0 {
-				time.Sleep(10 * time.Millisecond)
-			}
-			for task.isStreaming() == false {
-				time.Sleep(10 * time.Millisecond)
-			}
-			c.script("rows.sql")
-			c.script("changes.sql")
-			c.run("INSERT INTO t_end VALUES (99)")
-		}()
-		defer func() { <-first }()
-	} else {
-		go func() {
-			for !task.isStreaming() {
-				time.Sleep(10 * time.Millisecond)
-			}
-			s.session(t, database).run("INSERT INTO t_end VALUES (99)")
-		}()
-	}
-	end := ".t_end"
-	last := func(r *sdk.Record) bool { return strings.HasSuffix(r.Topic, end) }
+	changed := make(chan struct{})
+	go func() {
+		defer close(changed)
+		for !task.isStreaming() {
+			time.Sleep(10 * time.Millisecond)
+		}
+		for _, script := range scripts[min(1, len(scripts)):] {
+			c.script(script)
+		}
+		c.run("INSERT INTO " + end + " VALUES (99)")
+	}()
+	defer func() { <-changed }()
+	last := func(r *sdk.Record) bool { return strings.HasSuffix(r.Topic, "."+end) }
 	if variant == "transactions" {
 		last = func() func(r *sdk.Record) bool {
 			ended := false
 			return func(r *sdk.Record) bool {
-				ended = ended || strings.HasSuffix(r.Topic, end)
+				ended = ended || strings.HasSuffix(r.Topic, "."+end)
 				return ended && strings.HasSuffix(r.Topic, ".transaction")
 			}
 		}()
 	}
 	records := pollUntil(t, task, last)
-	want := parseGolden(t, rest)
+	want := parseGolden(t, known.Replace(rest))
 	got := renderAll(records, plain)
+	if os.Getenv("DUMP") != "" {
+		b, _ := json.Marshal(map[string]any{"want": want, "got": got})
+		_ = os.WriteFile(os.Getenv("DUMP"), b, 0o644)
+	}
 	for topic, lines := range want {
 		if diff := cmp.Diff(canonical(lines), canonical(got[topic])); diff != "" {
 			t.Errorf("%s (- Debezium, + Weir):\n%s", topic, diff)
@@ -192,6 +196,7 @@ var masks = []struct {
 	{regexp.MustCompile(`"sequence":"\[null,\\"\d+\\"\]"`), `"sequence":"[null,1]"`},
 	{regexp.MustCompile(`"sequence":"\[\\"\d+\\",\\"\d+\\"\]"`), `"sequence":"[1,1]"`},
 	{regexp.MustCompile(`"(ts_ms|ts_us|ts_ns)":\d+`), `"$1":0`},
+	{regexp.MustCompile(`"id":1,"ts":("20[^"]*"|\d+),"u":"[^"]*"`), `"id":1,"ts":0,"u":0`}, // defaults that are computed
 	{regexp.MustCompile(`"(lsn|txId)":\d+`), `"$1":1`},
 	{regexp.MustCompile(`"id":"\d+:\d+"`), `"id":"1:1"`},
 }

@@ -102,8 +102,12 @@ func (k kinds) of(t *pgType, mod int32) (kind, bool) {
 		return k.interval(), true
 	case oidPoint, oidBox, oidLseg, oidPath, oidPolygon, oidCircle, oidLine:
 		return geometric(t.oid), true
-	case oidMoneyArray, oidNameArray, oidIntervalArray, oidVarbitArray, oidXMLArray, oidPointArray, oidRefcursorArray, oidBitArray:
+	case oidMoneyArray, oidNameArray, oidIntervalArray, oidVarbitArray, oidXMLArray, oidPointArray, oidRefcursorArray:
 		return kind{}, false
+	case oidBitArray: // told as if it were no array, and always null
+		out := k.bits(mod)
+		out.read = func(*slab, []byte) (any, error) { return nil, nil }
+		return out, true
 	}
 	switch {
 	case t.labels != nil:
@@ -125,9 +129,14 @@ func (k kinds) of(t *pgType, mod int32) (kind, bool) {
 	case t.elem != nil && t.category == 'A':
 		return k.array(t, mod)
 	case k.o.unknownTypes:
-		return k.binary(func(b []byte) ([]byte, error) { return append([]byte{}, b...), nil }), true
+		return k.unknown(), true
 	}
 	return kind{}, false
+}
+
+// unknown gives the text of values of types that are not known, as bytes.
+func (k kinds) unknown() kind {
+	return k.binary(func(b []byte) ([]byte, error) { return append([]byte{}, b...), nil })
 }
 
 func (k kinds) text(s *sdk.Schema) kind {
@@ -185,7 +194,7 @@ func (k kinds) numeric(mod int32) kind {
 	precision, scale, limited := numericLimits(mod)
 	switch {
 	case k.o.decimals == "string":
-		return kind{schema: sdk.StringSchema, zero: sdk.Decimal{Scale: scale}.String(), read: func(s *slab, b []byte) (any, error) {
+		return kind{schema: sdk.StringSchema, zero: sdk.Decimal{Scale: scale}.String(), absent: k.o.placeholder, read: func(s *slab, b []byte) (any, error) {
 			switch string(b) {
 			case "NaN":
 				return "NAN", nil
@@ -264,7 +273,7 @@ func (k kinds) binary(read func([]byte) ([]byte, error)) kind {
 	default:
 		return kind{schema: sdk.BytesSchema, zero: []byte{}, absent: []byte(k.o.placeholder), read: func(_ *slab, b []byte) (any, error) { return read(b) }}
 	}
-	absent := encode([]byte(k.o.placeholder))
+	var absent any // as Debezium has it: nothing where it is base64
 	if k.o.binary == "hex" {
 		absent = k.o.placeholder
 	}
@@ -295,9 +304,9 @@ const (
 func (k kinds) infiniteDays(sign int) int64 {
 	switch {
 	case k.copied && sign > 0:
-		return int64(int32(floor(infiniteMillis, 86_400_000) & 0xffffffff))
+		return -622_191_234
 	case k.copied:
-		return int64(int32(floor(negInfiniteMillis, 86_400_000) & 0xffffffff))
+		return -625_821_272
 	case sign > 0:
 		return days(5_877_611, 6, 21)
 	}
@@ -522,9 +531,13 @@ func (k kinds) hstore() kind {
 
 func (k kinds) array(t *pgType, mod int32) (kind, bool) {
 	elem, ok := k.of(t.elem, mod)
+	if t.elem.base != nil { // elements of domains are as of unknown types
+		elem, ok = k.unknown(), k.o.unknownTypes
+	}
 	if !ok {
 		return kind{}, false
 	}
+	midnight := t.elem.oid == oidTime
 	schema := elem.schema
 	if optionalElements[t.elem.oid] || slices.Contains([]string{"citext", "hstore", "ltree", "geometry", "geography"}, t.elem.name) {
 		schema = schema.AsOptional()
@@ -541,6 +554,9 @@ func (k kinds) array(t *pgType, mod int32) (kind, bool) {
 			case '{':
 				return nil, fmt.Errorf("arrays of arrays are not supported")
 			default:
+				if midnight && string(e.text) == "24:00:00" {
+					e.text = []byte("00:00:00") // as Debezium has it: in an array it is the beginning of the day
+				}
 				if out[i], err = elem.read(s, e.text); err != nil {
 					return nil, err
 				}
@@ -567,8 +583,14 @@ func (k kinds) absentArray(elem *pgType) any {
 	case oidText, oidVarchar, oidBpchar, oidJSON, oidJSONB:
 		return []any{k.o.placeholder}
 	case oidBytea:
+		if k.o.binary != "bytes" {
+			return nil
+		}
 		return []any{[]byte(k.o.placeholder)}
 	case oidInt4, oidDate:
+		if elem.oid == oidDate && (k.o.times == "isostring" || k.o.times == "connect") {
+			return nil
+		}
 		var out []any
 		for _, c := range []byte(k.o.placeholder) {
 			out = append(out, int32(c))

@@ -140,7 +140,7 @@ func documented(s *sdk.Schema, version int32, doc string) *sdk.Schema {
 	return s
 }
 
-// Schemas of geometric values.
+// Schemas of geometric values. All but points' allow null, also of columns that do not.
 var (
 	pointSchema = documented(sdk.NewStructure("io.debezium.data.geometry.Point",
 		sdk.Field{Name: "x", Schema: sdk.Float64Schema}, sdk.Field{Name: "y", Schema: sdk.Float64Schema},
@@ -148,14 +148,14 @@ var (
 	extensions     = sdk.NewMap(sdk.StringSchema, sdk.StringSchema).AsOptional()
 	geometrySchema = documented(sdk.NewStructure("io.debezium.data.geometry.Geometry",
 		sdk.Field{Name: "wkb", Schema: sdk.BytesSchema}, sdk.Field{Name: "srid", Schema: sdk.OptionalInt32Schema},
-		sdk.Field{Name: "extensions", Schema: extensions}), 2, "Geometry")
+		sdk.Field{Name: "extensions", Schema: extensions}), 2, "Geometry").AsOptional()
 	geographySchema = documented(sdk.NewStructure("io.debezium.data.geometry.Geography",
 		sdk.Field{Name: "wkb", Schema: sdk.BytesSchema}, sdk.Field{Name: "srid", Schema: sdk.OptionalInt32Schema},
-		sdk.Field{Name: "extensions", Schema: extensions}), 2, "Geography")
+		sdk.Field{Name: "extensions", Schema: extensions}), 2, "Geography").AsOptional()
 	circleSchema = documented(sdk.NewStructure("io.debezium.data.geometry.Circle",
-		sdk.Field{Name: "center", Schema: pointSchema}, sdk.Field{Name: "radius", Schema: sdk.Float64Schema}), 1, "Geometry (CIRCLE)")
+		sdk.Field{Name: "center", Schema: pointSchema}, sdk.Field{Name: "radius", Schema: sdk.Float64Schema}), 1, "Geometry (CIRCLE)").AsOptional()
 	lineSchema = documented(sdk.NewStructure("io.debezium.data.geometry.Line",
-		sdk.Field{Name: "a", Schema: sdk.Float64Schema}, sdk.Field{Name: "b", Schema: sdk.Float64Schema}, sdk.Field{Name: "c", Schema: sdk.Float64Schema}), 1, "Geometry (LINE)")
+		sdk.Field{Name: "a", Schema: sdk.Float64Schema}, sdk.Field{Name: "b", Schema: sdk.Float64Schema}, sdk.Field{Name: "c", Schema: sdk.Float64Schema}), 1, "Geometry (LINE)").AsOptional()
 )
 
 // wkb writes points as well-known binary, little-endian: 1 a point, 2 a line, 3 a polygon of one ring.
@@ -186,7 +186,7 @@ func geometric(oid uint32) kind {
 	with := func(schema *sdk.Schema, count int, zero any, make func(text []byte, f []float64) any) kind {
 		return kind{schema: schema, zero: zero, read: func(_ *slab, b []byte) (any, error) {
 			f, err := floats(b)
-			if err == nil && (count > 0 && len(f) != count || len(f)%2 != 0 && count == 0) {
+			if err == nil && (count > 0 && len(f) != count || count == 0 && (len(f) == 0 || len(f)%2 != 0)) {
 				err = wrong(b, "geometric value")
 			}
 			if err != nil {
@@ -195,7 +195,7 @@ func geometric(oid uint32) kind {
 			return make(b, f), nil
 		}}
 	}
-	empty := geometryOf(2, nil, nil)
+	named := func(name string) map[string]any { return map[string]any{"type": name} }
 	switch oid {
 	case oidPoint:
 		return with(pointSchema, 2, pointOf(0, 0), func(_ []byte, f []float64) any { return pointOf(f[0], f[1]) })
@@ -204,22 +204,22 @@ func geometric(oid uint32) kind {
 			return &sdk.Struct{Schema: circleSchema, Values: []any{pointOf(f[0], f[1]), f[2]}}
 		})
 	case oidLine:
-		return with(lineSchema, 3, &sdk.Struct{Schema: lineSchema, Values: []any{0.0, 0.0, 0.0}}, func(_ []byte, f []float64) any {
+		return with(lineSchema, 3, &sdk.Struct{Schema: lineSchema, Values: []any{0.0, 1.0, 0.0}}, func(_ []byte, f []float64) any {
 			return &sdk.Struct{Schema: lineSchema, Values: []any{f[0], f[1], f[2]}}
 		})
 	case oidBox:
-		return with(geometrySchema, 4, empty, func(_ []byte, f []float64) any {
-			return geometryOf(3, []float64{f[0], f[1], f[0], f[3], f[2], f[3], f[2], f[1], f[0], f[1]}, map[string]any{"type": "box"})
+		return with(geometrySchema, 4, geometryOf(3, []float64{0, 0, 0, 1, 1, 1, 1, 0, 0, 0}, named("box")), func(_ []byte, f []float64) any {
+			return geometryOf(3, []float64{f[0], f[1], f[0], f[3], f[2], f[3], f[2], f[1], f[0], f[1]}, named("box"))
 		})
 	case oidLseg:
-		return with(geometrySchema, 4, empty, func(_ []byte, f []float64) any { return geometryOf(2, f, map[string]any{"type": "lseg"}) })
+		return with(geometrySchema, 4, geometryOf(2, []float64{0, 0, 1, 0}, named("lseg")), func(_ []byte, f []float64) any { return geometryOf(2, f, named("lseg")) })
 	case oidPath:
-		return with(geometrySchema, 0, empty, func(text []byte, f []float64) any {
+		return with(geometrySchema, 0, geometryOf(2, []float64{0, 0, 1, 0}, named("path")), func(text []byte, f []float64) any {
 			return geometryOf(2, f, map[string]any{"type": "path", "closed": strconv.FormatBool(bytes.HasPrefix(text, []byte("(")))})
 		})
 	}
-	return with(geometrySchema, 0, empty, func(_ []byte, f []float64) any {
-		return geometryOf(3, append(f, f[0], f[1]), map[string]any{"type": "polygon"})
+	return with(geometrySchema, 0, geometryOf(3, []float64{0, 0, 1, 0, 0, 1, 0, 0}, named("polygon")), func(_ []byte, f []float64) any {
+		return geometryOf(3, append(f, f[0], f[1]), named("polygon"))
 	})
 }
 

@@ -90,8 +90,6 @@ func (t *task) capturedTables(ctx context.Context, w *wire) ([]tableName, error)
 		switch {
 		case tb.String() == t.o.signalTable:
 			return false
-		case tb.kind == 'p' && !t.o.viaRoot && len(t.o.tableInclude) == 0: // its partitions are captured, each for itself
-			return true
 		case tb.partition && t.o.viaRoot:
 			return true
 		}

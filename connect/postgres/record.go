@@ -180,7 +180,8 @@ func (m *maker) source(t *table, at lsn, state any) *sdk.Struct {
 var (
 	stateFalse any = "false"
 	stateTrue  any = "true"
-	stateFirst any = "first_in_data_collection"
+	stateFirst any = "first"
+	stateBegin any = "first_in_data_collection"
 	stateEnd   any = "last_in_data_collection"
 	stateLast  any = "last"
 	stateChunk any = "incremental"

@@ -17,6 +17,7 @@ type copying struct {
 	at     lsn
 
 	table *table // that is being read; nil: none
+	count int    // how many tables were begun
 	rows  int64
 	row   []datum
 
@@ -88,6 +89,7 @@ func (t *task) copy(ctx context.Context) error {
 			}
 			next := c.tables[0]
 			c.tables = c.tables[1:]
+			c.count++
 			if err := t.startTable(ctx, next); err != nil {
 				return err
 			}
@@ -115,7 +117,7 @@ func (t *task) copy(ctx context.Context) error {
 		case 'E':
 			return serverError(body)
 		case 'Z':
-			if c.rows > 0 {
+			if c.rows > 0 && *c.mark != stateFirst {
 				*c.mark = stateEnd
 			}
 			t.log.Info("read a table", "table", c.table.String(), "rows", c.rows)
@@ -165,7 +167,10 @@ func (t *task) copied(line []byte) error {
 	}
 	state := stateTrue
 	if c.rows == 0 {
-		state = stateFirst
+		state = stateBegin
+		if c.count == 1 {
+			state = stateFirst
+		}
 	}
 	c.rows++
 	t.release()

@@ -87,7 +87,7 @@ func (o *options) build(ts *types, d *described, rel *relation, copied bool) *ta
 		}
 		optional := !dc.notNull && !typ.notNull
 		field := *c.kind.schema
-		field.Optional = optional
+		field.Optional = optional || field.Optional
 		if o.comments {
 			field.Doc = dc.comment
 		}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -378,7 +379,7 @@ func readFloat(b []byte, bits int) (float64, error) {
 		return math.Inf(-1), nil
 	}
 	f, err := strconv.ParseFloat(string(b), bits)
-	if err != nil {
+	if err != nil && !errors.Is(err, strconv.ErrRange) { // out of range: infinite, or 0
 		return 0, wrong(b, "number")
 	}
 	return f, nil

@@ -30,7 +30,7 @@ func TestTrouble(t *testing.T) {
 		"no such user":       {props: map[string]string{"database.user": "nobody"}, cause: sdk.Configuration, says: "Check database.user"},
 		"may not replicate":  {props: map[string]string{"database.user": "mere"}, cause: sdk.Configuration, says: "ALTER ROLE \"mere\" REPLICATION"},
 		"may not publish":    {props: map[string]string{"database.user": "replica", "publication.name": "not_ours"}, cause: sdk.Configuration, says: "Somebody with the right to has to run: CREATE PUBLICATION"},
-		"no publication":     {props: map[string]string{"publication.autocreate.mode": "disabled"}, cause: sdk.Configuration, says: "run CREATE PUBLICATION"},
+		"no publication":     {props: map[string]string{"publication.autocreate.mode": "disabled", "publication.name": "absent"}, cause: sdk.Configuration, says: "run CREATE PUBLICATION"},
 		"another plugin":     {props: map[string]string{"slot.name": "other_plugin"}, cause: sdk.Configuration, says: "uses the plugin test_decoding"},
 		"slot gone":          {kept: kept, cause: sdk.Lost, says: "does not exist any more: the changes since 0/64 are lost. Reset the connector's offsets"},
 		"nothing to publish": {props: map[string]string{"publication.autocreate.mode": "filtered", "publication.name": "nothing", "table.include.list": "public.nope"}, cause: sdk.Configuration, says: "no table matches the filters"},

@@ -179,5 +179,8 @@ func extent(t *pgType, mod int32) (length, scale int32) {
 	case oidInterval:
 		return 49, 6
 	}
+	if t.category == 'A' && t.elem != nil && t.elem.base == nil {
+		return extent(t.elem, mod)
+	}
 	return math.MaxInt32, 0
 }

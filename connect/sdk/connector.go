@@ -41,6 +41,12 @@ type Validator interface {
 	Validate(ctx context.Context, v Values) []OptionError
 }
 
+// Patterned is a Connector that has options whose names are known only by their form, such as column.mask.with.5.chars: HasOption tells
+// whether a name is one of them. They are in Options by a name that stands for all.
+type Patterned interface {
+	HasOption(name string) bool
+}
+
 // Splitter is a Connector that divides the work among up to most tasks: it gives the options of each. Without it there is one task
 // with the connector's options (a sink: tasks.max of them).
 type Splitter interface {

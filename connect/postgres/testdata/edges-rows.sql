@@ -1,0 +1,14 @@
+insert into e_inf values (1, '-infinity', '-infinity', '-infinity', '-infinity', 'infinity'), (2, 'infinity', 'infinity', 'infinity', 'infinity', '-infinity'), (3, '0044-03-15 BC', '0044-03-15 10:00:00.5 BC', '0044-03-15 10:00:00.123 BC', '0044-03-15 10:00:00.5+00 BC', '2024-01-01 00:00:00.7+00'), (4, '12024-03-15', '12024-03-15 10:00:00.5', '12024-03-15 10:00:00.123', '12024-03-15 10:00:00+00', '2024-01-01 00:00:00+00');
+insert into e_arr values (1, '{"2024-02-29 13:14:15+02",NULL}', '{13:14:15.5,24:00:00}', '{101,010}', '{1,2}', '{"a b"}', '{Ab,c}', '{a.b,c}', '{"a=>1","b=>NULL"}', '{1,4294967295}', '{a,b}', '{1,-2,NULL}', '{1.5,NaN}', '{1.50,2}', '{"(1,x)"}', '{13:14:15.5+02}', '{"{\"a\": 1}"}', '{$1.50}', '{sad,happy}', '{10.0.0.1,::1}', '{"[1,5)"}', '{"1 day"}', '{abc}', '{"<a/>"}', '{"(1,2)"}');
+insert into e_def (x) values ('own');
+insert into e_nn values (1, 't', '2024-01-01', '2024-01-01 00:00:00', '2024-01-01 00:00:00+00', 1.5, 2.50, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{}', '\x01', '{1}', '1 day', '(1,2)', 'a=>b', true, B'101', B'1', 'ok', 5, '10.0.0.1', '10:00', '10:00+00', 1.5, '[1,2)', 5, 1.5, 'ab', 1, 2, 3, '<a/>', 'Ci', '{1,2,3}', '(1,1),(0,0)', '<(0,0),1>');
+delete from e_nn;
+insert into e_toast select 1, 1, s, array[s], decode(md5(s), 'hex') || convert_to(s, 'UTF8'), array[convert_to(s, 'UTF8')], jsonb_build_object('k', s), (select array_agg(g) from generate_series(1, 2000) g), (select array_agg(g::bigint) from generate_series(1, 2000) g), hstore('k', s), (select array_agg(md5(g::text)::uuid) from generate_series(1, 300) g), ('<a>' || s || '</a>')::xml, (repeat('1234567890', 500) || '.5')::numeric, (select string_agg('l' || g, '.')::ltree from generate_series(1, 800) g), array[s::varchar], (select array_agg('2024-01-01'::date + g) from generate_series(1, 2000) g), (select array_to_tsvector(array_agg('w' || g)) from generate_series(1, 1000) g) from (select string_agg(md5(g::text), '') s from generate_series(1, 100) g) x;
+update e_toast set n = 2;
+delete from e_toast;
+insert into e_uniq values (1, 'one', 1);
+insert into e_nullkey values (1, 'one');
+insert into e_dom values (1, 1.5, 'ab', 3, 'v', 'c', 12345, 1e10, '10:00:00.123456', '10:00:00.123+01', B'1010101010101', B'1111000011110000111100001111000011110000111100001111000011110001'), (2, null, null, null, null, null, null, '-1e-30', null, null, null, null);
+insert into e_part values (1, '2024-05-05', 'in a partition');
+insert into "e_Odd name" values (1, 2, 'ü');
+insert into e_hs values (1, 'one=>1, two=>2, three=>3, four=>4, five=>5, six=>NULL, "a b"=>"q\"uote", zwölf=>"ü", a=>"", bb=>"tab	x", k1=>1, k2=>2, k3=>3, k4=>4, k5=>5, k6=>6, k7=>7');
