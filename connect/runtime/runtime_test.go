@@ -163,9 +163,9 @@ var textConverters = map[string]string{
 	"value.converter": "org.apache.kafka.connect.storage.StringConverter",
 }
 
-func newPlace(t *testing.T, options map[string]string) *place {
+func newPlace(t *testing.T, options map[string]string, node ...weirtest.Option) *place {
 	t.Helper()
-	p := &place{t: t, node: weirtest.Start(t)}
+	p := &place{t: t, node: weirtest.Start(t, node...)}
 	kafka := []kgo.Opt{kgo.SeedBrokers(p.node.Addr()), kgo.MetadataMinAge(50 * time.Millisecond)}
 	offsets := NewTopicOffsets("connect-offsets", kafka, func(ctx context.Context, admin *kadm.Client) error {
 		_, err := admin.CreateTopic(ctx, 5, 1, nil, "connect-offsets")
@@ -181,6 +181,7 @@ func newPlace(t *testing.T, options map[string]string) *place {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Close)
+	r.retryAfter = func(sdk.Cause, int) time.Duration { return 10 * time.Millisecond }
 	p.r = r
 	return p
 }
@@ -206,10 +207,8 @@ func (p *place) eventually(what string, ok func() bool) {
 	p.t.Helper()
 	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(end) {
-			admin, _ := p.r.admin()
-			g, _ := admin.DescribeGroups(p.t.Context(), "connect-c")
-			o, _ := p.r.SinkOffsets(p.t.Context(), "c", nil)
-			p.t.Fatalf("waited in vain for %s; the task says %+v %+v\n%+v", what, p.status(), g, o)
+			p.mu.Lock()
+			p.t.Fatalf("waited in vain for %s; the task said %+v", what, p.told[max(0, len(p.told)-4):])
 		}
 	}
 }
