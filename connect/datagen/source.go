@@ -3,6 +3,7 @@ package datagen
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -58,7 +59,7 @@ func (Source) NewTask() sdk.SourceTask { return &task{} }
 type task struct {
 	shop      shop
 	every     time.Duration // between two events; 0: none
-	end       int64         // how many there are; 0: no end
+	end       int64         // how many there are
 	next      int64
 	due       time.Time // of the next
 	partition map[string]any
@@ -66,24 +67,26 @@ type task struct {
 
 // Start implements sdk.SourceTask.
 func (t *task) Start(ctx context.Context, c sdk.SourceContext, v sdk.Values) error {
-	part, parts := v.Int(partOption), max(1, v.Int(partOption+"s"))
-	t.shop = shop{v.String("topic.prefix"), uint64(v.Int("seed")), part}
-	if rate := v.Float("rate"); rate > 0 {
-		t.every = time.Duration(float64(time.Second) / rate * float64(parts))
-	}
-	if events := v.Int("events"); events > 0 {
-		if t.end = events / parts; part < events%parts {
-			t.end++
-		}
-		if t.end == 0 {
-			t.end = -1 // none at all
-		}
-	}
-	t.partition = map[string]any{"generator": part}
+	t.configure(v)
 	kept, err := c.Position(ctx, t.partition)
 	t.next, _ = sdk.Int64Of(kept, "events")
 	t.due = time.Now()
 	return err
+}
+
+func (t *task) configure(v sdk.Values) {
+	part, parts := v.Int(partOption), max(1, v.Int(partOption+"s"))
+	t.shop = shop{v.String("topic.prefix"), uint64(v.Int("seed")), part}
+	t.partition = map[string]any{"generator": part}
+	if rate := v.Float("rate"); rate > 0 {
+		t.every = time.Duration(float64(time.Second) / rate * float64(parts))
+	}
+	t.end = math.MaxInt64
+	if events := v.Int("events"); events > 0 {
+		if t.end = events / parts; part < events%parts {
+			t.end++
+		}
+	}
 }
 
 // most is how many events one Poll gives.
@@ -91,7 +94,7 @@ const most = 1000
 
 // Poll implements sdk.SourceTask.
 func (t *task) Poll(ctx context.Context) ([]*sdk.Record, error) {
-	if t.end != 0 && t.next >= t.end {
+	if t.next >= t.end {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -107,7 +110,7 @@ func (t *task) Poll(ctx context.Context) ([]*sdk.Record, error) {
 		t.due = now // it was held up; nothing is made up for
 	}
 	var out []*sdk.Record
-	for len(out) < most && !t.due.After(now) && (t.end == 0 || t.next < t.end) {
+	for len(out) < most && !t.due.After(now) && t.next < t.end {
 		r := t.shop.event(t.next, now)
 		t.next++
 		t.due = t.due.Add(t.every)

@@ -153,7 +153,7 @@ func security(props map[string]string, prefix string) ([]kgo.Opt, error) {
 		opts = append(opts, kgo.DialTLSConfig(cfg))
 	}
 	if strings.HasPrefix(protocol, "SASL_") {
-		user, password, err := jaas(props["sasl.jaas.config"])
+		user, password, err := parseJAAS(props["sasl.jaas.config"])
 		if err != nil {
 			return nil, sdk.Misconfigured("%ssasl.jaas.config: %w", prefix, err)
 		}
@@ -176,8 +176,8 @@ func security(props map[string]string, prefix string) ([]kgo.Opt, error) {
 
 var jaasOption = regexp.MustCompile(`(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s;]+))`)
 
-// jaas reads user and password from the form that Java has for them.
-func jaas(text string) (user, password string, err error) {
+// parseJAAS reads user and password from the form that Java has for them.
+func parseJAAS(text string) (user, password string, err error) {
 	for _, m := range jaasOption.FindAllStringSubmatch(text, -1) {
 		value := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(m[2]) + m[3] + m[4]
 		switch m[1] {
@@ -261,7 +261,7 @@ func (r *run) client(kind string, opts ...kgo.Opt) (client *kgo.Client, close fu
 	prefix := kind + ".override."
 	props := under(r.config, prefix)
 	r.hide(props["sasl.jaas.config"])
-	if _, password, err := jaas(props["sasl.jaas.config"]); err == nil {
+	if _, password, err := parseJAAS(props["sasl.jaas.config"]); err == nil {
 		r.hide(password)
 	}
 	own, err := clientOptions(props, prefix)
@@ -280,10 +280,23 @@ func (r *run) client(kind string, opts ...kgo.Opt) (client *kgo.Client, close fu
 // producer makes a client for what sources and dead letters send: nothing is acknowledged that could be lost, nothing comes twice or in
 // another order, and what waits is bounded.
 func (r *run) producer() (client *kgo.Client, close func(), err error) {
+	sizes, err := r.batchSizes()
+	if err != nil {
+		return nil, nil, err
+	}
 	return r.client("producer",
 		kgo.RequiredAcks(kgo.AllISRAcks()), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(100_000), kgo.MaxBufferedBytes(32<<20), kgo.AllowAutoTopicCreation(),
-		kgo.UnknownTopicRetries(unknownTopicRetries), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordPartitioner(chosen{kgo.StickyKeyPartitioner(nil)}))
+		kgo.UnknownTopicRetries(unknownTopicRetries), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.RecordPartitioner(chosen{kgo.StickyKeyPartitioner(nil)}),
+		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
+			if size, limited := sizes[topic]; limited {
+				return size
+			}
+			return usualBatch
+		}))
 }
+
+// usualBatch is the largest batch that Kafka's brokers take unless they are configured otherwise.
+const usualBatch = 1_000_012
 
 // unknownTopicRetries is how often a topic is looked for that was perhaps just created.
 const unknownTopicRetries = 10

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir/weir/connect/sdk"
@@ -73,6 +74,9 @@ func (o *topicOffsets) Get(ctx context.Context, connector string) ([]sdk.Positio
 		return nil, ctx.Err()
 	}
 	ends, err := o.ends(ctx, client)
+	for until := time.Now().Add(leaderWait); kerr.IsRetriable(err) && time.Now().Before(until) && ctx.Err() == nil; ends, err = o.ends(ctx, client) {
+		time.Sleep(leaderWait / 500) // it was just created, or its leader changes
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the topic %s cannot be looked at: %w", o.topic, err)
 	}
@@ -96,6 +100,9 @@ func (o *topicOffsets) Get(ctx context.Context, connector string) ([]sdk.Positio
 	}
 	return o.all(connector), nil
 }
+
+// leaderWait is how long partitions of the offsets topic may have no leader.
+const leaderWait = 10 * time.Second
 
 // ends gives where each partition ends that has anything. Compaction never takes the last record of one, so that there is one to wait for.
 func (o *topicOffsets) ends(ctx context.Context, client *kgo.Client) (map[int32]int64, error) {
@@ -143,7 +150,16 @@ func (o *topicOffsets) Put(ctx context.Context, connector string, all []sdk.Posi
 		}
 		records[i] = &kgo.Record{Topic: o.topic, Key: k.key, Value: k.value}
 	}
-	return client.ProduceSync(ctx, records...).FirstErr()
+	for {
+		err := client.ProduceSync(ctx, records...).FirstErr()
+		if !errors.Is(err, context.Canceled) || ctx.Err() != nil {
+			return err
+		}
+		// Another Put was cut off, and took with it what waited behind it.
+		for i, r := range records {
+			records[i] = &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value}
+		}
+	}
 }
 
 // Close implements Offsets.

@@ -27,7 +27,11 @@ var settings = []sdk.Option{
 func parse(options []sdk.Option, props map[string]string) (sdk.Values, error) {
 	v, wrong := sdk.Parse(options, props)
 	if len(wrong) > 0 {
-		return v, sdk.Misconfigured("%s", wrong[0].Error())
+		text := wrong[0].Error()
+		if !strings.Contains(text, wrong[0].Option) {
+			text = wrong[0].Option + ": " + text
+		}
+		return v, sdk.Misconfigured("%s", text)
 	}
 	return v, nil
 }

@@ -19,6 +19,7 @@ type policy struct {
 	task        int
 	all         bool // errors.tolerance: records that fail are passed over
 	retry       time.Duration
+	retryFirst  time.Duration
 	retryMost   time.Duration
 	log         bool
 	logMessages bool
@@ -32,7 +33,7 @@ func newPolicy(r *run) *policy {
 	return &policy{
 		connector: r.t.spec.Connector, task: r.t.spec.Task, logger: r.logger, meter: &r.t.meter,
 		all: strings.EqualFold(v.String("errors.tolerance"), "all"), retry: v.Milliseconds("errors.retry.timeout"),
-		retryMost: v.Milliseconds("errors.retry.delay.max.ms"), log: v.Bool("errors.log.enable"), logMessages: v.Bool("errors.log.include.messages"),
+		retryFirst: retryFirst, retryMost: v.Milliseconds("errors.retry.delay.max.ms"), log: v.Bool("errors.log.enable"), logMessages: v.Bool("errors.log.include.messages"),
 	}
 }
 
@@ -43,7 +44,7 @@ const retryFirst = 300 * time.Millisecond
 func (p *policy) again(ctx context.Context, err error, do func() error) error {
 	until := time.Now().Add(p.retry)
 	for tries := 1; err != nil && sdk.CauseOf(err) == sdk.Transient; tries++ {
-		wait := backoff(tries, retryFirst, max(p.retryMost, retryFirst))
+		wait := backoff(tries, p.retryFirst, max(p.retryMost, p.retryFirst))
 		if p.retry >= 0 && time.Now().Add(wait).After(until) {
 			return err
 		}

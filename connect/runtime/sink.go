@@ -501,9 +501,9 @@ func (s *sink) flush(ctx context.Context) error {
 		}
 	}
 	if f, ok := s.task.(sdk.Flusher); ok && len(done) > 0 {
-		put := maps.Clone(done)
+		put := done
 		var err error
-		done, err = f.Flush(ctx, put)
+		done, err = f.Flush(ctx, maps.Clone(put))
 		switch {
 		case sdk.CauseOf(err) == sdk.Transient, err != nil && s.ctx.Err() != nil:
 			s.logger.Warn("a sink cannot finish what it was given; it is tried again", "task", s.t.spec.name(), "error", s.mask(err.Error()))

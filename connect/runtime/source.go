@@ -81,6 +81,36 @@ func (r *run) source(c sdk.Source) (err error) {
 	return errors.Join(err, stop())
 }
 
+// tooLarge is a topic that does not take a batch because it is too large. Which record of it is, if any, is known when they come in
+// batches that the topic takes: so the next run sends such, from the last position on, that their order stays.
+type tooLarge struct{ topic string }
+
+func (e *tooLarge) Error() string { return "the topic " + e.topic + " takes smaller batches only" }
+
+// batchSizes gives how large batches may be for the topics that do not take the usual ones.
+func (r *run) batchSizes() (map[string]int32, error) {
+	sizes := make(map[string]int32, len(r.t.tooLarge))
+	for topic := range r.t.tooLarge {
+		admin, err := r.t.r.admin()
+		if err != nil {
+			return nil, err
+		}
+		configs, err := admin.DescribeTopicConfigs(r.ctx, topic)
+		if err == nil {
+			_, err = configs.On(topic, nil)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("it cannot be found out how large the batches are that the topic %s takes: %w; set producer.override.max.request.size to its max.message.bytes", topic, err)
+		}
+		for _, c := range configs[0].Configs {
+			if n, err := strconv.ParseInt(c.MaybeValue(), 10, 32); c.Key == "max.message.bytes" && err == nil {
+				sizes[topic] = int32(n)
+			}
+		}
+	}
+	return sizes, nil
+}
+
 // polls polls and sends until the run ends or something fails.
 func (s *source) polls() error {
 	for tries := 0; s.ctx.Err() == nil; {
@@ -101,12 +131,10 @@ func (s *source) polls() error {
 			tries = 0
 			s.fine()
 		}
-		for len(records) > 0 {
-			n := min(len(records), mostOfBatch)
-			if err := s.send(records[:n]); err != nil {
+		for from := 0; from < len(records); from += mostOfBatch {
+			if err := s.send(records, from, min(from+mostOfBatch, len(records))); err != nil {
 				return err
 			}
-			records = records[n:]
 		}
 	}
 	return s.ctx.Err()
@@ -115,13 +143,18 @@ func (s *source) polls() error {
 // mostOfBatch is how many records are converted before the first of them is sent.
 const mostOfBatch = 1000
 
-// send converts records and gives them to the producer.
-func (s *source) send(records []*sdk.Record) error {
+// send converts a part of the records of a poll, and gives it to the producer. Positions belong to the last part: records of one poll
+// may share one, which is that after all of them.
+func (s *source) send(records []*sdk.Record, from, to int) error {
 	b := s.batch()
-	for _, r := range records {
-		b.note(r.At)
+	for _, r := range records[from:to] {
 		if err := s.convert(b, r); err != nil {
 			return err
+		}
+	}
+	if to == len(records) {
+		for _, r := range records {
+			b.note(r.At)
 		}
 	}
 	b.pending.Store(int32(len(b.records)))
@@ -230,6 +263,10 @@ func (s *source) arrived(b *batch, r *kgo.Record, err error) {
 		if s.ctx.Err() != nil {
 			return // the run ends before it arrived
 		}
+		if errors.Is(err, kerr.MessageTooLarge) && !s.t.tooLarge[r.Topic] {
+			s.fail(&tooLarge{r.Topic})
+			return
+		}
 		err = produceError(r.Topic, err)
 		var one *stageError
 		if errors.As(err, &one) {
@@ -252,8 +289,8 @@ func produceError(topic string, err error) error {
 		return err
 	case errors.Is(err, kerr.MessageTooLarge), errors.Is(err, kerr.RecordListTooLarge):
 		return &stageError{stageProduce, "producer", fmt.Errorf("the topic %s does not take a record of that size: %w; see max.message.bytes of the topic and producer.override.max.request.size", topic, err)}
-	case errors.Is(err, kerr.InvalidRecord), errors.Is(err, kerr.InvalidTimestamp):
-		return &stageError{stageProduce, "producer", fmt.Errorf("the topic %s does not take the record: %w", topic, err)}
+	case errors.Is(err, kerr.InvalidRecord), errors.Is(err, kerr.InvalidTimestamp): // of a batch, which has good records too
+		return &poison{fmt.Errorf("the topic %s does not take a record: %w; a compacted topic wants a key with each, and see message.timestamp.*.max.ms", topic, err)}
 	case errors.Is(err, kerr.UnknownTopicOrPartition):
 		return sdk.Misconfigured("The topic %s, or a partition of it that the connector chose, is not there: create it, or set topic.creation.default.partitions and topic.creation.default.replication.factor", topic)
 	case errors.Is(err, kerr.TopicAuthorizationFailed), errors.Is(err, kerr.ClusterAuthorizationFailed), errors.Is(err, kerr.SaslAuthenticationFailed), errors.Is(err, kerr.InvalidTopicException):

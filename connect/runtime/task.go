@@ -27,6 +27,8 @@ type Task struct {
 	paused  bool
 	changed chan struct{} // closed when paused changes
 
+	tooLarge map[string]bool // topics that take smaller batches only
+
 	telling sync.Mutex
 	told    Status
 	meter   meter
@@ -34,7 +36,7 @@ type Task struct {
 
 // Start starts a task. It does not wait.
 func (r *Runtime) Start(spec Spec) *Task {
-	t := &Task{r: r, spec: spec, done: make(chan struct{}), changed: make(chan struct{})}
+	t := &Task{r: r, spec: spec, tooLarge: map[string]bool{}, done: make(chan struct{}), changed: make(chan struct{})}
 	if t.spec.Logger == nil {
 		t.spec.Logger = r.cfg.Logger
 	}
@@ -110,6 +112,11 @@ func (t *Task) live() {
 		err := t.runOnce(changed)
 		if err != nil && t.ctx.Err() != nil {
 			t.spec.Logger.Warn("a task did not end well", "task", t.spec.name(), "error", err)
+			continue
+		}
+		var small *tooLarge
+		if errors.As(err, &small) {
+			t.tooLarge[small.topic] = true
 			continue
 		}
 		if err == nil {

@@ -16,7 +16,7 @@ type batch struct {
 	buf     []byte
 	records []kgo.Record
 	headers []kgo.RecordHeader
-	places  []*sdk.Position // where the source is after it: of neighbours with the same partition the last
+	places  []*sdk.Position // where the source is after the poll that it ends: of neighbours with the same partition the last
 	pending atomic.Int32    // records that are not durable yet
 	broken  atomic.Bool     // a record of it was given up, and may still be in use
 	promise func(*kgo.Record, error)
