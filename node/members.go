@@ -3,6 +3,7 @@ package node
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/weir/weir/cluster"
 	"github.com/weir/weir/replication"
@@ -108,8 +109,17 @@ func (n *Node) settleVoters(img *cluster.Image) {
 	})
 }
 
-// reached is told that a partition's replicas are those that were wanted. The controller is told, if it waits for that.
+// tellAgain is the time between attempts to tell the controller that a partition has moved.
+const tellAgain = 200 * time.Millisecond
+
+// reached is told that a partition's replicas are those that were wanted. The controller is told, if it waits for that, until it has
+// heard: the partition's leader tells of each target once.
 func (n *Node) reached(id replication.GroupID, nodes []replication.NodeID) {
+	select {
+	case <-n.stop:
+		return
+	default:
+	}
 	m := n.following.Load()
 	if m == nil || m.Image() == nil {
 		return
@@ -126,7 +136,8 @@ func (n *Node) reached(id replication.GroupID, nodes []replication.NodeID) {
 	n.balance.noticed() // the preferred leader may be a new one
 	go m.Submit(cluster.ReplicasReached{Topic: id.Topic, Partition: id.Partition, Epoch: p.Epoch, Replicas: p.Target()}, func(_ any, err error) {
 		if err != nil {
-			n.opts.Logger.Warn("the controller could not be told that a partition has moved", "partition", id.String(), "error", err)
+			n.opts.Logger.Debug("the controller could not be told that a partition has moved", "partition", id.String(), "error", err)
+			time.AfterFunc(tellAgain, func() { n.reached(id, nodes) })
 		}
 	})
 }

@@ -18,6 +18,7 @@ type Leader struct {
 	Unopened bool
 	// Last led last, in LastEpoch, if nobody leads; -1: nobody that this node has heard of.
 	Last, LastEpoch int32
+	lastInSync      []int32 // what Last told
 }
 
 // nobody leads a partition that this node has heard nothing of.
@@ -66,14 +67,14 @@ func (l *Leaders) Heard(id replication.GroupID, now Leader) {
 	if !ok {
 		before = nobody
 	}
-	if now.Last, now.LastEpoch = before.Last, before.LastEpoch; before.Broker >= 0 {
-		now.Last, now.LastEpoch = before.Broker, before.Epoch
+	if now.Last, now.LastEpoch, now.lastInSync = before.Last, before.LastEpoch, before.lastInSync; before.Broker >= 0 {
+		now.Last, now.LastEpoch, now.lastInSync = before.Broker, before.Epoch, before.InSync
 	}
 	if now.Broker >= 0 {
-		now.Last, now.LastEpoch = -1, -1
-	}
-	if now.InSync == nil && before.Broker == now.Broker && before.Epoch == now.Epoch {
-		now.InSync = before.InSync
+		if now.InSync == nil && now.Broker == now.Last && now.Epoch == now.LastEpoch { // also if a replica here lost sight of it meanwhile
+			now.InSync = now.lastInSync
+		}
+		now.Last, now.LastEpoch, now.lastInSync = -1, -1, nil
 	}
 	if ok && before.Broker == now.Broker && before.Epoch == now.Epoch && before.Unopened == now.Unopened && slices.Equal(before.InSync, now.InSync) {
 		return

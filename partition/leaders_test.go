@@ -20,6 +20,7 @@ func TestAwaitALeaderThatServes(t *testing.T) {
 		"no leader":                   {[]Leader{{Broker: -1, Epoch: 1}}, false},
 		"a follower knows its leader": {[]Leader{{Broker: 2, Epoch: 1}}, false},
 		"the leader says so":          {[]Leader{{Broker: 2, Epoch: 1}, {Broker: 2, Epoch: 1, InSync: []int32{2}}}, true},
+		"lost sight of, and seen":     {[]Leader{{Broker: 2, Epoch: 1, InSync: []int32{2}}, {Broker: -1, Epoch: 1}, {Broker: 2, Epoch: 1}}, true},
 		"only the one before did":     {[]Leader{{Broker: 2, Epoch: 1, InSync: []int32{2}}, {Broker: 3, Epoch: 2}}, false},
 		"this node leads":             {[]Leader{{Broker: 1, Epoch: 1}}, true},
 		"it cannot be opened here":    {[]Leader{{Broker: -1, Epoch: -1, Unopened: true}}, true},

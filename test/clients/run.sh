@@ -184,6 +184,9 @@ if [ -n "$killer" ]; then
   echo "$(wc -l <"$work/weir/crashes") times a node was killed"
   if [ -s "$work/killer" ]; then echo "FAIL: $(cat "$work/killer")"; failed=$((failed + 1)); fi
 fi
-if grep -E 'level=(ERROR|WARN)|panic' "$work"/weir/*/log | grep -v 'another node is gone'; then echo "FAIL: the nodes complained, see above"; failed=$((failed + 1)); fi
+# What nodes say that lose others: that, and what it means; and what they find when they come back.
+expected='another node is gone'
+[ -z "$killer" ] || expected+="|most of the nodes that keep the cluster's metadata are gone|a coordinator could not write its log|a folder belongs to no topic"
+if grep -E 'level=(ERROR|WARN)|panic' "$work"/weir/*/log | grep -vE "$expected"; then echo "FAIL: the nodes complained, see above"; failed=$((failed + 1)); fi
 echo "$passed passed, $failed failed, $left_out skipped"
 [ $failed = 0 ] && { [ "${CLIENTS_REQUIRED:-}" != 1 ] || [ $left_out = 0 ]; }

@@ -94,7 +94,8 @@ async function main() {
   await shares([second], 3)
   await second.leave()
   console.log('came again', second.seen.size)
-  const described = (await again(() => admin.describeGroups([topic]))).groups[0]
+  let described // a member whose leaving nobody heard is there until its session ends
+  await until('the group is empty', async () => (described = (await again(() => admin.describeGroups([topic]))).groups[0]).state === 'Empty')
   console.log(described.groupId, described.state, described.protocolType, described.members.length)
 
   console.log('# a crash of the broker')

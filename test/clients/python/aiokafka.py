@@ -1,5 +1,6 @@
 """The everyday story told with aiokafka: aiokafka.py HOST:PORT,... RESTART. See ../README.md."""
 import asyncio
+import contextlib
 import subprocess
 import sys
 
@@ -72,7 +73,8 @@ async def main():
     come += await take(member, 3)
     await member.commit()
     print("came", len(come), "different", len({(m.partition, m.offset) for m in come}))
-    await member.stop()
+    with contextlib.suppress(asyncio.CancelledError):  # which it lets out when it is stopped while it waits to fetch again
+        await member.stop()
     await producer.stop()
     await admin.close()
 

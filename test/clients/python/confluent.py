@@ -54,6 +54,21 @@ def show(messages):
         print(f"{m.partition()}@{m.offset()}", m.key(), m.value() if len(m.value() or "") < 99 else len(m.value()), m.headers())
 
 
+def again(ask, settled=lambda got: True):
+    """Asks until there is an answer, where librdkafka leaves it to its caller to ask again after it lost a broker."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            got = ask()
+            if settled(got):
+                return got
+            problem = got
+        except KafkaException as e:
+            problem = e
+        assert time.monotonic() < deadline, problem
+        time.sleep(0.05)
+
+
 def share(members, partitions):
     """Polls all members until each has its share of the partitions."""
     deadline = time.monotonic() + 60
@@ -89,7 +104,7 @@ produce({}, [{"key": "lost", "value": "v"}], topic="no spaces")
 print("# reading")
 reader = consumer()
 places = [TopicPartition(TOPIC, p) for p in range(3)]
-ends = [reader.get_watermark_offsets(p, timeout=10) for p in places]
+ends = [again(lambda: reader.get_watermark_offsets(p, timeout=10)) for p in places]
 print("ends", ends)
 reader.assign([TopicPartition(TOPIC, p, 0) for p in range(3)])
 total = sum(high for _, high in ends)
@@ -97,7 +112,9 @@ show(take(reader, total))
 reader.assign([TopicPartition(TOPIC, 1, 2)])
 show(take(reader, 1))
 for at in 999_999_999_999, 1_000_000_000_001, 4_000_000_000_000:
-    print("at", at, [p.offset for p in reader.offsets_for_times([TopicPartition(TOPIC, p, at) for p in range(3)], timeout=10)])
+    found = again(lambda: reader.offsets_for_times([TopicPartition(TOPIC, p, at) for p in range(3)], timeout=10),
+                  lambda got: not any(p.error for p in got))
+    print("at", at, [p.offset for p in found])
 reader.close()
 
 print("# groups")
@@ -167,7 +184,7 @@ print("offsets", sum(p.offset for p in offsets.topic_partitions))
 admin.alter_consumer_group_offsets([GroupOffsets("confluent-survivor", [TopicPartition(TOPIC, 0, 1)])])["confluent-survivor"].result()
 print("altered", admin.list_consumer_group_offsets([GroupOffsets("confluent-survivor", places[:1])])["confluent-survivor"].result().topic_partitions[0].offset)
 for name, spec in ("earliest", OffsetSpec.earliest()), ("latest", OffsetSpec.latest()):
-    print(name, [f.result().offset for f in admin.list_offsets({p: spec for p in places}).values()])
+    print(name, again(lambda: [f.result().offset for f in admin.list_offsets({p: spec for p in places}).values()]))
 for p, future in admin.delete_records([TopicPartition(TOPIC, 0, 2)]).items():
     print("deleted before", future.result().low_watermark)
 for group in TOPIC, "confluent-range", "confluent-cooperative-sticky", "confluent-survivor", "absent":

@@ -291,7 +291,9 @@ func administration() {
 	}
 	var metadata kadm.Metadata
 	story.Until("all brokers are there", func() bool {
-		metadata = story.Again(func() (kadm.Metadata, error) { return admin.BrokerMetadata(ctx) })
+		fresh := kadm.NewClient(client()) // one remembers for minutes which brokers there were
+		defer fresh.Close()
+		metadata = again(fresh.Metadata)
 		return len(metadata.Brokers) == brokers
 	})
 	fmt.Println("brokers", metadata.Brokers.NodeIDs(), metadata.Controller)

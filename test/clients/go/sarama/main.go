@@ -302,8 +302,14 @@ func administration() {
 	fmt.Println("# administration")
 	a := admin()
 	defer a.Close()
-	brokers, controller, err := a.DescribeCluster()
-	fmt.Println("cluster", len(brokers), controller, story.Outcome(err))
+	var brokers []*sarama.Broker
+	var controller int32
+	story.Until("all brokers are there", func() (there bool) {
+		var err error
+		brokers, controller, err = a.DescribeCluster()
+		return err == nil && len(brokers) == len(story.Servers())
+	})
+	fmt.Println("cluster", len(brokers), controller)
 	for _, value := range []string{"7200000", "x"} {
 		entries := map[string]sarama.IncrementalAlterConfigsEntry{"retention.ms": {Operation: sarama.IncrementalAlterConfigsOperationSet, Value: &value}}
 		fmt.Println("configure", story.Outcome(a.IncrementalAlterConfig(sarama.TopicResource, topic, entries, false)))

@@ -20,6 +20,11 @@ var (
 	client      = &kafka.Client{Addr: kafka.TCP(story.Servers()...), Timeout: 10 * time.Second}
 )
 
+// asked asks until there is an answer: its client leaves it to its caller to ask again after it lost a broker.
+func asked[Q, R any](ask func(context.Context, Q) (R, error), request Q) R {
+	return story.Again(func() (R, error) { return ask(ctx, request) })
+}
+
 func main() {
 	defer cancel()
 	topics()
@@ -33,8 +38,8 @@ func main() {
 func topics() {
 	fmt.Println("# topics")
 	for _, name := range []string{topic, topic, "no spaces"} {
-		made := story.Must(client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: name, NumPartitions: 3, ReplicationFactor: -1,
-			ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "3600000"}}}}}))
+		made := asked(client.CreateTopics, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{Topic: name, NumPartitions: 3, ReplicationFactor: -1,
+			ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "3600000"}}}}})
 		fmt.Println("create", name, story.Outcome(made.Errors[name]))
 	}
 	metadata := story.Must(client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic, "absent"}}))
@@ -204,30 +209,30 @@ func crash() {
 func administration() {
 	fmt.Println("# administration")
 	for _, value := range []string{"7200000", "x"} {
-		altered := story.Must(client.IncrementalAlterConfigs(ctx, &kafka.IncrementalAlterConfigsRequest{Resources: []kafka.IncrementalAlterConfigsRequestResource{
-			{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, Configs: []kafka.IncrementalAlterConfigsRequestConfig{{Name: "retention.ms", Value: value}}}}}))
+		altered := asked(client.IncrementalAlterConfigs, &kafka.IncrementalAlterConfigsRequest{Resources: []kafka.IncrementalAlterConfigsRequestResource{
+			{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, Configs: []kafka.IncrementalAlterConfigsRequestConfig{{Name: "retention.ms", Value: value}}}}})
 		fmt.Println("configure", story.Outcome(altered.Resources[0].Error))
 	}
-	described := story.Must(client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
-		{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{"retention.ms"}}}}))
+	described := asked(client.DescribeConfigs, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
+		{ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{"retention.ms"}}}})
 	for _, e := range described.Resources[0].ConfigEntries {
 		fmt.Println(e.ConfigName, e.ConfigValue, e.ConfigSource)
 	}
-	for _, g := range story.Must(client.ListGroups(ctx, &kafka.ListGroupsRequest{})).Groups {
+	for _, g := range asked(client.ListGroups, &kafka.ListGroupsRequest{}).Groups {
 		if g.GroupID == topic {
 			fmt.Println("listed", g.GroupID, g.Coordinator)
 		}
 	}
 	for range 2 {
-		grown := story.Must(client.CreatePartitions(ctx, &kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: topic, Count: 3}}}))
+		grown := asked(client.CreatePartitions, &kafka.CreatePartitionsRequest{Topics: []kafka.TopicPartitionsConfig{{Name: topic, Count: 3}}})
 		fmt.Println("partitions", story.Outcome(grown.Errors[topic]))
 	}
-	forgotten := story.Must(client.OffsetDelete(ctx, &kafka.OffsetDeleteRequest{GroupID: topic, Topics: map[string][]int{topic: {0}}}))
+	forgotten := asked(client.OffsetDelete, &kafka.OffsetDeleteRequest{GroupID: topic, Topics: map[string][]int{topic: {0}}})
 	fmt.Println("forgotten", story.Outcome(forgotten.Error), story.Outcome(forgotten.Topics[topic][0].Error))
 	for _, group := range []string{topic, "absent"} {
-		fmt.Println("delete group", group, story.Outcome(story.Must(client.DeleteGroups(ctx, &kafka.DeleteGroupsRequest{GroupIDs: []string{group}})).Errors[group]))
+		fmt.Println("delete group", group, story.Outcome(asked(client.DeleteGroups, &kafka.DeleteGroupsRequest{GroupIDs: []string{group}}).Errors[group]))
 	}
 	for _, name := range []string{topic, "absent"} {
-		fmt.Println("delete", name, story.Outcome(story.Must(client.DeleteTopics(ctx, &kafka.DeleteTopicsRequest{Topics: []string{name}})).Errors[name]))
+		fmt.Println("delete", name, story.Outcome(asked(client.DeleteTopics, &kafka.DeleteTopicsRequest{Topics: []string{name}}).Errors[name]))
 	}
 }
