@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -251,7 +252,7 @@ func withoutNames(cfg *tls.Config) {
 	}
 }
 
-// client makes a client of a run. It is closed by close, or when the run is over: the goroutine that should may hang in the connector. kind is producer or consumer. What the connector says goes before what
+// client makes a client of a run. It is closed by close, or when the run is over: the goroutine that should may hang in the connector. kind is producer, consumer or admin. What the connector says goes before what
 // the worker says.
 func (r *run) client(kind string, opts ...kgo.Opt) (client *kgo.Client, close func(), err error) {
 	worker, err := clientOptions(under(r.t.r.cfg.Options, kind+"."), kind+".")
@@ -275,6 +276,18 @@ func (r *run) client(kind string, opts ...kgo.Opt) (client *kgo.Client, close fu
 	close = sync.OnceFunc(client.CloseAllowingRebalance)
 	context.AfterFunc(r.hard, close)
 	return client, close, nil
+}
+
+// admin gives what topics of a task are created with: the task's own client, unless the configuration says otherwise for this.
+func (r *run) admin(own *kgo.Client) (admin *kadm.Client, end func(), err error) {
+	if len(under(r.config, "admin.override.")) == 0 && len(under(r.t.r.cfg.Options, "admin.")) == 0 {
+		return kadm.NewClient(own), func() {}, nil
+	}
+	client, end, err := r.client("admin")
+	if err != nil {
+		return nil, nil, err
+	}
+	return kadm.NewClient(client), end, nil
 }
 
 // producer makes a client for what sources and dead letters send: nothing is acknowledged that could be lost, nothing comes twice or in

@@ -45,7 +45,12 @@ func openDeadLetters(r *run) (*deadLetters, error) {
 	if r.common.Has("errors.deadletterqueue.topic.replication.factor") {
 		replicas = int16(r.common.Int("errors.deadletterqueue.topic.replication.factor"))
 	}
-	if err := d.create(r.ctx, replicas); err != nil {
+	admin, end, err := r.admin(d.client)
+	if err == nil {
+		defer end()
+		err = d.create(r.ctx, admin, replicas)
+	}
+	if err != nil {
 		d.end()
 		return nil, err
 	}
@@ -53,8 +58,7 @@ func openDeadLetters(r *run) (*deadLetters, error) {
 }
 
 // create creates the topic if it is not there.
-func (d *deadLetters) create(ctx context.Context, replicas int16) error {
-	admin := kadm.NewClient(d.client)
+func (d *deadLetters) create(ctx context.Context, admin *kadm.Client, replicas int16) error {
 	there, err := admin.ListTopics(ctx, d.topic)
 	if err == nil && there.Has(d.topic) {
 		return nil

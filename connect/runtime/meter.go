@@ -32,21 +32,40 @@ type meter struct {
 	behind atomic.Int64 // lag; -1: not known
 	since  atomic.Int64 // when what waits began to, or moved last, in ns; 0: nothing waits
 
-	mu      sync.Mutex
-	cause   sdk.Cause
-	rate    float64
-	counted int64     // records at
-	at      time.Time // when rate was taken last
+	mu     sync.Mutex
+	cause  sdk.Cause
+	rate   float64   // of the last window that is over
+	window time.Time // when the present one began; zero: nothing was ever moved
+	inside int64     // records in it
 }
+
+// rateOver is how long a window is, at least.
+const rateOver = time.Second
 
 // did counts what was moved. more: there is more that waits.
 func (m *meter) did(records, bytes int64, more bool) {
+	now := time.Now()
 	m.records.Add(records)
 	m.bytes.Add(bytes)
 	if more {
-		m.since.Store(time.Now().UnixNano())
+		m.since.Store(now.UnixNano())
 	} else {
 		m.since.Store(0)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.slide(now)
+	m.inside += records
+}
+
+// slide begins another window if the present one is over. Under mu.
+func (m *meter) slide(now time.Time) {
+	if m.window.IsZero() {
+		m.window = now
+	}
+	if passed := now.Sub(m.window); passed >= rateOver {
+		m.rate = float64(m.inside) / passed.Seconds()
+		m.window, m.inside = now, 0
 	}
 }
 
@@ -65,16 +84,12 @@ func (m *meter) failed(cause sdk.Cause) {
 func (m *meter) details(now time.Time) Details {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	records := m.records.Load()
-	if passed := now.Sub(m.at); passed >= time.Second {
-		if !m.at.IsZero() {
-			m.rate = float64(records-m.counted) / passed.Seconds()
-		}
-		m.at, m.counted = now, records
+	if !m.window.IsZero() {
+		m.slide(now)
 	}
 	since := m.since.Load()
 	return Details{
-		Records: records, Bytes: m.bytes.Load(), Rate: m.rate, Lag: m.behind.Load(), Cause: m.cause,
+		Records: m.records.Load(), Bytes: m.bytes.Load(), Rate: m.rate, Lag: m.behind.Load(), Cause: m.cause,
 		Failures: m.failures.Load(), Retries: m.retries.Load(), Skipped: m.skipped.Load(), DeadLetters: m.deadLetters.Load(),
 		Stuck: since != 0 && now.Sub(time.Unix(0, since)) > stuckAfter,
 	}

@@ -196,6 +196,7 @@ func (s *sink) rounds() error {
 	for s.ctx.Err() == nil {
 		fetches := s.poll()
 		if !s.lock() {
+			s.client.AllowRebalance() // what closes the client waits for it
 			return context.Cause(s.hard)
 		}
 		err := s.guard(func() error { return s.round(fetches) }) // here, so that the work is given up after a panic

@@ -38,6 +38,9 @@ type source struct {
 
 func (r *run) source(c sdk.Source) (err error) {
 	s := &source{run: r, policy: newPolicy(r), tracker: newTracker(), topics: map[string]struct{}{}, moved: make(chan struct{}, 1)}
+	if topic := r.common.String("offsets.storage.topic"); topic != "" {
+		return sdk.Misconfigured("offsets.storage.topic=%s is not supported: positions of all connectors are in the worker's offset.storage.topic; remove it", topic)
+	}
 	if s.pipe, err = newPipeline(r.t.r.cfg.Options, r.config); err != nil {
 		return err
 	}
@@ -49,7 +52,13 @@ func (r *run) source(c sdk.Source) (err error) {
 		return err
 	}
 	defer end()
-	s.client, s.admin = client, kadm.NewClient(client)
+	s.client = client
+	admin, endAdmin, err := r.admin(client)
+	if err != nil {
+		return err
+	}
+	defer endAdmin()
+	s.admin = admin
 	s.task = c.NewTask()
 	stop := sync.OnceValue(func() error { return r.guard(s.task.Stop) })
 	defer func() { _ = stop() }() // a connector that panics is stopped too

@@ -149,6 +149,8 @@ func TestTopicsOfSources(t *testing.T) {
 		{with(rules, "topic.creation.default.partitions", "0"), "topic.creation.default.partitions"},
 		{with(rules, "topic.creation.default.replication.factor", "3"), "The topic missing cannot be created"},
 		{map[string]string{"producer.override.acks": "1"}, "producer.override.acks"},
+		{map[string]string{"admin.override.bootstrap.server": "x:1"}, "admin.override.bootstrap.server"},
+		{map[string]string{"offsets.storage.topic": "mine"}, "offsets.storage.topic"},
 	} {
 		p.mu.Lock()
 		p.told = nil
@@ -429,6 +431,20 @@ func TestStuck(t *testing.T) {
 	m.did(1, 1, false)
 	if later(time.Hour) {
 		t.Error("a task that is done is stuck")
+	}
+}
+
+// TestRate: the rate is that of the last second or more, for whoever asks first too.
+func TestRate(t *testing.T) {
+	var m meter
+	m.did(50, 0, false)
+	begun := m.window
+	m.did(50, 0, false)
+	if got := m.details(begun.Add(2 * rateOver)).Rate; got != 50 {
+		t.Errorf("%v", got)
+	}
+	if got := m.details(begun.Add(4 * rateOver)).Rate; got != 0 {
+		t.Errorf("%v after a while with nothing", got)
 	}
 }
 

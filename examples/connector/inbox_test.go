@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/weir/weir/connect/sdk"
@@ -37,5 +38,21 @@ func TestNoFolder(t *testing.T) {
 	cause, text := k.Start(Inbox{}, map[string]string{"folder": "/no/such/folder", "topic": "letters"}).Failure()
 	if cause != sdk.Configuration {
 		t.Errorf("%s: %s", cause, text)
+	}
+}
+
+// TestGuide: the guide shows this connector as it is.
+func TestGuide(t *testing.T) {
+	guide, err := os.ReadFile("../../docs/connect-sdk.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	code, err := os.ReadFile("inbox.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(code), "\ntype Inbox struct")
+	if !strings.Contains(string(guide), "type Inbox struct"+shown) {
+		t.Error("the code in docs/connect-sdk.md is not that of inbox.go")
 	}
 }
