@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,13 +69,10 @@ func (o *options) within(ctx context.Context, f func(context.Context) error) err
 	within, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	err := f(within)
-	if err != nil && ctx.Err() != nil { // within may not have ended yet when what ends with ctx shows
-		return ctx.Err()
+	if err != nil { // of ctx first: within may not have ended yet when what ends with ctx shows
+		return cmp.Or(ctx.Err(), within.Err(), err)
 	}
-	if err != nil && within.Err() != nil {
-		return within.Err()
-	}
-	return err
+	return nil
 }
 
 // topicNames lists the names of all topics, in order.

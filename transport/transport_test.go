@@ -179,7 +179,6 @@ func TestOneWayCut(t *testing.T) {
 	}
 }
 
-// TestPeerComesBack: the end of a connection is told at once, and it is made again.
 // narrow is a connection over a slow link.
 type narrow struct{ net.Conn }
 
@@ -216,6 +215,7 @@ func TestLargeFramesOverSlowLinks(t *testing.T) {
 	}
 }
 
+// TestPeerComesBack: the end of a connection is told at once, and it is made again.
 func TestPeerComesBack(t *testing.T) {
 	a, b := newPlace(t, 1, "c", "127.0.0.1:0"), newPlace(t, 2, "c", "127.0.0.1:0")
 	a.SetPeer(2, b.address) // and b learns where a is
