@@ -25,6 +25,7 @@ type follower struct {
 	set     *partition.Set
 	p       *partition.Partition
 	runtime *Runtime
+	term    uint64 // the leader's
 
 	mu        sync.Mutex
 	published []int
@@ -38,7 +39,7 @@ func newFollower(t *testing.T, fs vfs.FS) *follower {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &follower{t: t}
+	f := &follower{t: t, term: 1}
 	logger := slog.New(slog.DiscardHandler)
 	f.host, err = replication.NewHost(replication.HostConfig{FS: fs, Dir: "data", Self: self, Logger: logger, Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
@@ -78,10 +79,20 @@ func (f *follower) eventually(ok func() bool) {
 	}
 }
 
+// publishes waits until a sum is published.
+func (f *follower) publishes(sum int) {
+	f.t.Helper()
+	f.eventually(func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return slices.Contains(f.published, sum)
+	})
+}
+
 // hears takes a message of the leader.
 func (f *follower) hears(kind raftpb.MessageType, commit uint64, entries ...*raftpb.Entry) {
 	f.host.Deliver(replication.Arrived{ID: f.p.ID, Message: &raftpb.Message{
-		Type: kind.Enum(), From: new(leader), To: new(self), Term: new(uint64(1)), Commit: new(commit),
+		Type: kind.Enum(), From: new(leader), To: new(self), Term: new(f.term), Commit: new(commit),
 		Index: new(uint64(0)), LogTerm: new(uint64(0)), Entries: entries,
 	}})
 }
@@ -102,11 +113,7 @@ func TestThePastIsNotPublished(t *testing.T) {
 	}
 	f := newFollower(t, disk)
 	f.hears(raftpb.MsgApp, 4, entries...)
-	f.eventually(func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return slices.Contains(f.published, 3)
-	})
+	f.publishes(3)
 	f.stop()
 
 	f = newFollower(t, disk)
@@ -114,13 +121,16 @@ func TestThePastIsNotPublished(t *testing.T) {
 		f.hears(raftpb.MsgHeartbeat, uint64(known)+1)
 		f.eventually(func() bool { return f.p.HighWatermark() == known })
 	}
-	f.eventually(func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		return len(f.published) > 0
-	})
+	f.publishes(6)
+	f.term = 2 // which is journalled, and with it how far the log is committed
+	f.hears(raftpb.MsgHeartbeat, 7)
+	f.eventually(func() bool { return f.p.Leadership().Epoch == 2 })
 	f.stop()
 	if !slices.Equal(f.published, []int{6}) {
 		t.Errorf("published: %v", f.published)
 	}
+
+	f = newFollower(t, disk)
+	f.publishes(6) // nobody tells it anything
+	f.stop()
 }

@@ -287,6 +287,19 @@ func (p *Partition) Committed(index uint64) {
 	p.checkpoint()
 }
 
+// resume begins with what the group knows to be committed from before. It may be all that there is for long, and then nobody calls
+// Committed.
+func (p *Partition) resume() error {
+	return p.group.Do(func() error {
+		index := p.group.Applied()
+		if _, err := p.log.EndOffsetAt(index); err != nil {
+			return fmt.Errorf("finding the end of what is committed: %w", err)
+		}
+		p.Committed(index)
+		return nil
+	})
+}
+
 // answer answers appends that are committed, and that as many replicas have as min.insync.replicas asks for.
 func (p *Partition) answer(committed uint64) {
 	p.committed = committed

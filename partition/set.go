@@ -137,6 +137,10 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	if err := p.resume(); err != nil {
+		s.cfg.Host.Close(p.group)
+		return nil, errors.Join(err, l.Close())
+	}
 	if p.opened.Store(true); s.cfg.Damaged != nil && p.Damaged() > 0 {
 		s.cfg.Damaged(p)
 	}

@@ -303,6 +303,10 @@ func (g *Group) Do(f func() error) error {
 	return err
 }
 
+// Applied is the last entry that the replica was told to be committed, or that was known to be when the group was opened. It is for a
+// turn of the group.
+func (g *Group) Applied() uint64 { return g.applied }
+
 // SetRelaxed switches between acknowledging after the sync and after the write. It holds from the next append on.
 func (g *Group) SetRelaxed(relaxed bool) { g.relaxed.Store(relaxed) }
 
