@@ -852,3 +852,34 @@ func TestPowerIsLostWithRelaxedTopics(t *testing.T) {
 	}
 	c.check(s)
 }
+
+// TestPowerIsLostWithTheOnlyReplica: what nobody else has goes on with what is on the disk.
+func TestPowerIsLostWithTheOnlyReplica(t *testing.T) {
+	for _, factor := range []int16{1, 2} {
+		t.Run(fmt.Sprintf("replication factor %d", factor), func(t *testing.T) {
+			c := newSeveral(t, 3, "log.durability=relaxed")
+			c.start(0, 1, 2)
+			k := c.client()
+			if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 3, factor, nil, "t"); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 3 {
+				for p := range int32(3) {
+					if err := k.ProduceSync(timeout(t), &kgo.Record{Partition: p, Value: fmt.Append(nil, i, p)}).FirstErr(); err != nil {
+						t.Fatalf("before node %d loses its power, to partition %d: %v", i+1, p, err)
+					}
+				}
+				left := c.disks[i].CrashClone(rand.New(rand.NewPCG(uint64(i), 1)))
+				c.kill(i)
+				c.disks[i] = left
+				c.boots[i]++
+				c.start(i)
+			}
+			for p := range int32(3) {
+				if err := k.ProduceSync(timeout(t), &kgo.Record{Partition: p, Value: []byte("after")}).FirstErr(); err != nil {
+					t.Errorf("after all, to partition %d: %v", p, err)
+				}
+			}
+		})
+	}
+}

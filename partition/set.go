@@ -132,7 +132,7 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 	p.wanted = first
 	p.high.Store(l.StartOffset())
 	p.group, err = s.cfg.Host.Open(replication.Config{
-		ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed(), Throttled: p.throttled, Prompt: prompt,
+		ID: p.ID, Log: l, Voters: first, Alone: replicas == 1, Replica: p, Relaxed: cfg.Relaxed(), Throttled: p.throttled, Prompt: prompt,
 	})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())

@@ -99,7 +99,9 @@ type Config struct {
 	Log     *log.Log
 	// Voters are the members that the group was made with; none: this replica is to join the group, and waits for its leader.
 	// They count until the group has members in the journal.
-	Voters  []NodeID
+	Voters []NodeID
+	// Alone says that no other node is to have a replica.
+	Alone   bool
 	Replica Replica
 	// Relaxed acknowledges appends that are in the page cache only.
 	Relaxed bool
@@ -223,7 +225,7 @@ func newGroup(h *Host, c Config) (*Group, error) {
 	if g.log.Forgotten() {
 		hs = g.beginForgotten(hs)
 	}
-	g.members = newMembership(h.journal, g.key, c.Voters)
+	g.members = newMembership(h.journal, c, g.key, g.self)
 	hs.Commit, g.applied = g.members.resume(g.log, g.self, hs.Commit)
 	g.lastVotes, g.term = hs, hs.Term
 	g.live.order = distinct(c.Voters)

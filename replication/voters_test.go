@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/weir/weir/internal/vfs"
@@ -486,6 +487,13 @@ func (m *member) content() (out []logged) {
 	return out
 }
 
+// end names the last entry: entries of the same index and term are the same, and so are all before.
+func (m *member) end() (e struct{ index, term uint64 }) {
+	e.index = m.log.LastIndex()
+	e.term, _ = m.log.Term(e.index) // an entry that was cut off just now is not the last one of the others
+	return e
+}
+
 // replicas gives the nodes that are no witnesses; the first node must be none.
 func (c *trio) replicas() (out []*member) {
 	for _, m := range c.nodes {
@@ -513,7 +521,7 @@ func (c *trio) settled() map[string]int {
 			return false
 		}
 		for _, m := range c.replicas() {
-			if m.log.LastIndex() != c.nodes[0].log.LastIndex() {
+			if m.end() != c.nodes[0].end() {
 				return false
 			}
 		}
@@ -523,7 +531,7 @@ func (c *trio) settled() map[string]int {
 	for _, m := range c.replicas()[1:] {
 		got := m.content()
 		if n := min(len(got), len(want)); !slices.Equal(got[len(got)-n:], want[len(want)-n:]) { // what retention left in both
-			c.t.Fatalf("node %d has %+v, and node %d %+v", m.id, got, c.nodes[0].id, want)
+			c.t.Fatalf("node %d has other entries than node %d (- these, + those): %s", m.id, c.nodes[0].id, cmp.Diff(got, want, cmp.AllowUnexported(logged{})))
 		} else if n < len(got) {
 			want = got
 		}
