@@ -292,7 +292,8 @@ func (r *run) admin(own *kgo.Client) (admin *kadm.Client, end func(), err error)
 
 // producer makes a client for what sources and dead letters send: nothing is acknowledged that could be lost, nothing comes twice or in
 // another order, and what waits is bounded.
-func (r *run) producer() (client *kgo.Client, close func(), err error) {
+// limit gives how large batches for a topic may be, where that is known; nil: nowhere.
+func (r *run) producer(limit func(topic string) (int32, bool)) (client *kgo.Client, close func(), err error) {
 	sizes, err := r.batchSizes()
 	if err != nil {
 		return nil, nil, err
@@ -303,6 +304,11 @@ func (r *run) producer() (client *kgo.Client, close func(), err error) {
 		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
 			if size, limited := sizes[topic]; limited {
 				return size
+			}
+			if limit != nil {
+				if size, known := limit(topic); known {
+					return size
+				}
 			}
 			return usualBatch
 		}))

@@ -47,7 +47,12 @@ func (r *run) source(c sdk.Source) (err error) {
 	if s.creation, err = newCreation(r.t.r.cfg.Options, r.config); err != nil {
 		return err
 	}
-	client, end, err := r.producer()
+	s.task = c.NewTask()
+	var limit func(string) (int32, bool)
+	if t, ok := s.task.(Verbatim); ok {
+		limit = t.BatchLimit
+	}
+	client, end, err := r.producer(limit)
 	if err != nil {
 		return err
 	}
@@ -59,7 +64,6 @@ func (r *run) source(c sdk.Source) (err error) {
 	}
 	defer endAdmin()
 	s.admin = admin
-	s.task = c.NewTask()
 	stop := sync.OnceValue(func() error { return r.guard(s.task.Stop) })
 	defer func() { _ = stop() }() // a connector that panics is stopped too
 	if err := s.task.Start(r.ctx, &sourceContext{taskContext{r}, strconv.FormatInt(time.Now().UnixNano(), 36), nil}, r.values); err != nil {

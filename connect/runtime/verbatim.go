@@ -15,6 +15,9 @@ type Verbatim interface {
 	sdk.SourceTask
 	// PollVerbatim waits until there are records, or ctx ends, and gives some. It may give none.
 	PollVerbatim(ctx context.Context) ([]Stretch, error)
+	// BatchLimit gives how large batches may be that a topic takes (max.message.bytes), if that is known after Start. It is called often, by
+	// any goroutine.
+	BatchLimit(topic string) (int32, bool)
 }
 
 // Stretch is a part of a source partition, in order.

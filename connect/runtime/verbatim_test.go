@@ -50,11 +50,13 @@ func (t *verbatimTask) PollVerbatim(ctx context.Context) ([]Stretch, error) {
 	return out, nil
 }
 
+func (t *verbatimTask) BatchLimit(topic string) (int32, bool) { return 2_000_000, topic == "out" }
+
 // TestVerbatim: a task that has records as bytes hands over stretches of them, and hears where they landed; if they are to be
 // transformed, it is polled as others are.
 func TestVerbatim(t *testing.T) {
 	t.Run("as they are", func(t *testing.T) {
-		p := newPlace(t, nil, weirtest.Topic("out", 2))
+		p := newPlace(t, nil, weirtest.Topic("out", 2, "max.message.bytes=2000000"))
 		f := &verbatimSource{}
 		f.landed.Store(-1)
 		task := p.start(f, nil)
