@@ -69,8 +69,11 @@ func (o *options) client(cluster, purpose string) ([]kgo.Opt, error) {
 	if err != nil {
 		return nil, sdk.Misconfigured("Options of the %s of the %s cluster (%s.cluster.*, %s.*, %s.%s.*): %w", purpose, cluster, cluster, purpose, cluster, purpose, err)
 	}
-	return append([]kgo.Opt{kgo.DisableClientMetrics(), kgo.ClientID("mirror-" + o.policy.source + "-" + o.policy.target)}, opts...), nil
+	return append([]kgo.Opt{kgo.DisableClientMetrics(), kgo.MetadataMinAge(metadataMinAge), kgo.ClientID("mirror-" + o.policy.source + "-" + o.policy.target)}, opts...), nil
 }
+
+// metadataMinAge is how soon a client asks again who leads a partition. Leaders that fail are replaced within milliseconds.
+const metadataMinAge = 250 * time.Millisecond
 
 // ownOption has the options that begin as those of clients do, and are none.
 var ownOption = map[string]bool{"consumer.poll.timeout.ms": true, "admin.timeout.ms": true}

@@ -57,11 +57,13 @@ func (common) Validate(ctx context.Context, v sdk.Values) []sdk.OptionError {
 		}
 		k, err := o.connect(cluster, "admin")
 		if err == nil {
-			err = k.Ping(ctx)
+			if err = k.Ping(ctx); err != nil {
+				err = o.failed(cluster, "answer", err)
+			}
 			k.Close()
 		}
 		if err != nil {
-			return []sdk.OptionError{{Option: cluster + ".cluster.bootstrap.servers", Err: o.failed(cluster, "answer", err)}}
+			return []sdk.OptionError{{Option: cluster + ".cluster.bootstrap.servers", Err: err}}
 		}
 	}
 	return nil

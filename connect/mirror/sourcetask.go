@@ -22,7 +22,8 @@ type sourceTask struct {
 	consumer *kgo.Client
 	syncs    *syncWriter // nil: none are written
 	parts    map[sdk.TopicPartition]*part
-	heard    time.Time // when the source answered last
+	limits   map[string]int32 // max.message.bytes of copies
+	heard    time.Time        // when the source answered last
 	out      []runtime.Stretch
 }
 
@@ -45,6 +46,9 @@ func (t *sourceTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.Value
 	if err := t.ensure(ctx, own); err != nil {
 		return err
 	}
+	if t.limits, err = t.clusters.limits(ctx, own); err != nil {
+		return err
+	}
 	from := map[string]map[int32]kgo.Offset{}
 	for _, tp := range own {
 		p := &part{t.policy.remote(tp.Topic), map[string]any{"cluster": t.policy.source, "topic": tp.Topic, "partition": int64(tp.Partition)}}
@@ -56,7 +60,7 @@ func (t *sourceTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.Value
 		if from[tp.Topic] == nil {
 			from[tp.Topic] = map[int32]kgo.Offset{}
 		}
-		from[tp.Topic][tp.Partition] = kgo.NewOffset() // as auto.offset.reset has it
+		from[tp.Topic][tp.Partition] = t.begin()
 		if last, ok := sdk.Int64Of(kept, "offset"); ok {
 			from[tp.Topic][tp.Partition] = kgo.NewOffset().At(last + 1)
 		}
@@ -70,6 +74,19 @@ func (t *sourceTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.Value
 	t.consumer, err = t.connect("source", "consumer", kgo.ConsumePartitions(from), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchMaxWait(500*time.Millisecond), kgo.FetchMaxBytes(16<<20), kgo.FetchMaxPartitionBytes(2<<20), kgo.MaxConcurrentFetches(4))
 	return err
+}
+
+// begin gives where a partition begins that was never copied.
+func (t *sourceTask) begin() kgo.Offset {
+	for _, name := range []string{"source.consumer.auto.offset.reset", "consumer.auto.offset.reset"} {
+		if value, set := t.Map()[name]; set {
+			if value == "latest" {
+				return kgo.NewOffset().AtEnd()
+			}
+			break
+		}
+	}
+	return kgo.NewOffset().AtStart()
 }
 
 // ensure sees that what this task copies to is there, should it have been deleted since the work was divided.
@@ -118,6 +135,12 @@ func (t *sourceTask) cut(p *part, tp sdk.TopicPartition, records []*kgo.Record) 
 		s.Landed = func(downstream int64) { t.syncs.landed(offsetSync{tp, upstream, downstream}) }
 	}
 	return s
+}
+
+// BatchLimit implements runtime.Verbatim.
+func (t *sourceTask) BatchLimit(topic string) (int32, bool) {
+	size, known := t.limits[topic]
+	return size, known
 }
 
 // Poll implements sdk.SourceTask, for records that are to be transformed. Offsets in the target are then not known: records may be

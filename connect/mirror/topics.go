@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -163,6 +164,30 @@ func (c *clusters) configsOf(ctx context.Context, topics []string) (map[string]m
 			}
 		}
 		out[d.Name] = set
+	}
+	return out, nil
+}
+
+// limits gives how large batches may be that the copies of partitions take.
+func (c *clusters) limits(ctx context.Context, of []sdk.TopicPartition) (map[string]int32, error) {
+	out := map[string]int32{}
+	if len(of) == 0 {
+		return out, nil
+	}
+	for _, tp := range of {
+		out[c.policy.remote(tp.Topic)] = 0
+	}
+	described, err := c.target.DescribeTopicConfigs(ctx, slices.Collect(maps.Keys(out))...)
+	if err != nil {
+		return nil, c.failed("target", "describe its topics", err)
+	}
+	clear(out)
+	for _, d := range described {
+		for _, k := range d.Configs {
+			if n, err := strconv.ParseInt(k.MaybeValue(), 10, 32); k.Key == "max.message.bytes" && err == nil && d.Err == nil {
+				out[d.Name] = int32(n)
+			}
+		}
 	}
 	return out, nil
 }
