@@ -1,6 +1,7 @@
 package mirror_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 	"testing"
@@ -48,6 +49,9 @@ func copied(t *testing.T, as, bs *site, w *worker) {
 	}
 	strip := func(records []*kgo.Record) (out []bare) {
 		for _, r := range records {
+			if sum := sha256.Sum256(r.Value); len(r.Value) > 1000 {
+				r.Value = sum[:] // differences of large ones are slow to find
+			}
 			out = append(out, bare{r.Key, r.Value, r.Headers, r.Timestamp.UnixMilli(), r.Partition, r.Offset})
 		}
 		return out
