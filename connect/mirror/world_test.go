@@ -169,17 +169,22 @@ type worker struct {
 	end    func()
 }
 
-// work starts a worker whose cluster is the target.
-func work(t testing.TB, target string) *worker {
+// work starts a worker whose cluster is the target. more are options, as name=value.
+func work(t testing.TB, target string, more ...string) *worker {
 	t.Helper()
+	options := map[string]string{
+		"bootstrap.servers": target, "offset.storage.partitions": "1", "status.storage.partitions": "1", "scheduled.rebalance.max.delay.ms": "0", "offset.flush.interval.ms": "200",
+		"offset.storage.replication.factor": "1", "config.storage.replication.factor": "1", "status.storage.replication.factor": "1"}
+	for _, o := range more {
+		name, value, _ := strings.Cut(o, "=")
+		options[name] = value
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	logs := &synced{}
-	w, err := connect.New(connect.Config{Connectors: mirror.Connectors(), Logger: slog.New(slog.NewTextHandler(logs, nil)), Listener: l, Options: map[string]string{
-		"bootstrap.servers": target, "offset.storage.partitions": "1", "status.storage.partitions": "1", "scheduled.rebalance.max.delay.ms": "0", "offset.flush.interval.ms": "200",
-		"offset.storage.replication.factor": "1", "config.storage.replication.factor": "1", "status.storage.replication.factor": "1"}})
+	w, err := connect.New(connect.Config{Connectors: mirror.Connectors(), Logger: slog.New(slog.NewTextHandler(logs, nil)), Listener: l, Options: options})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +257,11 @@ func (w *worker) mirror(kind, from, source, to string, more map[string]string) {
 		"source.cluster.metadata.max.age.ms":  "1000",
 	}
 	maps.Copy(config, more)
-	if status, text := w.do("PUT", "/connectors/"+strings.ToLower(kind)+"-"+from+"-"+to+"/config", config); status/100 != 2 {
+	name := strings.ToLower(kind) + "-" + from + "-" + to
+	if as, set := more["name"]; set {
+		name = as
+	}
+	if status, text := w.do("PUT", "/connectors/"+name+"/config", config); status/100 != 2 {
 		w.t.Fatalf("%d %s", status, text)
 	}
 }
