@@ -240,6 +240,37 @@ func TestTopicThatComesBack(t *testing.T) {
 	}
 }
 
+// TestTransformed: records can be transformed on their way, and what is not stays as it is.
+func TestTransformed(t *testing.T) {
+	_, b, as, bs := two(t)
+	as.create("orders", 2)
+	as.produce(&kgo.Record{Topic: "orders", Partition: 1, Key: []byte{0xff}, Value: nil, Headers: []kgo.RecordHeader{{Key: "h", Value: []byte{1}}, {Key: "h"}}, Timestamp: time.UnixMilli(1_700_000_000_000)})
+	w := work(t, b.Addr())
+	w.mirror("Source", "a", as.addr, "b", map[string]string{"transforms": "x", "transforms.x.type": "org.apache.kafka.connect.transforms.InsertHeader",
+		"transforms.x.header": "from", "transforms.x.value.literal": "a", "header.converter": "org.apache.kafka.connect.storage.SimpleHeaderConverter"})
+	r := bs.read("a.orders", 1, 1)[0]
+	if string(r.Key) != "\xff" || r.Value != nil || r.Timestamp.UnixMilli() != 1_700_000_000_000 || len(r.Headers) != 3 || r.Headers[2].Key != "from" || string(r.Headers[2].Value) != "a" {
+		t.Errorf("%q %q %v %v", r.Key, r.Value, r.Headers, r.Timestamp)
+	}
+}
+
+// TestNothingYet: a mirror of a cluster that has no topics begins when there are some, and one of groups when there are such.
+func TestNothingYet(t *testing.T) {
+	_, b, as, bs := two(t)
+	w := work(t, b.Addr())
+	w.mirror("Source", "a", as.addr, "b", nil)
+	w.mirror("Checkpoint", "a", as.addr, "b", map[string]string{"sync.group.offsets.enabled": "true"})
+	eventually(t, "it runs", func() bool {
+		states, _ := w.states("checkpoint-a-b")
+		return len(states) == 1 && states[0] == "RUNNING"
+	})
+	as.create("orders", 1)
+	as.produce(numbers("orders", 0, 0, 3)...)
+	as.commit("g", "orders", 0, 3)
+	bs.read("a.orders", 0, 3)
+	eventually(t, "the group is in the target", func() bool { return bs.committed("g", "a.orders", 0) == 3 })
+}
+
 // TestRefused: a configuration that cannot work is refused, with a sentence that says why.
 func TestRefused(t *testing.T) {
 	a, b, _, _ := two(t)
