@@ -18,13 +18,16 @@ import (
 
 // shortClasses are names for connectors that are easier to remember than their classes.
 var shortClasses = map[string]string{
-	"file-source":     "org.apache.kafka.connect.file.FileStreamSourceConnector",
-	"file-sink":       "org.apache.kafka.connect.file.FileStreamSinkConnector",
-	"postgres-cdc":    "io.debezium.connector.postgresql.PostgresConnector",
-	"sql-source":      "io.confluent.connect.jdbc.JdbcSourceConnector",
-	"sql-sink":        "io.confluent.connect.jdbc.JdbcSinkConnector",
-	"opensearch-sink": "io.aiven.kafka.connect.opensearch.OpenSearchSinkConnector",
-	"s3-sink":         "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector",
+	"file-source":       "org.apache.kafka.connect.file.FileStreamSourceConnector",
+	"file-sink":         "org.apache.kafka.connect.file.FileStreamSinkConnector",
+	"mirror":            "org.apache.kafka.connect.mirror.MirrorSourceConnector",
+	"mirror-groups":     "org.apache.kafka.connect.mirror.MirrorCheckpointConnector",
+	"mirror-heartbeats": "org.apache.kafka.connect.mirror.MirrorHeartbeatConnector",
+	"postgres-cdc":      "io.debezium.connector.postgresql.PostgresConnector",
+	"sql-source":        "io.confluent.connect.jdbc.JdbcSourceConnector",
+	"sql-sink":          "io.confluent.connect.jdbc.JdbcSinkConnector",
+	"opensearch-sink":   "io.aiven.kafka.connect.opensearch.OpenSearchSinkConnector",
+	"s3-sink":           "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector",
 }
 
 // newConnector is what `connect new` is asked for.

@@ -70,6 +70,7 @@ var optionTable = numbered(slices.Concat([]sdk.Option{
 	{Name: "heartbeats.replication.enabled", Kind: sdk.BooleanOption, Default: "true", Importance: sdk.Low, Group: topicGroup,
 		Doc: "Whether the source's heartbeats are copied, whatever topics says."},
 	{Name: "task.assigned.partitions", Kind: sdk.ListOption, NoDefault: true, Internal: true, Doc: "The partitions of a task."},
+	{Name: "task.assigned.topics", Kind: sdk.ListOption, NoDefault: true, Internal: true, Doc: "The ids of their topics, as topic:id."},
 	{Name: "groups", Kind: sdk.ListOption, Default: ".*", Importance: sdk.High, Group: groupGroup, Check: checkPatterns,
 		Doc: "Consumer groups whose offsets are translated: names and regular expressions."},
 	{Name: "groups.exclude", Kind: sdk.ListOption, Default: `console-consumer-.*,connect-.*,__.*`, Importance: sdk.High, Group: groupGroup, Check: checkPatterns,

@@ -183,8 +183,8 @@ func TestManyPairs(t *testing.T) {
 
 // TestDivide: each partition has one task, and none has much more than others.
 func TestDivide(t *testing.T) {
-	got := divide(map[string]int{"b-1": 1, "a": 3}, 2)
-	want := []map[string]string{{"task.assigned.partitions": "a-0,a-2"}, {"task.assigned.partitions": "a-1,b-1-0"}}
+	got := divide(map[string]topic{"b-1": {1, "x"}, "a": {3, "y"}, "old": {1, ""}}, 2)
+	want := []map[string]string{{"task.assigned.partitions": "a-0,a-2,old-0", "task.assigned.topics": "a:y"}, {"task.assigned.partitions": "a-1,b-1-0", "task.assigned.topics": "a:y,b-1:x"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

@@ -101,7 +101,7 @@ func (source) Split(ctx context.Context, v sdk.Values, most int) ([]map[string]s
 		return nil, err
 	}
 	defer c.close()
-	found, err := c.partitions(ctx)
+	found, err := c.find(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -111,21 +111,26 @@ func (source) Split(ctx context.Context, v sdk.Values, most int) ([]map[string]s
 	return divide(found, most), nil
 }
 
-// divide deals partitions out to tasks: those of a topic to one after the other.
-func divide(partitions map[string]int, most int) []map[string]string {
-	var all []string
-	for _, topic := range slices.Sorted(maps.Keys(partitions)) {
-		for p := range partitions[topic] {
-			all = append(all, topic+"-"+strconv.Itoa(p))
+// divide deals partitions out to tasks: those of a topic to one after the other. With them go the ids of their topics, so that tasks begin
+// anew when a topic was made again.
+func divide(topics map[string]topic, most int) []map[string]string {
+	var all []sdk.TopicPartition
+	for _, name := range slices.Sorted(maps.Keys(topics)) {
+		for p := range topics[name].partitions {
+			all = append(all, sdk.TopicPartition{Topic: name, Partition: int32(p)})
 		}
 	}
-	lists := make([][]string, min(most, len(all)))
-	for i, name := range all {
-		lists[i%len(lists)] = append(lists[i%len(lists)], name)
+	lists, ids := make([][]string, min(most, len(all))), make([][]string, min(most, len(all)))
+	for i, tp := range all {
+		to := i % len(lists)
+		lists[to] = append(lists[to], tp.Topic+"-"+strconv.Itoa(int(tp.Partition)))
+		if id := tp.Topic + ":" + topics[tp.Topic].id; topics[tp.Topic].id != "" && !slices.Contains(ids[to], id) {
+			ids[to] = append(ids[to], id)
+		}
 	}
 	out := make([]map[string]string, len(lists))
 	for i, list := range lists {
-		out[i] = map[string]string{"task.assigned.partitions": strings.Join(list, ",")}
+		out[i] = map[string]string{"task.assigned.partitions": strings.Join(list, ","), "task.assigned.topics": strings.Join(ids[i], ",")}
 	}
 	return out
 }
@@ -154,10 +159,10 @@ func (source) Watch(ctx context.Context, v sdk.Values, changed func()) error {
 	}
 	defer c.close()
 	logger := slog.Default().With("mirror", o.policy.source+"->"+o.policy.target)
-	var known map[string]int
+	var known map[string]topic
 	var synced time.Time
 	for o.sleep(ctx, "refresh.topics.enabled", "refresh.topics.interval.seconds", "sync.topic.configs.enabled", "sync.topic.configs.interval.seconds") {
-		found, err := c.partitions(ctx)
+		found, err := c.find(ctx)
 		if err != nil {
 			logger.Debug("the topics of the source cannot be listed now", "error", err)
 			continue

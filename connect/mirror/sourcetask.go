@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -30,6 +31,7 @@ type sourceTask struct {
 // part is a partition that is copied.
 type part struct {
 	remote string
+	id     string         // its topic's; "": not known
 	at     map[string]any // as a source partition
 }
 
@@ -49,9 +51,14 @@ func (t *sourceTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.Value
 	if t.limits, err = t.clusters.limits(ctx, own); err != nil {
 		return err
 	}
+	ids := map[string]string{}
+	for _, name := range v.List("task.assigned.topics") {
+		topic, id, _ := strings.Cut(name, ":")
+		ids[topic] = id
+	}
 	from := map[string]map[int32]kgo.Offset{}
 	for _, tp := range own {
-		p := &part{t.policy.remote(tp.Topic), map[string]any{"cluster": t.policy.source, "topic": tp.Topic, "partition": int64(tp.Partition)}}
+		p := &part{t.policy.remote(tp.Topic), ids[tp.Topic], map[string]any{"cluster": t.policy.source, "topic": tp.Topic, "partition": int64(tp.Partition)}}
 		t.parts[tp] = p
 		kept, err := c.Position(ctx, p.at)
 		if err != nil {
@@ -60,10 +67,7 @@ func (t *sourceTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.Value
 		if from[tp.Topic] == nil {
 			from[tp.Topic] = map[int32]kgo.Offset{}
 		}
-		from[tp.Topic][tp.Partition] = t.begin()
-		if last, ok := sdk.Int64Of(kept, "offset"); ok {
-			from[tp.Topic][tp.Partition] = kgo.NewOffset().At(last + 1)
-		}
+		from[tp.Topic][tp.Partition] = t.begin(p, kept)
 	}
 	if t.Bool("emit.offset-syncs.enabled") {
 		if t.syncs, err = newSyncWriter(ctx, t.clusters, t.logger); err != nil {
@@ -76,8 +80,16 @@ func (t *sourceTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.Value
 	return err
 }
 
-// begin gives where a partition begins that was never copied.
-func (t *sourceTask) begin() kgo.Offset {
+// begin gives where to go on with a partition of which this is kept; nil: it was never copied. A position in a topic that was deleted and
+// made again since means nothing in the new one, which is copied from its start. MirrorMaker's positions do not say which topic it was.
+func (t *sourceTask) begin(p *part, kept map[string]any) kgo.Offset {
+	if was, _ := kept[topicID].(string); was != "" && p.id != "" && was != p.id {
+		t.logger.Warn("a topic was made again in the source; it is copied from its start", "copy", p.remote)
+		return kgo.NewOffset().AtStart()
+	}
+	if last, ok := sdk.Int64Of(kept, "offset"); ok {
+		return kgo.NewOffset().At(last + 1)
+	}
 	for _, name := range []string{"source.consumer.auto.offset.reset", "consumer.auto.offset.reset"} {
 		if value, set := t.Map()[name]; set {
 			if value == "latest" {
@@ -89,11 +101,23 @@ func (t *sourceTask) begin() kgo.Offset {
 	return kgo.NewOffset().AtStart()
 }
 
+// topicID is what positions say besides what MirrorMaker's do.
+const topicID = "topicId"
+
+// position is where the source is after a record.
+func (p *part) position(offset int64) *sdk.Position {
+	at := map[string]any{"offset": offset}
+	if p.id != "" {
+		at[topicID] = p.id
+	}
+	return &sdk.Position{Partition: p.at, Offset: at}
+}
+
 // ensure sees that what this task copies to is there, should it have been deleted since the work was divided.
 func (t *sourceTask) ensure(ctx context.Context, own []sdk.TopicPartition) error {
-	least := map[string]int{}
+	least := map[string]topic{}
 	for _, tp := range own {
-		least[tp.Topic] = max(least[tp.Topic], int(tp.Partition)+1)
+		least[tp.Topic] = topic{partitions: max(least[tp.Topic].partitions, int(tp.Partition)+1)}
 	}
 	return t.clusters.ensure(ctx, least)
 }
@@ -130,7 +154,7 @@ func (t *sourceTask) cut(p *part, tp sdk.TopicPartition, records []*kgo.Record) 
 	for _, r := range records {
 		r.Topic = p.remote
 	}
-	s := runtime.Stretch{Records: records, At: &sdk.Position{Partition: p.at, Offset: map[string]any{"offset": upstream}}}
+	s := runtime.Stretch{Records: records, At: p.position(upstream)}
 	if t.syncs != nil {
 		s.Landed = func(downstream int64) { t.syncs.landed(offsetSync{tp, upstream, downstream}) }
 	}
@@ -154,7 +178,7 @@ func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 	fetches.EachRecord(func(r *kgo.Record) {
 		p := t.parts[sdk.TopicPartition{Topic: r.Topic, Partition: r.Partition}]
 		s := &sdk.Record{Topic: p.remote, Partition: r.Partition, KeySchema: sdk.OptionalBytesSchema, ValueSchema: sdk.OptionalBytesSchema, Timestamp: r.Timestamp,
-			At: &sdk.Position{Partition: p.at, Offset: map[string]any{"offset": r.Offset}}}
+			At: p.position(r.Offset)}
 		if r.Key != nil {
 			s.Key = r.Key
 		}

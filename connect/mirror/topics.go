@@ -66,45 +66,56 @@ func (o *options) failed(cluster, what string, err error) error {
 	return sdk.Retry(fmt.Errorf("the %s cluster %s cannot be asked to %s: %w; is it up, and is %s.cluster.bootstrap.servers right?", cluster, alias, what, err, cluster))
 }
 
-// partitions gives the topics of the source that are copied, with the numbers of their partitions.
-func (c *clusters) partitions(ctx context.Context) (map[string]int, error) {
+// topic is one of the source.
+type topic struct {
+	partitions int
+	id         string // another one if it was deleted and made again; "": the source's brokers are too old to tell
+}
+
+// find gives the topics of the source that are copied.
+func (c *clusters) find(ctx context.Context) (map[string]topic, error) {
 	all, err := c.source.ListTopics(ctx)
 	if err != nil {
 		return nil, c.failed("source", "list its topics", err)
 	}
-	out := map[string]int{}
-	for topic, d := range all {
-		if d.Err == nil && c.copies(topic) {
-			out[topic] = len(d.Partitions)
+	out := map[string]topic{}
+	for name, d := range all {
+		if d.Err != nil || !c.copies(name) {
+			continue
 		}
+		found := topic{partitions: len(d.Partitions)}
+		if d.ID != (kadm.TopicID{}) {
+			found.id = d.ID.String()
+		}
+		out[name] = found
 	}
 	return out, nil
 }
 
 // ensure sees that the copies of topics are in the target with as many partitions at least.
-func (c *clusters) ensure(ctx context.Context, partitions map[string]int) error {
-	if len(partitions) == 0 {
+func (c *clusters) ensure(ctx context.Context, topics map[string]topic) error {
+	if len(topics) == 0 {
 		return nil
 	}
-	names := make([]string, 0, len(partitions))
-	for topic := range partitions {
-		names = append(names, c.policy.remote(topic))
+	names := make([]string, 0, len(topics))
+	for name := range topics {
+		names = append(names, c.policy.remote(name))
 	}
 	there, err := c.target.ListTopics(ctx, names...)
 	if err != nil {
 		return c.failed("target", "list its topics", err)
 	}
 	var missing []string
-	for _, topic := range slices.Sorted(maps.Keys(partitions)) {
-		remote := c.policy.remote(topic)
+	for _, name := range slices.Sorted(maps.Keys(topics)) {
+		remote, partitions := c.policy.remote(name), topics[name].partitions
 		d, ok := there[remote]
 		switch {
 		case !ok || errors.Is(d.Err, kerr.UnknownTopicOrPartition):
-			missing = append(missing, topic)
+			missing = append(missing, name)
 		case d.Err != nil:
 			return c.failed("target", "describe the topic "+remote, d.Err)
-		case len(d.Partitions) < partitions[topic]:
-			grown, err := c.target.UpdatePartitions(ctx, partitions[topic], remote)
+		case len(d.Partitions) < partitions:
+			grown, err := c.target.UpdatePartitions(ctx, partitions, remote)
 			if err == nil {
 				err = grown[remote].Err
 			}
@@ -120,8 +131,8 @@ func (c *clusters) ensure(ctx context.Context, partitions map[string]int) error 
 	if err != nil {
 		return err
 	}
-	for _, topic := range missing {
-		if err := c.create(ctx, "target", c.policy.remote(topic), partitions[topic], c.Int("replication.factor"), configs[topic]); err != nil {
+	for _, name := range missing {
+		if err := c.create(ctx, "target", c.policy.remote(name), topics[name].partitions, c.Int("replication.factor"), configs[name]); err != nil {
 			return err
 		}
 	}
