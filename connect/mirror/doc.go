@@ -7,5 +7,5 @@
 // From those the checkpoint connector translates the committed offsets of groups: to the offset after the last pair that is not after
 // what is committed. That is never too far; a group that moves reads some records again, and misses none.
 //
-// Policies, filters, formats and translation are pure; clients.go and topics.go talk to the clusters.
+// Policies, filters, formats and translation are pure; topics.go asks the clusters, and the tasks move the records.
 package mirror

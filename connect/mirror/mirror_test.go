@@ -277,6 +277,20 @@ func TestNothingYet(t *testing.T) {
 	eventually(t, "the group is in the target", func() bool { return bs.committed("g", "a.orders", 0) == 3 })
 }
 
+// TestSecrets: what only clients may know is in no answer.
+func TestSecrets(t *testing.T) {
+	_, b, as, _ := two(t)
+	w := work(t, b.Addr())
+	config := map[string]string{"connector.class": "MirrorSourceConnector", "name": "x", "source.cluster.alias": "a", "target.cluster.alias": "b",
+		"source.cluster.bootstrap.servers": as.addr, "target.cluster.bootstrap.servers": b.Addr(), "source.cluster.security.protocol": "SASL_PLAINTEXT",
+		"source.cluster.sasl.mechanism": "PLAIN", "source.cluster.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required username="me" password="hunter22";`}
+	_, text := w.do("PUT", "/connector-plugins/MirrorSourceConnector/config/validate", config)
+	if strings.Contains(string(text), "hunter22") || !strings.Contains(string(text), `"error_count":1`) || !strings.Contains(string(text), "the source cluster a cannot be asked to answer") &&
+		!strings.Contains(string(text), "The source cluster a does not let the mirror answer") {
+		t.Errorf("%s", text)
+	}
+}
+
 // TestRefused: a configuration that cannot work is refused, with a sentence that says why.
 func TestRefused(t *testing.T) {
 	a, b, _, _ := two(t)

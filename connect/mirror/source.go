@@ -172,7 +172,9 @@ func (source) Watch(ctx context.Context, v sdk.Values, changed func()) error {
 			known = found
 		}
 		if o.Bool("sync.topic.configs.enabled") && time.Since(synced) >= o.seconds("sync.topic.configs.interval.seconds") {
-			if err := c.sync(ctx, slices.Sorted(maps.Keys(found))); err != nil {
+			if err := c.sync(ctx, slices.Sorted(maps.Keys(found))); ctx.Err() != nil {
+				return nil
+			} else if err != nil {
 				logger.Warn("configurations of topics cannot be copied now; it is tried again", "error", err)
 				continue
 			}

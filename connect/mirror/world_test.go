@@ -54,6 +54,10 @@ func (s *site) create(topic string, partitions int32, configs ...string) {
 	if _, err := s.CreateTopic(s.t.Context(), partitions, 1, set, topic); err != nil {
 		s.t.Fatalf("creating %s: %v", topic, err)
 	}
+	eventually(s.t, topic+" has leaders", func() bool { // which a client of Apache Kafka may hear of later
+		all, err := s.ListEndOffsets(s.t.Context(), topic)
+		return err == nil && all.Error() == nil && len(all[topic]) == int(partitions)
+	})
 }
 
 func (s *site) produce(records ...*kgo.Record) {
