@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ func mirrorMaker(t *testing.T, from, to string) (end func()) {
 	t.Helper()
 	libs := os.Getenv("MIRROR_MAKER")
 	if libs == "" {
-		t.Skip("set MIRROR_MAKER to the folder libs of a release of Apache Kafka to test with MirrorMaker 2; it needs java (apt-get install openjdk-17-jdk-headless)")
+		t.Skip("set MIRROR_MAKER to the folder libs of a release of Apache Kafka to test with MirrorMaker 2; it needs a JDK (apt-get install openjdk-17-jdk-headless)")
 	}
 	file := filepath.Join(t.TempDir(), "mm2.properties")
 	config := fmt.Sprintf(`clusters=a, b
@@ -71,6 +72,21 @@ offset.flush.interval.ms=1000
 	return end
 }
 
+// translatedByKafka asks Kafka's own RemoteClusterUtils how far a group is.
+func translatedByKafka(t *testing.T, at, alias, group string) string {
+	t.Helper()
+	out, err := exec.Command("java", "-cp", os.Getenv("MIRROR_MAKER")+"/*", "testdata/Translate.java", at, alias, group).Output()
+	if err != nil {
+		t.Fatalf("RemoteClusterUtils: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if strings.HasPrefix(line, "translated ") {
+			return strings.TrimSpace(line)
+		}
+	}
+	return ""
+}
+
 // TestMirrorMaker: MirrorMaker 2, Weir and MirrorMaker 2 again take over from each other. No record comes twice, and each translates offsets
 // by what the other has written.
 func TestMirrorMaker(t *testing.T) {
@@ -100,6 +116,9 @@ func TestMirrorMaker(t *testing.T) {
 	if at := bs.committed("h", "a.orders", 0); at > 300 {
 		t.Errorf("it misses records: %d", at)
 	}
+	eventually(t, "Weir writes a checkpoint", func() bool {
+		return translatedByKafka(t, b.Addr(), "a", "h") == fmt.Sprintf("translated a.orders-0 %d", bs.committed("h", "a.orders", 0))
+	})
 	w.end()
 
 	as.commit("k", "orders", 0, 550)
