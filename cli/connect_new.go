@@ -18,13 +18,25 @@ import (
 
 // shortClasses are names for connectors that are easier to remember than their classes.
 var shortClasses = map[string]string{
-	"file-source":     "org.apache.kafka.connect.file.FileStreamSourceConnector",
-	"file-sink":       "org.apache.kafka.connect.file.FileStreamSinkConnector",
-	"postgres-cdc":    "io.debezium.connector.postgresql.PostgresConnector",
-	"sql-source":      "io.confluent.connect.jdbc.JdbcSourceConnector",
-	"sql-sink":        "io.confluent.connect.jdbc.JdbcSinkConnector",
-	"opensearch-sink": "io.aiven.kafka.connect.opensearch.OpenSearchSinkConnector",
-	"s3-sink":         "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector",
+	"file-source":       "org.apache.kafka.connect.file.FileStreamSourceConnector",
+	"file-sink":         "org.apache.kafka.connect.file.FileStreamSinkConnector",
+	"mirror":            "org.apache.kafka.connect.mirror.MirrorSourceConnector",
+	"mirror-groups":     "org.apache.kafka.connect.mirror.MirrorCheckpointConnector",
+	"mirror-heartbeats": "org.apache.kafka.connect.mirror.MirrorHeartbeatConnector",
+	"postgres-cdc":      "io.debezium.connector.postgresql.PostgresConnector",
+	"sql-source":        "io.confluent.connect.jdbc.JdbcSourceConnector",
+	"sql-sink":          "io.confluent.connect.jdbc.JdbcSinkConnector",
+	"opensearch-sink":   "io.aiven.kafka.connect.opensearch.OpenSearchSinkConnector",
+	"s3-sink":           "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector",
+}
+
+// shortNames lists them, in lines that a terminal has room for.
+func shortNames() string {
+	var lines []string
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(shortClasses)), 6) {
+		lines = append(lines, strings.Join(some, ", "))
+	}
+	return strings.Join(lines, ",\n")
 }
 
 // newConnector is what `connect new` is asked for.
@@ -42,7 +54,7 @@ func (c *connectClient) new() *cobra.Command {
 		Long: `Makes a connector: takes its options from --set, asks on a terminal for those that are missing, has the
 worker check all of them against the live system, writes them to a JSON file, and starts the connector.
 The class is one that 'weir connect plugins' shows, the last part of it, or one of:
-` + strings.Join(slices.Sorted(maps.Keys(shortClasses)), ", ") + `.
+` + shortNames() + `.
 
 If anything is wrong, nothing is written, and the exit code is 1. JSON: the connector as the REST API tells
 it, or what is wrong as for 'weir connect validate'.`,

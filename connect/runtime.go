@@ -36,6 +36,16 @@ func (w *Worker) defaultConverter(option string) string {
 	return "org.apache.kafka.connect.json.JsonConverter"
 }
 
+// converterOf gives the converter that a connector has unless it is configured otherwise.
+func (w *Worker) converterOf(p *plugin, option string) string {
+	if preset, ok := p.connector.(sdk.Preset); ok {
+		if class, ok := preset.Defaults()[option]; ok {
+			return class
+		}
+	}
+	return w.defaultConverter(option)
+}
+
 // cluster gives the id of the Kafka cluster; "": it is not known.
 func (w *Worker) cluster(ctx context.Context) string {
 	if w.cfg.ClusterID != nil {

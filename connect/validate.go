@@ -217,7 +217,7 @@ func (w *Worker) optionsOf(p *plugin) []sdk.Option {
 		case "transforms", "predicates", "topic.creation.groups":
 			o.Check = checkAliases(o.Name)
 		case "key.converter", "value.converter", "header.converter":
-			o.Default = w.defaultConverter(o.Name)
+			o.Default = w.converterOf(p, o.Name)
 			kind := converterKind
 			if o.Name == "header.converter" {
 				kind = headerConverterKind
@@ -308,7 +308,7 @@ func (w *Worker) validate(ctx context.Context, config map[string]string) (*valid
 	common, _ := v.check(w.optionsOf(p), props)
 	v.checkCommon(common, props)
 	for _, option := range []string{"key.converter", "value.converter", "header.converter"} {
-		if found := w.checkClass(v, option, props, converterKind, headerConverterKind); found == nil {
+		if found := w.checkClass(v, option, w.converterOf(p, option), props, converterKind, headerConverterKind); found == nil {
 			v.unset(option + ".plugin.version")
 			v.noDefault(option + ".plugin.version")
 		}
@@ -397,10 +397,10 @@ func (v *validation) checkTopics(common sdk.Values) {
 }
 
 // checkClass finds the plugin that an option names; nil: it names none that is there.
-func (w *Worker) checkClass(v *validation, option string, props map[string]string, kinds ...string) *plugin {
+func (w *Worker) checkClass(v *validation, option, fallback string, props map[string]string, kinds ...string) *plugin {
 	name, set := props[option]
 	if !set {
-		name = w.defaultConverter(option)
+		name = fallback
 	}
 	p := w.plugins.find(strings.TrimSpace(name), kinds...)
 	if p == nil {
@@ -503,8 +503,9 @@ func (w *Worker) checkUnknown(v *validation, p *plugin, config map[string]string
 	for _, o := range slices.Concat(w.optionsOf(p), p.options) {
 		known = append(known, o.Name)
 	}
+	patterned, _ := p.connector.(sdk.Patterned)
 	for _, name := range slices.Sorted(maps.Keys(config)) {
-		if slices.Contains(known, name) || slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+		if patterned != nil && patterned.HasOption(name) || slices.Contains(known, name) || slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
 			continue
 		}
 		text := "Configuration is not defined: " + name

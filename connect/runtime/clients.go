@@ -269,7 +269,7 @@ func (r *run) client(kind string, opts ...kgo.Opt) (client *kgo.Client, close fu
 	if err != nil {
 		return nil, nil, err
 	}
-	all := slices.Concat(r.t.r.cfg.Kafka, []kgo.Opt{kgo.DisableClientMetrics(), kgo.ClientID("connector-" + kind + "-" + r.t.spec.name())}, opts, worker, own)
+	all := slices.Concat([]kgo.Opt{kgo.MetadataMinAge(metadataMinAge)}, r.t.r.cfg.Kafka, []kgo.Opt{kgo.DisableClientMetrics(), kgo.ClientID("connector-" + kind + "-" + r.t.spec.name())}, opts, worker, own)
 	if client, err = kgo.NewClient(all...); err != nil {
 		return nil, nil, sdk.Misconfigured("The options %s* do not go together: %w", prefix, err)
 	}
@@ -277,6 +277,10 @@ func (r *run) client(kind string, opts ...kgo.Opt) (client *kgo.Client, close fu
 	context.AfterFunc(r.hard, close)
 	return client, close, nil
 }
+
+// metadataMinAge is how soon a client asks again who leads a partition. A topic that was just created may have no leader yet, and one that
+// fails is replaced within milliseconds; the client's own five seconds would be the longest part of it.
+const metadataMinAge = 250 * time.Millisecond
 
 // admin gives what topics of a task are created with: the task's own client, unless the configuration says otherwise for this.
 func (r *run) admin(own *kgo.Client) (admin *kadm.Client, end func(), err error) {
@@ -292,7 +296,8 @@ func (r *run) admin(own *kgo.Client) (admin *kadm.Client, end func(), err error)
 
 // producer makes a client for what sources and dead letters send: nothing is acknowledged that could be lost, nothing comes twice or in
 // another order, and what waits is bounded.
-func (r *run) producer() (client *kgo.Client, close func(), err error) {
+// limit gives how large batches for a topic may be, where that is known; nil: nowhere.
+func (r *run) producer(limit func(topic string) (int32, bool)) (client *kgo.Client, close func(), err error) {
 	sizes, err := r.batchSizes()
 	if err != nil {
 		return nil, nil, err
@@ -303,6 +308,11 @@ func (r *run) producer() (client *kgo.Client, close func(), err error) {
 		kgo.ProducerBatchMaxBytesFn(func(topic string) int32 {
 			if size, limited := sizes[topic]; limited {
 				return size
+			}
+			if limit != nil {
+				if size, known := limit(topic); known {
+					return size
+				}
 			}
 			return usualBatch
 		}))

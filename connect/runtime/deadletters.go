@@ -38,7 +38,7 @@ func openDeadLetters(r *run) (*deadLetters, error) {
 		return nil, nil
 	}
 	var err error
-	if d.client, d.end, err = r.producer(); err != nil {
+	if d.client, d.end, err = r.producer(nil); err != nil {
 		return nil, err
 	}
 	replicas := int16(-1) // Kafka's default of 3 would not do in a small cluster

@@ -159,6 +159,19 @@ func (r *Runtime) SetPositions(ctx context.Context, connector string, positions 
 	return r.cfg.Offsets.Put(ctx, connector, positions)
 }
 
+// preset adds what a connector has as defaults of common options.
+func preset(c sdk.Connector, config map[string]string) {
+	p, ok := c.(sdk.Preset)
+	if !ok {
+		return
+	}
+	for name, value := range p.Defaults() {
+		if _, set := config[name]; !set {
+			config[name] = value
+		}
+	}
+}
+
 // groupOf names the group of a sink.
 func groupOf(connector string, config map[string]string) string {
 	if id := config["consumer.override.group.id"]; id != "" {

@@ -47,7 +47,12 @@ func (r *run) source(c sdk.Source) (err error) {
 	if s.creation, err = newCreation(r.t.r.cfg.Options, r.config); err != nil {
 		return err
 	}
-	client, end, err := r.producer()
+	s.task = c.NewTask()
+	var limit func(string) (int32, bool)
+	if t, ok := s.task.(Verbatim); ok {
+		limit = t.BatchLimit
+	}
+	client, end, err := r.producer(limit)
 	if err != nil {
 		return err
 	}
@@ -59,7 +64,6 @@ func (r *run) source(c sdk.Source) (err error) {
 	}
 	defer endAdmin()
 	s.admin = admin
-	s.task = c.NewTask()
 	stop := sync.OnceValue(func() error { return r.guard(s.task.Stop) })
 	defer func() { _ = stop() }() // a connector that panics is stopped too
 	if err := s.task.Start(r.ctx, &sourceContext{taskContext{r}, strconv.FormatInt(time.Now().UnixNano(), 36), nil}, r.values); err != nil {
@@ -122,8 +126,19 @@ func (r *run) batchSizes() (map[string]int32, error) {
 
 // polls polls and sends until the run ends or something fails.
 func (s *source) polls() error {
+	verbatim, ok := s.task.(Verbatim)
+	if ok && !s.pipe.verbatim() {
+		verbatim = nil
+	}
 	for tries := 0; s.ctx.Err() == nil; {
-		records, err := s.task.Poll(s.ctx)
+		var records []*sdk.Record
+		var stretches []Stretch
+		var err error
+		if verbatim != nil {
+			stretches, err = verbatim.PollVerbatim(s.ctx)
+		} else {
+			records, err = s.task.Poll(s.ctx)
+		}
 		switch {
 		case s.ctx.Err() != nil:
 			return s.ctx.Err()
@@ -139,6 +154,11 @@ func (s *source) polls() error {
 		case tries > 0:
 			tries = 0
 			s.fine()
+		}
+		for i := range stretches {
+			if err := s.sendStretch(&stretches[i]); err != nil {
+				return err
+			}
 		}
 		for from := 0; from < len(records); from += mostOfBatch {
 			if err := s.send(records, from, min(from+mostOfBatch, len(records))); err != nil {
@@ -197,7 +217,11 @@ func (s *source) convert(b *batch, r *sdk.Record) error {
 	if !out {
 		return nil
 	}
-	topic := b.records[len(b.records)-1].Topic
+	return s.uses(b.records[len(b.records)-1].Topic)
+}
+
+// uses sees that a topic is there and known.
+func (s *source) uses(topic string) error {
 	if topic == s.last {
 		return nil
 	}
@@ -318,8 +342,9 @@ func (s *source) advance() {
 	}
 	var records, bytes int64
 	for _, b := range all {
-		records += int64(len(b.records))
-		bytes += int64(len(b.buf))
+		stretched, size := b.land()
+		records += int64(len(b.records)) + stretched
+		bytes += int64(len(b.buf)) + size
 	}
 	s.t.meter.did(records, bytes, s.tracker.waiting() > 0)
 	if moved {

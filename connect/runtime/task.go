@@ -286,6 +286,7 @@ func (r *run) work() (err error) {
 	for _, v := range looked {
 		r.hide(v)
 	}
+	preset(r.t.spec.Type, r.config)
 	r.config[sdk.FileRoot] = r.t.r.cfg.Options[sdk.FileRoot]
 	options := r.t.spec.Type.Options()
 	for i := range options {

@@ -18,6 +18,7 @@ type batch struct {
 	headers []kgo.RecordHeader
 	places  []*sdk.Position // where the source is after the poll that it ends: of neighbours with the same partition the last
 	pending atomic.Int32    // records that are not durable yet
+	stretch Stretch         // instead of records, of a Verbatim
 	broken  atomic.Bool     // a record of it was given up, and may still be in use
 	promise func(*kgo.Record, error)
 }
@@ -27,7 +28,7 @@ func (b *batch) reset() {
 	clear(b.records)
 	clear(b.headers)
 	clear(b.places)
-	b.buf, b.records, b.headers, b.places = b.buf[:0], b.records[:0], b.headers[:0], b.places[:0]
+	b.buf, b.records, b.headers, b.places, b.stretch = b.buf[:0], b.records[:0], b.headers[:0], b.places[:0], Stretch{}
 }
 
 // note takes down where a record comes from.

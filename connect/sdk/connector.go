@@ -47,6 +47,11 @@ type Patterned interface {
 	HasOption(name string) bool
 }
 
+// Preset is a Connector for which options that all connectors have, such as converters, have other defaults than the worker's.
+type Preset interface {
+	Defaults() map[string]string
+}
+
 // Splitter is a Connector that divides the work among up to most tasks: it gives the options of each. Without it there is one task
 // with the connector's options (a sink: tasks.max of them).
 type Splitter interface {

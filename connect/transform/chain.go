@@ -67,6 +67,9 @@ func New(props map[string]string) (*Chain, []sdk.OptionError) {
 	return chain, nil
 }
 
+// Empty tells whether all records stay as they are.
+func (c *Chain) Empty() bool { return len(c.stages) == 0 }
+
 // Apply gives the transformed record; nil: it is dropped. The one that is given stays as it is.
 func (c *Chain) Apply(r *sdk.Record) (*sdk.Record, error) {
 	if len(c.stages) == 0 {
