@@ -8,9 +8,10 @@ import (
 	"github.com/weir/weir/connect/file"
 	"github.com/weir/weir/connect/postgres"
 	"github.com/weir/weir/connect/sdk"
+	"github.com/weir/weir/connect/sql"
 )
 
 // Connectors are all of them.
 func Connectors() []sdk.Connector {
-	return slices.Concat(datagen.Connectors(), file.Connectors(), postgres.Connectors())
+	return slices.Concat(datagen.Connectors(), file.Connectors(), postgres.Connectors(), sql.Connectors())
 }
