@@ -10,7 +10,7 @@ import "github.com/weir/weir/connect/sdk"
 
 // Connectors gives the package's connectors.
 func Connectors() []sdk.Connector {
-	return []sdk.Connector{sink{}, sink{aiven: true}}
+	return []sdk.Connector{sink{}, sink{aiven: true}, source{}, source{aiven: true}}
 }
 
 const version = "1.0.0"
