@@ -150,7 +150,7 @@ func (s *server) start() error {
 		s.cmd = s.command(program("/usr/lib/postgresql/*/bin/postgres"), "-D", s.dir+"/data")
 	} else {
 		s.cmd = s.command(program("/usr/sbin/mariadbd"), "--no-defaults", "--datadir="+s.dir+"/data", "--port="+strconv.Itoa(s.port), "--bind-address=127.0.0.1",
-			"--socket="+s.dir+"/sock", "--pid-file="+s.dir+"/pid", "--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=128M", "--log-error="+s.dir+"/log",
+			"--socket="+s.dir+"/sock", "--pid-file="+s.dir+"/pid", "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=128M", "--log-error="+s.dir+"/log",
 			"--innodb-flush-method=nosync", "--character-set-server=utf8mb4", "--skip-log-bin")
 	}
 	if err := s.cmd.Start(); err != nil {

@@ -83,7 +83,7 @@ func (s source) Split(ctx context.Context, v sdk.Values, most int) ([]map[string
 	tasks := max(1, min(most, len(all)))
 	parts := make([]map[string]string, tasks)
 	for i := range parts {
-		n := (len(all) + tasks - 1 - i) / tasks // the first ones have one more, if it does not come out even
+		n := (len(all) + tasks - i - 1) / (tasks - i) // the first ones have one more, if it does not come out even
 		var names []string
 		for _, t := range all[:n] {
 			names = append(names, quoter{mark: `"`}.table(t))
