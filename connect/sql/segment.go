@@ -110,6 +110,9 @@ type framing struct {
 // add writes a record's row, or the key of the row that it deletes. An error is the record's, and nothing is added then. full: the segment
 // cannot take it.
 func (s *segment) add(r *sdk.Record, l *layout, gone, once bool, f *framing) (full bool, err error) {
+	if _, ok := r.Value.(*sdk.Struct); !ok && !gone && l.value.Type == sdk.Structure {
+		return false, wrongValue(l.value, r.Value)
+	}
 	into := &s.rows
 	if gone {
 		s.keys, into = l, &s.gone

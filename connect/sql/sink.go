@@ -63,11 +63,14 @@ func (t *sinkTask) Put(ctx context.Context, records []*sdk.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
-	err := t.put(ctx, records)
-	if isStructure(err) { // a table may have changed since it was looked at
+	good, err := t.attempt(ctx, records)
+	if isStructure(err) || isRecords(err) { // a table may have changed since it was looked at
 		t.forget()
 		t.disconnect()
-		err = t.put(ctx, records)
+		good, err = t.attempt(ctx, good)
+	}
+	if isRecords(err) {
+		err = t.isolate(ctx, good)
 	}
 	if err != nil {
 		t.forget()
@@ -76,15 +79,16 @@ func (t *sinkTask) Put(ctx context.Context, records []*sdk.Record) error {
 	return t.o.target.explain(err)
 }
 
-func (t *sinkTask) put(ctx context.Context, records []*sdk.Record) error {
+// attempt puts records, and gives them less those that are refused before the database sees them, which are nil.
+func (t *sinkTask) attempt(ctx context.Context, records []*sdk.Record) (good []*sdk.Record, err error) {
 	if t.session == nil {
 		session, err := t.o.target.connect(ctx, t.o.zone, t.o.dates, t.o.neverQuote)
 		if err != nil {
-			return err
+			return records, err
 		}
 		t.session = session
 	}
-	good := records // less those that are refused before the database sees them
+	good = records
 	segments, err := t.build(ctx, records, func(i int, err error) error {
 		if &good[0] == &records[0] {
 			good = slices.Clone(records)
@@ -96,10 +100,7 @@ func (t *sinkTask) put(ctx context.Context, records []*sdk.Record) error {
 		err = t.session.write(ctx, segments, t.o.mode, false)
 	}
 	t.recycle(segments)
-	if err != nil && isRecords(err) {
-		return t.isolate(ctx, good)
-	}
-	return err
+	return good, err
 }
 
 // build makes segments of records, in their order. nil is no record.
@@ -173,8 +174,7 @@ func (t *sinkTask) recycle(segments []*segment) {
 // isolate finds the records that the database refuses, in one transaction with those that it takes: where it refuses some, each half of
 // them is tried by itself. What is refused is reported before the transaction ends, so that nothing is in the database if that is an end.
 func (t *sinkTask) isolate(ctx context.Context, records []*sdk.Record) error {
-	begin := "START TRANSACTION"
-	if err := t.session.exec(ctx, begin); err != nil {
+	if err := t.session.exec(ctx, "START TRANSACTION"); err != nil {
 		return err
 	}
 	if t.o.target.postgres {

@@ -206,5 +206,100 @@ func TestEvolve(t *testing.T) {
 		if sdk.CauseOf(err) != sdk.Configuration {
 			t.Errorf("a table without a key: %v", err)
 		}
+		narrow, k := begun(t, d.props("insert.mode=upsert", "pk.mode=record_key", "table.name.format=narrow"))
+		d.run("CREATE TABLE narrow (id bigint PRIMARY KEY, name varchar(3), n int)")
+		put(t, narrow, rec(1, "one", nil))
+		d.run("ALTER TABLE narrow " + map[string]string{"postgres": "ALTER name TYPE", "mysql": "MODIFY name"}[d.kind] + " varchar(30)")
+		put(t, narrow, rec(2, "much longer", nil))
+		same(t, d.ask("SELECT id, name FROM narrow ORDER BY id")+fmt.Sprint(k.refused), "1|one\n2|much longermap[]")
+	})
+}
+
+// TestNames: tables are found by their schemas, names are quoted or not, and columns are found whatever their case.
+func TestNames(t *testing.T) {
+	each(t, func(t *testing.T, d *database) {
+		place := d.name
+		if d.kind == "postgres" {
+			place = "other"
+			d.run(`CREATE SCHEMA other`)
+		}
+		put1 := func(props ...string) {
+			t.Helper()
+			task, k := begun(t, d.props(append(props, "insert.mode=upsert", "pk.mode=record_key", "auto.create=true", "auto.evolve=true")...))
+			put(t, task, rec(1, "one", int32(1)))
+			if len(k.refused) > 0 {
+				t.Error(k.refused)
+			}
+		}
+		put1("table.name.format=" + place + ".a ${topic}-b")
+		q := quoter{"\"", false}
+		if d.kind == "mysql" {
+			q.mark = "`"
+		}
+		same(t, d.ask("SELECT name FROM "+q.table(tableID{schema: place, name: "a t-b"})), "one")
+		put1("table.name.format=Plain", "quote.sql.identifiers=never")
+		plain := map[string]string{"postgres": "plain", "mysql": "Plain"}[d.kind]
+		same(t, d.ask("SELECT name FROM "+plain), "one")
+		d.run("CREATE TABLE odd (" + q.name("ID") + " bigint PRIMARY KEY, " + q.name("Na,me") + " int, " + q.name("NAME") + " varchar(10), n int)")
+		put1("table.name.format=odd")
+		same(t, d.ask("SELECT "+q.name("ID")+", "+q.name("NAME")+" FROM odd"), "1|one")
+	})
+}
+
+// TestMixedSchemas: records of different schemas and tables in one batch are done in their order.
+func TestMixedSchemas(t *testing.T) {
+	each(t, func(t *testing.T, d *database) {
+		task, k := begun(t, d.props("insert.mode=upsert", "pk.mode=record_key", "auto.create=true", "auto.evolve=true", "delete.enabled=true"))
+		small := sdk.NewStructure("", sdk.Field{Name: "id", Schema: sdk.Int64Schema}, sdk.Field{Name: "n", Schema: sdk.OptionalInt32Schema})
+		var records []*sdk.Record
+		for i := range int32(300) {
+			r := rec(int64(i%10), fmt.Sprint("name ", i), i)
+			switch i % 3 {
+			case 1:
+				r.ValueSchema = small
+				r.Value = &sdk.Struct{Schema: small, Values: []any{int64(i % 10), i}}
+			case 2:
+				if i%5 == 0 {
+					r.ValueSchema, r.Value = nil, nil
+				}
+			}
+			if i%7 == 0 {
+				r.Topic = "u"
+			}
+			records = append(records, r)
+		}
+		put(t, task, records...)
+		if len(k.refused) > 0 {
+			t.Fatal(k.refused)
+		}
+		for _, table := range []string{"t", "u"} {
+			type state struct{ name, n string }
+			want := map[int64]*state{}
+			for _, r := range records {
+				if r.Topic != table {
+					continue
+				}
+				id := r.Key.(*sdk.Struct).Values[0].(int64)
+				if r.Value == nil {
+					delete(want, id)
+					continue
+				}
+				if want[id] == nil {
+					want[id] = &state{name: "null"}
+				}
+				v := r.Value.(*sdk.Struct)
+				want[id].n = fmt.Sprint(v.Get("n"))
+				if name, ok := v.Get("name").(string); ok {
+					want[id].name = name
+				}
+			}
+			var lines []string
+			for id := range int64(10) {
+				if s := want[id]; s != nil {
+					lines = append(lines, fmt.Sprintf("%d|%s|%s", id, s.name, s.n))
+				}
+			}
+			same(t, d.ask("SELECT id, name, n FROM "+table+" ORDER BY id"), strings.Join(lines, "\n"))
+		}
 	})
 }

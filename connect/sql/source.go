@@ -72,6 +72,9 @@ func (t *sourceTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.Value
 		t.tables = []*tableTask{task}
 		return t.resume(ctx, task, nil)
 	}
+	if len(ids) == 0 {
+		return sdk.Misconfigured("there is no table to read in the database %q: none matches table.whitelist, table.include.list and the other filters, or user %q may not see it", o.target.database, o.target.user)
+	}
 	for _, id := range ids {
 		task := &tableTask{id: &id, topic: o.prefix + id.name, position: &sdk.Position{Partition: map[string]any{"protocol": "1", "table": id.String()}}}
 		if err := t.resume(ctx, task, map[string]any{"table": id.name}); err != nil {
@@ -179,10 +182,6 @@ func (t *sourceTask) failed(err error) error {
 
 // await waits until a table is to be asked, and chooses the one that waits longest.
 func (t *sourceTask) await(ctx context.Context) error {
-	if len(t.tables) == 0 {
-		<-ctx.Done() // until there are some, and the work is divided anew
-		return ctx.Err()
-	}
 	next := slices.MinFunc(t.tables, func(a, b *tableTask) int { return a.due.Compare(b.due) })
 	if wait := time.Until(next.due); wait > 0 {
 		timer := time.NewTimer(wait)

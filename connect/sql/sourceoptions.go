@@ -67,7 +67,7 @@ func (o *sourceOptions) find(ctx context.Context) ([]tableID, error) {
 	return slices.DeleteFunc(all, func(t tableID) bool { return !o.filter.chooses(t) }), nil
 }
 
-// Split implements sdk.Splitter: each task gets some of the tables. It gets none if there are none yet, and waits.
+// Split implements sdk.Splitter: each task gets some of the tables. If there are none there is a task that says so.
 func (s source) Split(ctx context.Context, v sdk.Values, most int) ([]map[string]string, error) {
 	o, wrong := parseSource(v)
 	if len(wrong) > 0 {

@@ -122,10 +122,17 @@ func TestTrouble(t *testing.T) {
 			"no column":      {[]string{"mode=incrementing", "incrementing.column.name=nope"}, "nope"},
 			"nullable":       {[]string{"mode=incrementing", "incrementing.column.name=n"}, "can be null"},
 			"nothing counts": {[]string{"mode=incrementing"}, "set incrementing.column.name"},
+			"no table":       {[]string{"mode=bulk", "table.whitelist=absent"}, "there is no table to read"},
 			"wrong query":    {[]string{"mode=bulk", "query=SELECT nothing FROM nowhere"}, "refuses a statement"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				_, err := readingTask(t, keeper(t), d.props(test.props...)).Poll(context.Background())
+				v, _ := sdk.Parse(sourceTable, d.props(append(test.props, "topic.prefix=p")...))
+				task := &sourceTask{}
+				err := task.Start(context.Background(), keeper(t), v)
+				if err == nil {
+					_, err = task.Poll(context.Background())
+				}
+				_ = task.Stop()
 				if sdk.CauseOf(err) != sdk.Configuration || !strings.Contains(fmt.Sprint(err), test.says) {
 					t.Errorf("got %v (%s), want %q", err, sdk.CauseOf(err), test.says)
 				}
