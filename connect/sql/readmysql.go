@@ -31,6 +31,11 @@ func openMySQL(ctx context.Context, t *target) (*mysqlReader, error) {
 
 func (r *mysqlReader) quoter() quoter { return quoter{mark: "`"} }
 
+func (r *mysqlReader) exec(ctx context.Context, sql string) error {
+	_, err := r.conn.ExecContext(ctx, sql)
+	return err
+}
+
 func (r *mysqlReader) close() {
 	_ = r.conn.Close()
 	_ = r.db.Close()

@@ -36,6 +36,11 @@ func (r *postgresReader) close() {
 	_ = r.conn.Close(ctx)
 }
 
+func (r *postgresReader) exec(ctx context.Context, sql string) error {
+	_, err := r.ask(ctx, sql)
+	return err
+}
+
 func (r *postgresReader) ask(ctx context.Context, sql string) ([][][]byte, error) {
 	results, err := r.conn.Exec(ctx, sql).ReadAll()
 	if err != nil || len(results) == 0 {

@@ -8,6 +8,7 @@ import (
 // readSession is a connection that rows are read by. It has one answer open at a time.
 type readSession interface {
 	quoter() quoter
+	exec(ctx context.Context, sql string) error
 	// tables lists the tables of which the filters may choose.
 	tables(ctx context.Context, f *filter) ([]tableID, error)
 	// now gives the server's time.
@@ -31,10 +32,23 @@ type answer interface {
 	close() error
 }
 
-// open opens a session.
-func (t *target) open(ctx context.Context) (readSession, error) {
+// open opens a session whose queries have an isolation, unless that is DEFAULT.
+func (t *target) open(ctx context.Context, isolation string) (readSession, error) {
+	var s readSession
+	var err error
+	set := "SET SESSION TRANSACTION ISOLATION LEVEL "
 	if t.postgres {
-		return openPostgres(ctx, t)
+		s, err = openPostgres(ctx, t)
+		set = "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL "
+	} else {
+		s, err = openMySQL(ctx, t)
 	}
-	return openMySQL(ctx, t)
+	if err != nil || isolation == "DEFAULT" {
+		return s, err
+	}
+	if err := s.exec(ctx, set+isolation); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
 }

@@ -63,8 +63,10 @@ func (t *sinkTask) Put(ctx context.Context, records []*sdk.Record) error {
 	if len(records) == 0 {
 		return nil
 	}
+	old := t.session != nil
 	good, err := t.attempt(ctx, records)
-	if isStructure(err) || isRecords(err) { // a table may have changed since it was looked at
+	// A connection that did nothing for a while may have gone, and a table may have changed since it was looked at.
+	if isStructure(err) || isRecords(err) || old && sdk.CauseOf(t.o.target.explain(err)) == sdk.Transient {
 		t.forget()
 		t.disconnect()
 		good, err = t.attempt(ctx, good)

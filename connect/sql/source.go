@@ -201,7 +201,7 @@ func (t *sourceTask) ask(ctx context.Context) error {
 	task := t.current
 	task.due = time.Now().Add(t.o.interval)
 	if t.session == nil {
-		session, err := t.o.target.open(ctx)
+		session, err := t.o.target.open(ctx, t.o.isolation)
 		if err != nil {
 			task.due = time.Now()
 			return err

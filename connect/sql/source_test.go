@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/weir/weir/connect/runtime"
 	"github.com/weir/weir/connect/sdk"
@@ -173,7 +174,7 @@ func TestQueriesAndBulk(t *testing.T) {
 		if diff := cmp.Diff(map[string]map[string]any{runtime.PartitionKey(map[string]any{"query": "query"}): {"incrementing": 11.0}}, k.kept); diff != "" {
 			t.Error(diff)
 		}
-		all := readingTask(t, k, d.props("mode=bulk", "table.blacklist=a"))
+		all := readingTask(t, k, d.props("mode=bulk", "table.blacklist=a", "transaction.isolation.mode=REPEATABLE_READ"))
 		same(t, shown(take(t, all, k, 4), "id", "name"), "1|x 2|y 1|x 2|y")
 	})
 }
@@ -209,4 +210,59 @@ func TestSplit(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// TestWatch: a table that comes is noticed.
+func TestWatch(t *testing.T) {
+	each(t, func(t *testing.T, d *database) {
+		d.run("CREATE TABLE a (id int PRIMARY KEY)")
+		v, wrong := sdk.Parse(sourceTable, d.props("mode=bulk", "topic.prefix=p", "table.poll.interval.ms=10"))
+		if len(wrong) > 0 {
+			t.Fatal(wrong)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		changed, ended := make(chan struct{}, 1), make(chan error)
+		go func() {
+			ended <- source{}.Watch(ctx, v, func() {
+				select {
+				case changed <- struct{}{}:
+				default:
+				}
+			})
+		}()
+		for n := 0; ; n++ { // the first look may come later than the first table
+			d.run(fmt.Sprintf("CREATE TABLE b%d (id int PRIMARY KEY)", n))
+			select {
+			case <-changed:
+			case <-time.After(50 * time.Millisecond):
+				continue
+			case <-ctx.Done():
+				t.Fatal("a table that came was not noticed")
+			}
+			break
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// TestStamps: what is written as a timestamp is read as the same.
+func TestStamps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		zone := time.FixedZone("", rapid.IntRange(-50000, 50000).Draw(t, "offset"))
+		at := time.UnixMicro(rapid.Int64Range(-200_000_000_000_000_000, 9_000_000_000_000_000_000/40).Draw(t, "micros"))
+		got, err := parseStamp(appendStamp(nil, at.In(zone), true), time.UTC)
+		if err != nil || !got.Equal(at) {
+			t.Fatalf("%s is read as %s, %v", appendStamp(nil, at.In(zone), true), got, err)
+		}
+		if got, err = parseStamp(appendStamp(nil, at.In(zone), false), zone); err != nil || !got.Equal(at) {
+			t.Fatalf("%s is read as %s, %v", appendStamp(nil, at.In(zone), false), got, err)
+		}
+	})
+	for _, wrong := range []string{"", "infinity", "2024", "2024-13-01", "2024-01-01 1", "2024-01-01 00:00:00x", "2024-01-01 00:00:00+", "0000-00-00 00:00:00"} {
+		if at, err := parseStamp([]byte(wrong), time.UTC); err == nil {
+			t.Errorf("%q is read as %s", wrong, at)
+		}
+	}
 }

@@ -52,7 +52,7 @@ func (s source) Validate(ctx context.Context, v sdk.Values) []sdk.OptionError {
 
 // find lists the tables that are to be read.
 func (o *sourceOptions) find(ctx context.Context) ([]tableID, error) {
-	session, err := o.target.open(ctx)
+	session, err := o.target.open(ctx, o.isolation)
 	if err != nil {
 		return nil, o.target.explain(err)
 	}

@@ -86,6 +86,23 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// TestGoneConnection: a connection that the server has ended is made anew at once.
+func TestGoneConnection(t *testing.T) {
+	each(t, func(t *testing.T, d *database) {
+		d.run(createT)
+		task, _ := begun(t, d.props("insert.mode=upsert", "pk.mode=record_key"))
+		put(t, task, rec(1, "one", nil))
+		if d.kind == "postgres" {
+			d.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'Weir' AND datname = current_database()")
+		} else {
+			id := d.ask("SELECT id FROM information_schema.processlist WHERE db = DATABASE() AND id <> CONNECTION_ID()")
+			d.run("KILL " + id)
+		}
+		put(t, task, rec(2, "two", nil))
+		same(t, d.ask("SELECT count(*) FROM t"), "2")
+	})
+}
+
 // TestTrouble: what is wrong outside is told in a sentence that says what to do, with the kind that decides whether trying again helps.
 func TestTrouble(t *testing.T) {
 	each(t, func(t *testing.T, d *database) {
@@ -162,7 +179,7 @@ func TestOptions(t *testing.T) {
 		"query and tables":   {sourceTable, "query", "topic.prefix=x;mode=bulk;query=SELECT 1;table.whitelist=a"},
 		"two ways":           {sourceTable, "table.blacklist", "topic.prefix=x;mode=bulk;table.whitelist=a;table.blacklist=b"},
 		"wrong pattern":      {sourceTable, "table.include.list", "topic.prefix=x;mode=bulk;table.include.list=a("},
-		"isolation":          {sourceTable, "transaction.isolation.mode", "topic.prefix=x;mode=bulk;transaction.isolation.mode=SERIALIZABLE"},
+		"isolation":          {sourceTable, "transaction.isolation.mode", "topic.prefix=x;mode=bulk;transaction.isolation.mode=SQL_SERVER_SNAPSHOT"},
 		"fine sink":          {sinkTable, "", "insert.mode=upsert;pk.mode=record_key;delete.enabled=true;db.timezone=+02:00"},
 		"fine source":        {sourceTable, "", "topic.prefix=x;mode=timestamp+incrementing;timestamp.column.name=a,b;incrementing.column.name=id;timestamp.initial=-1"},
 		"fine Aiven":         {aivenSinkTable, "", "sql.quote.identifiers=false;table.name.normalize=true;topics.to.tables.mapping=a:b,c:d"},
