@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -194,15 +195,16 @@ func (s *server) user() string {
 
 // open gives connections for a test's own statements.
 func (s *server) open(database string) *sql.DB {
-	driver, dsn := "pgx", fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.port, database)
 	if s.kind == "mysql" {
-		driver, dsn = "mysql", fmt.Sprintf("root@tcp(127.0.0.1:%d)/%s", s.port, database)
-		_ = mysql.SetLogger(quiet{})
+		c := mysql.NewConfig()
+		c.User, c.Net, c.Addr, c.DBName, c.Logger = "root", "tcp", fmt.Sprintf("127.0.0.1:%d", s.port), database, quiet{}
+		connector, err := mysql.NewConnector(c)
+		if err != nil {
+			panic(err)
+		}
+		return sql.OpenDB(connector)
 	}
-	if s.kind == "postgres" && database == "" {
-		dsn = strings.Replace(dsn, "/?", "/postgres?", 1)
-	}
-	db, err := sql.Open(driver, dsn)
+	db, err := sql.Open("pgx", fmt.Sprintf("postgres://postgres@127.0.0.1:%d/%s?sslmode=disable", s.port, cmp.Or(database, "postgres")))
 	if err != nil {
 		panic(err)
 	}
