@@ -303,3 +303,19 @@ func TestMixedSchemas(t *testing.T) {
 		}
 	})
 }
+
+// TestEqualKeys: keys that differ as texts and are the same to the database are one row, of which the last counts.
+func TestEqualKeys(t *testing.T) {
+	each(t, func(t *testing.T, d *database) {
+		d.run("CREATE TABLE t (k char(3) PRIMARY KEY, id bigint, name varchar(10), n int)")
+		task, k := begun(t, d.props("insert.mode=upsert", "pk.mode=record_key", "pk.fields=k"))
+		var records []*sdk.Record
+		for i, key := range []string{"a", "b", "a ", "c", "b  ", "a"} {
+			r := rec(int64(i), "x", nil)
+			r.KeySchema, r.Key = sdk.StringSchema, key
+			records = append(records, r)
+		}
+		put(t, task, records...)
+		same(t, d.ask("SELECT trim(k), id FROM t ORDER BY k")+fmt.Sprint(k.refused), "a|5\nb|4\nc|3map[]")
+	})
+}

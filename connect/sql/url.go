@@ -101,7 +101,7 @@ func parseURL(text string) (*target, error) {
 			name, number = strings.Trim(host, "[]"), port
 		}
 		if _, err := strconv.ParseUint(number, 10, 16); err != nil {
-			return nil, fmt.Errorf("connection.url has the port %q, which is no number", number)
+			return nil, errors.New("connection.url has a port that is no number; a user or password in it has to be encoded as in a URL")
 		}
 		t.hosts = append(t.hosts, net.JoinHostPort(cmp.Or(name, "localhost"), number))
 	}
