@@ -4,15 +4,19 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	_ "time/tzdata" // for machines that have none
 )
 
-// zones reads an option that names a time zone, as Java has them.
+// zone reads an option that names a time zone, as Java has them: Europe/Berlin, UTC, +02:00, GMT+2.
 func zone(name string) (*time.Location, error) {
 	name = strings.TrimSpace(name)
-	if offset, ok := strings.CutPrefix(strings.TrimPrefix(name, "GMT"), "UTC"); ok || strings.HasPrefix(name, "GMT") || name != "" && strings.IndexByte("+-", name[0]) >= 0 {
-		switch {
-		case offset == "" || offset == "Z":
-			return time.UTC, nil
+	offset := strings.TrimPrefix(strings.TrimPrefix(name, "UTC"), "GMT")
+	switch {
+	case offset == "" && name != "", name == "Z":
+		return time.UTC, nil
+	case offset != "" && strings.IndexByte("+-", offset[0]) >= 0:
+		if len(offset) == 2 {
+			offset = offset[:1] + "0" + offset[1:]
 		}
 		for _, form := range []string{"-07:00", "-0700", "-07"} {
 			if t, err := time.Parse(form, offset); err == nil {
@@ -20,12 +24,12 @@ func zone(name string) (*time.Location, error) {
 				return time.FixedZone(name, seconds), nil
 			}
 		}
+	case name != "" && name != "Local":
+		if l, err := time.LoadLocation(name); err == nil {
+			return l, nil
+		}
 	}
-	l, err := time.LoadLocation(name)
-	if err != nil || name == "Local" || name == "" {
-		return nil, fmt.Errorf("Invalid value %s: it is no time zone; write it as Europe/Berlin or +02:00", name)
-	}
-	return l, nil
+	return nil, fmt.Errorf("Invalid value %s: it is no time zone; write it as Europe/Berlin or +02:00", name)
 }
 
 func two(dst []byte, n int) []byte { return append(dst, byte('0'+n/10%10), byte('0'+n%10)) }

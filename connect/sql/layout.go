@@ -50,7 +50,7 @@ func (o *sinkOptions) fieldsOf(key, value *sdk.Schema) ([]field, error) {
 		}
 		fields = append(fields, field{name: o.valueColumn, schema: sdk.OptionalStringSchema, origin: wholeValue})
 	case value.Type != sdk.Structure:
-		return nil, fmt.Errorf("the value is of type %s and not a structure: a row needs fields (see the transform HoistField)", cmpName(value))
+		return nil, fmt.Errorf("the value is of type %s and not a structure: a row needs fields (see the transform HoistField)", nameOf(value))
 	}
 	for i, f := range value.Fields {
 		if !has(f.Name) && (len(o.whitelist) == 0 || slices.Contains(o.whitelist, f.Name)) {
@@ -112,7 +112,7 @@ func (o *sinkOptions) structureKey(s *sdk.Schema, from origin) ([]field, error) 
 		case from == fromValue || s.Type == sdk.Array || s.Type == sdk.Map:
 			return nil, fmt.Errorf("the %s is of type %s, and has no fields as pk.mode=%s needs", part, s.Type, o.pkMode)
 		case len(o.pkFields) != 1:
-			return nil, fmt.Errorf("the key is of type %s: pk.fields has to name the one column for it", cmpName(s))
+			return nil, fmt.Errorf("the key is of type %s: pk.fields has to name the one column for it", nameOf(s))
 		}
 		return []field{{name: o.pkFields[0], schema: s, origin: wholeKey, key: true}}, nil
 	}

@@ -207,6 +207,25 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestZones: time zones as Java has them.
+func TestZones(t *testing.T) {
+	for name, hours := range map[string]float64{"UTC": 0, "Z": 0, "GMT": 0, "+02:00": 2, "GMT+2": 2, "UTC-05:30": -5.5, "-0800": -8, "Asia/Tokyo": 9} {
+		l, err := zone(name)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, seconds := time.Date(2024, 1, 1, 0, 0, 0, 0, l).Zone(); float64(seconds)/3600 != hours {
+			t.Errorf("%s is %d seconds", name, seconds)
+		}
+	}
+	for _, wrong := range []string{"", "Local", "Middle/Earth", "+x", "+"} {
+		if l, err := zone(wrong); err == nil {
+			t.Errorf("%q is %s", wrong, l)
+		}
+	}
+}
+
 // TestURLs: what JDBC's drivers understand.
 func TestURLs(t *testing.T) {
 	for url, want := range map[string]string{
@@ -257,4 +276,23 @@ func TestCrash(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestOptionTables: each option is there once, and has a default that it takes.
+func TestOptionTables(t *testing.T) {
+	for _, c := range Connectors() {
+		seen := map[string]bool{}
+		for _, o := range c.Options() {
+			if seen[o.Name] || o.Doc == "" {
+				t.Errorf("%s: %s is there twice, or means nothing", c.Info().Class, o.Name)
+			}
+			seen[o.Name] = true
+			if o.Required || o.NoDefault {
+				continue
+			}
+			if _, wrong := sdk.Parse([]sdk.Option{o}, nil); len(wrong) > 0 {
+				t.Errorf("%s: %v", o.Name, wrong)
+			}
+		}
+	}
 }

@@ -102,10 +102,11 @@ func ticks(of func(int64) time.Time) func(v any) (time.Time, error) {
 }
 
 func wrongValue(s *sdk.Schema, v any) error {
-	return fmt.Errorf("a value is %s, and not %s as its schema says", values.Class(v), cmpName(s))
+	return fmt.Errorf("a value is %s, and not %s as its schema says", values.Class(v), nameOf(s))
 }
 
-func cmpName(s *sdk.Schema) string {
+// nameOf names a type in what people are told.
+func nameOf(s *sdk.Schema) string {
 	if s.Name != "" {
 		return s.Name
 	}

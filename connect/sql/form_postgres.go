@@ -71,7 +71,7 @@ func (f postgresForm) columnType(s *sdk.Schema, _ bool) (string, error) {
 
 // unfit is what is wrong with values that no column takes.
 func unfit(s *sdk.Schema) error {
-	return fmt.Errorf("a value of type %s does not fit in a column: flatten records with the transform Flatten, or leave the field out with fields.whitelist", cmpName(s))
+	return fmt.Errorf("a value of type %s does not fit in a column: flatten records with the transform Flatten, or leave the field out with fields.whitelist", nameOf(s))
 }
 
 // writer gives how values of a schema are written for a column of a type.
