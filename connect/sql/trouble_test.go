@@ -296,3 +296,22 @@ func TestOptionTables(t *testing.T) {
 		}
 	}
 }
+
+// TestDeadLetters: a record that the database refuses goes to the dead-letter topic, and the others to the table.
+func TestDeadLetters(t *testing.T) {
+	each(t, func(t *testing.T, d *database) {
+		d.run("CREATE TABLE t (id bigint PRIMARY KEY, name varchar(5))")
+		k := kit.New(t, kit.Topic("t", 1), kit.Topic("dead", 1), kit.Converters("org.apache.kafka.connect.storage.StringConverter", "org.apache.kafka.connect.json.JsonConverter"))
+		bad := fmt.Sprintf(envelope, 2, "much too long")
+		k.Produce(kit.Record{Topic: "t", Value: fmt.Appendf(nil, envelope, 1, "one")}, kit.Record{Topic: "t", Value: []byte(bad)}, kit.Record{Topic: "t", Value: fmt.Appendf(nil, envelope, 3, "three")})
+		run := k.Start(sink{}, d.props("topics=t", "insert.mode=upsert", "pk.mode=record_value", "pk.fields=id", "errors.tolerance=all",
+			"errors.deadletterqueue.topic.name=dead", "errors.deadletterqueue.topic.replication.factor=1", "errors.deadletterqueue.context.headers.enable=true"))
+		k.Await("the end of the topic", func() bool { return k.Kept(sink{}, "t") })
+		run.Stop()
+		same(t, d.ask("SELECT id FROM t ORDER BY id"), "1\n3")
+		dead := k.Records("dead")
+		if len(dead) != 1 || string(dead[0].Value) != bad || !strings.Contains(strings.ToLower(dead[0].Headers["__connect.errors.exception.message"]), "too long") {
+			t.Errorf("the dead letters are %+v", dead)
+		}
+	})
+}
