@@ -9,9 +9,16 @@ import (
 	"github.com/weir/weir/connect/mirror"
 	"github.com/weir/weir/connect/postgres"
 	"github.com/weir/weir/connect/sdk"
+	"github.com/weir/weir/connect/sql"
 )
 
 // Connectors are all of them.
 func Connectors() []sdk.Connector {
-	return slices.Concat(datagen.Connectors(), file.Connectors(), mirror.Connectors(), postgres.Connectors())
+	return slices.Concat(
+		datagen.Connectors(),
+		file.Connectors(),
+		mirror.Connectors(),
+		postgres.Connectors(),
+		sql.Connectors(),
+	)
 }

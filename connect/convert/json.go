@@ -39,6 +39,7 @@ type jsonConverter struct {
 	known map[string]*sdk.Schema // schemas by their text
 	last  *sdk.Schema            // the last of them, and its text
 	text  string
+	begin string // what a message begins with that has that schema
 
 	names map[string]string // keys of maps that came before
 	sizes [8]int            // of the last maps, by how deep they lie: the next are likely as large
@@ -127,6 +128,9 @@ func (c *jsonConverter) read(b []byte) (*sdk.Schema, any, error) {
 		}
 		return c.fixed, v, err
 	}
+	if v, ok := c.again(b); ok {
+		return c.last, v, nil
+	}
 	schema, payload, err := c.envelope(&r)
 	if err != nil {
 		return nil, nil, err
@@ -137,6 +141,17 @@ func (c *jsonConverter) read(b []byte) (*sdk.Schema, any, error) {
 	}
 	v, err := c.value(&reader{b: payload, depth: 1}, s)
 	return s, v, err
+}
+
+// again reads a message that begins as the last one did, and has its payload after that and nothing else: as nearly all do. false: it is
+// not such a one, or not right.
+func (c *jsonConverter) again(b []byte) (any, bool) {
+	if c.begin == "" || len(b) < len(c.begin) || string(b[:len(c.begin)]) != c.begin {
+		return nil, false
+	}
+	r := reader{b: b, pos: len(c.begin), depth: 1}
+	v, err := c.value(&r, c.last)
+	return v, err == nil && r.peek() == '}'
 }
 
 // envelope finds the two parts of a message with a schema. Where the same schema follows that of the last message, it is not read again.
@@ -193,6 +208,7 @@ func (c *jsonConverter) schemaOf(text []byte) (*sdk.Schema, error) {
 		c.known[string(text)] = s
 	}
 	c.last, c.text = s, string(text)
+	c.begin = `{"schema":` + c.text + `,"payload":`
 	return s, nil
 }
 

@@ -279,6 +279,33 @@ func TestJSONSchemas(t *testing.T) {
 }
 
 // FuzzJSON: no message panics, and what is read and written is read and written the same again.
+// TestJSONAgain: a message after another one with the same schema is read as it is by itself, whatever follows its schema.
+func TestJSONAgain(t *testing.T) {
+	const schema = `{"schema":{"type":"struct","optional":true,"fields":[{"field":"a","type":"int32","optional":true},{"field":"b","type":"string","optional":true}]}`
+	for _, rest := range []string{
+		`,"payload":{"a":1,"b":"x"}}`, `,"payload":null}`, `,"payload": {"a":1} }`, `,"payload":{"a":1}} trailing`, `,"payload":{"a":1},"payload":{"a":2}}`,
+		`,"payload":{"a":1},"more":2}`, `,"payload":{"a":"x"}}`, `,"payload":{"a":1,"b":2}}`, `,"payload":{"a":1,"c":[}}`, `,"payload":{"a":1}`, `,"payload":}`,
+		`,"payload":{"b":"\u00e9\n"}}`, `}`, `,"payload":7}`, `,"payload":{"a":1}]`, `,"payload":{"a":01}}`, `,"payload":{"a":1.0}}`, `,"payload":{"a":1,"a":2}}`,
+	} {
+		fresh, used := newConverter(t, "JsonConverter", nil), newConverter(t, "JsonConverter", nil)
+		if _, _, err := used.To("t", []byte(schema+`,"payload":null}`)); err != nil {
+			t.Fatal(err)
+		}
+		wantSchema, want, wantErr := fresh.To("t", []byte(schema+rest))
+		gotSchema, got, gotErr := used.To("t", []byte(schema+rest))
+		same := wantSchema.Equal(gotSchema) && fmt.Sprint(wantErr) == fmt.Sprint(gotErr)
+		a, isStruct := want.(*sdk.Struct)
+		if b, ok := got.(*sdk.Struct); isStruct && ok {
+			same = same && a.Equal(b)
+		} else {
+			same = same && want == got
+		}
+		if !same {
+			t.Errorf("%s: got %v, %v, want %v, %v", rest, got, gotErr, want, wantErr)
+		}
+	}
+}
+
 func FuzzJSON(f *testing.F) {
 	b, err := os.ReadFile("testdata/debezium.txt")
 	if err != nil {
