@@ -1,7 +1,6 @@
 package opensearch
 
 import (
-	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -252,7 +250,7 @@ func newProxy(t testing.TB, s *server) *proxy {
 
 func (p *proxy) answers(f func(w http.ResponseWriter, r *http.Request) bool) { p.fault.Store(&f) }
 
-// TestRealBusy: whole requests and parts of them that are refused for now are sent again, and what is for one document keeps its order.
+// TestRealBusy: whole requests, and parts of them, that a server has no room for are sent again, and what is for one document keeps its order.
 func TestRealBusy(t *testing.T) {
 	s := ownServer(t, "thread_pool.write.size=1", "thread_pool.write.queue_size=1")
 	s.must(t, "PUT", "/busy", `{"settings":{"number_of_shards":6,"number_of_replicas":0}}`)
@@ -266,23 +264,9 @@ func TestRealBusy(t *testing.T) {
 		}
 		return false
 	})
-	// Others keep the server busy.
-	ctx, cancel := context.WithCancel(t.Context())
-	var others sync.WaitGroup
-	body := strings.Repeat(`{"index":{"_index":"others"}}`+"\n"+`{"text":"`+strings.Repeat("word ", 200)+`"}`+"\n", 300)
-	for range 4 {
-		others.Go(func() {
-			for ctx.Err() == nil {
-				s.ask("POST", "/_bulk", body)
-			}
-		})
-	}
-	defer others.Wait()
-	defer cancel()
-
 	var rejected atomic.Int64
 	task := startTask(t, confluent, p.URL, map[string]string{"write.method": "upsert", "batch.size": "100", "retry.backoff.ms": "20", "read.timeout.ms": "30000"})
-	const keys, rounds = 200, 20
+	const keys, rounds = 200, 5
 	offset := int64(0)
 	for round := range rounds {
 		var records []*sdk.Record
@@ -301,7 +285,6 @@ func TestRealBusy(t *testing.T) {
 			}
 		}
 	}
-	cancel()
 	got := s.documents(t, "busy")
 	for n := range keys {
 		if want := fmt.Sprintf(`{"n":%d}`, rounds*5-1); got[fmt.Sprint(n)] != want {
