@@ -55,12 +55,9 @@ func newBulk(s *settings, c *client, log *slog.Logger) *bulk {
 	return b
 }
 
-// laneLeast is for how many records a lane is used, if there are so few.
-const laneLeast = 500
-
-// begin makes room for some records.
+// begin makes room for some records. There are no more lanes than requests of full size, since a server does more with few large ones.
 func (b *bulk) begin(records int) {
-	b.used = max(1, min(len(b.lanes), (records+laneLeast-1)/laneLeast))
+	b.used = max(1, min(len(b.lanes), (records+b.s.batch-1)/b.s.batch))
 	for i := range b.lanes[:b.used] {
 		b.lanes[i].reset()
 	}
