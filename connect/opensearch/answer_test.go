@@ -160,6 +160,8 @@ func TestSendingAgain(t *testing.T) {
 		{name: "not allowed", keys: []string{"a"}, answers: []func([]string) (int, string){whole(401, "")}, want: [][]string{{doc(0)}}, cause: sdk.Configuration},
 		{name: "not OpenSearch", keys: []string{"a"}, answers: []func([]string) (int, string){whole(404, "")}, want: [][]string{{doc(0)}}, cause: sdk.Configuration},
 		{name: "for long", puts: 2, keys: []string{"a", "b"}, answers: []func([]string) (int, string){items(200, 429), down, down, down}, want: [][]string{{doc(0), doc(1)}, {doc(1)}, {doc(1)}, {doc(1)}, {doc(1)}}},
+		{name: "a part for long", puts: 2, keys: []string{"a", "b"}, answers: []func([]string) (int, string){whole(413, ""), whole(200, fine), down, down, down}, want: [][]string{{doc(0), doc(1)}, {doc(0)}, {doc(1)}, {doc(1)}, {doc(1)}, {doc(1)}}},
+		{name: "elsewhere", keys: []string{"a"}, answers: []func([]string) (int, string){whole(301, "")}, want: [][]string{{doc(0)}}, cause: sdk.Configuration},
 		{name: "for long, and never", keys: []string{"a"}, answers: []func([]string) (int, string){down, down, down}, want: [][]string{{doc(0)}, {doc(0)}, {doc(0)}}, cause: sdk.Transient},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -50,7 +50,8 @@ func newClient(s *settings) *client {
 	if s.proxy != nil {
 		t.Proxy = http.ProxyURL(s.proxy)
 	}
-	c := &client{s: s, http: &http.Client{Transport: t}, lines: make([]line, s.requests)}
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a request with a body would lose it
+	c := &client{s: s, http: &http.Client{Transport: t, CheckRedirect: stay}, lines: make([]line, s.requests)}
 	for i := range c.lines {
 		c.lines[i].at = i % len(s.urls)
 	}

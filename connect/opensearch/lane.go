@@ -64,7 +64,7 @@ func (l *lane) send(ctx context.Context, batch []int) error {
 		case err != nil && sdk.CauseOf(err) != sdk.Transient:
 			return err
 		case len(left) == 0:
-			return nil
+			return err // that of a part, which was sent again often enough
 		case len(left) < len(batch):
 			tries = 0 // it goes on
 		case tries >= l.s.retries:
