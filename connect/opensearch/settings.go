@@ -53,6 +53,7 @@ type settings struct {
 	template string
 }
 
+// checkURLs is a check of connection.url. URLs may hold passwords, so that none is shown.
 func checkURLs(_ sdk.Values, value any) error {
 	list, _ := value.([]string)
 	if len(list) == 0 {
@@ -60,7 +61,7 @@ func checkURLs(_ sdk.Values, value any) error {
 	}
 	for i, text := range list {
 		if _, err := parseURL(text); err != nil {
-			return fmt.Errorf("connection.url: the URL %d in the list cannot be read; it has to be as http://localhost:9200", i+1) // it may hold a password
+			return fmt.Errorf("connection.url: the URL %d in the list cannot be read; it has to be as http://localhost:9200", i+1)
 		}
 	}
 	return nil
@@ -77,6 +78,7 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
+// checkPairs is a check of lists such as topic:index.
 func checkPairs(_ sdk.Values, value any) error {
 	list, _ := value.([]string)
 	for _, pair := range list {
@@ -96,6 +98,7 @@ func pairs(list []string) map[string]string {
 	return m
 }
 
+// set gives a list as a set.
 func set(list []string) map[string]bool {
 	m := make(map[string]bool, len(list))
 	for _, name := range list {
@@ -292,7 +295,7 @@ func readFile(v sdk.Values, name string) ([]byte, error) {
 	return in.ReadFile(name)
 }
 
-// keyIsID tells whether documents of a topic have the record's key as their id.
+// idOf tells what the ids of a topic's documents are.
 func (s *settings) idOf(topic string) string {
 	switch {
 	case s.noIDs:
