@@ -8,7 +8,7 @@ GO ?= go
 NODES ?= 3
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build run cluster test lint race fuzz sim bugs shop clients differential chaos bench bench-kafka generate clean
+.PHONY: help build run cluster test lint race fuzz sim bugs shop clients differential opensearch chaos bench bench-kafka generate clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -57,6 +57,9 @@ clients: build ## other people's clients and Kafka's own tools, against Weir and
 
 differential: build ## ask Weir and Apache Kafka the same and compare the answers (needs a JDK and Maven)
 	$(GO) run ./test/differential
+
+opensearch: ## the OpenSearch sink against a real OpenSearch from Maven Central (needs a JDK and Maven)
+	TEST_OPENSEARCH=1 $(GO) test -count=1 -timeout 20m ./connect/opensearch
 
 DURATION ?= 60s
 chaos: build ## a cluster under faults; DURATION=60s SEED=1, CHAOS="-only kill" and others: docs/testing.md

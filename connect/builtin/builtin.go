@@ -7,6 +7,7 @@ import (
 	"github.com/weir/weir/connect/datagen"
 	"github.com/weir/weir/connect/file"
 	"github.com/weir/weir/connect/mirror"
+	"github.com/weir/weir/connect/opensearch"
 	"github.com/weir/weir/connect/postgres"
 	"github.com/weir/weir/connect/sdk"
 	"github.com/weir/weir/connect/sql"
@@ -18,6 +19,7 @@ func Connectors() []sdk.Connector {
 		datagen.Connectors(),
 		file.Connectors(),
 		mirror.Connectors(),
+		opensearch.Connectors(),
 		postgres.Connectors(),
 		sql.Connectors(),
 	)
