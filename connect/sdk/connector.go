@@ -124,6 +124,8 @@ type SinkContext interface {
 	Report(r *Record, err error) error
 	// Rewind makes the next Put begin at other offsets.
 	Rewind(to map[TopicPartition]int64)
+	// End tells, in Put, where a partition ended when it was last read. All that anybody has read of it until then is before that.
+	End(p TopicPartition) int64
 	Logger() *slog.Logger
 	Connector() string
 	Task() int
