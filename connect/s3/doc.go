@@ -11,4 +11,4 @@ package s3
 import "github.com/weir/weir/connect/sdk"
 
 // Connectors are those of this package.
-func Connectors() []sdk.Connector { return []sdk.Connector{confluentSink{}, aivenSink{}} }
+func Connectors() []sdk.Connector { return []sdk.Connector{confluentSink{}, aivenSink{}, source{}} }

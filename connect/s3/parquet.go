@@ -55,7 +55,7 @@ func parquetFiles(codec compress.Codec) format {
 			}
 			known[first.ValueSchema] = s
 		}
-		out := parquet.NewGenericWriter[any](w, s.schema, parquet.Compression(codec), parquet.CreatedBy("weir", "1", ""))
+		out := parquet.NewGenericWriter[any](w, s.schema, parquet.Compression(codec), parquet.DictionaryMaxBytes(1<<20), parquet.CreatedBy("weir", "1", ""))
 		return &parquetEncoder{shape: s, out: out, columns: make([][]parquet.Value, s.leaves)}, nil
 	}
 }
@@ -129,6 +129,7 @@ type field struct {
 	children []*field                          // of a structure, a list (one), a map (two)
 	leaf     int                               // number of the column; of others: of the first below
 	last     int                               // number after that of the last column below
+	defined  int                               // level of definition at which a value is there
 	repeat   int                               // level of a list's or map's repetition
 	value    func(v any) (parquet.Value, bool) // of a leaf; false: it is of another type
 }
@@ -143,7 +144,7 @@ func shapeOf(s *sdk.Schema) (*shape, error) {
 	out := &shape{}
 	required := *s
 	required.Optional = false
-	root, node, err := out.field("", &required, 0)
+	root, node, err := out.field("", &required, 0, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +156,12 @@ func shapeOf(s *sdk.Schema) (*shape, error) {
 	return out, nil
 }
 
-// field makes the field for a schema. repeat is the level of repetition of what it lies in.
-func (s *shape) field(name string, of *sdk.Schema, repeat int) (*field, parquet.Node, error) {
-	f := &field{name: name, of: of, leaf: s.leaves}
+// field makes the field for a schema. repeat and defined are the levels of what it lies in.
+func (s *shape) field(name string, of *sdk.Schema, repeat, defined int) (*field, parquet.Node, error) {
+	if of.Optional {
+		defined++
+	}
+	f := &field{name: name, of: of, leaf: s.leaves, defined: defined}
 	var node parquet.Node
 	var err error
 	switch of.Type {
@@ -167,7 +171,7 @@ func (s *shape) field(name string, of *sdk.Schema, repeat int) (*field, parquet.
 			return nil, nil, fmt.Errorf("the field %s is a structure without fields, which Parquet does not have", name)
 		}
 		for _, child := range of.Fields {
-			c, n, err := s.field(child.Name, child.Schema, repeat)
+			c, n, err := s.field(child.Name, child.Schema, repeat, defined)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -177,7 +181,7 @@ func (s *shape) field(name string, of *sdk.Schema, repeat int) (*field, parquet.
 		node = group
 	case sdk.Array:
 		f.repeat = repeat + 1
-		c, n, err := s.field(name, of.Elem, f.repeat)
+		c, n, err := s.field(name, of.Elem, f.repeat, defined+1)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -186,11 +190,11 @@ func (s *shape) field(name string, of *sdk.Schema, repeat int) (*field, parquet.
 		f.repeat = repeat + 1
 		key := *of.Key
 		key.Optional = false
-		k, kn, err := s.field(name, &key, f.repeat)
+		k, kn, err := s.field(name, &key, f.repeat, defined+1)
 		if err != nil {
 			return nil, nil, err
 		}
-		v, vn, err := s.field(name, of.Elem, f.repeat)
+		v, vn, err := s.field(name, of.Elem, f.repeat, defined+1)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -198,6 +202,12 @@ func (s *shape) field(name string, of *sdk.Schema, repeat int) (*field, parquet.
 	default:
 		if node, f.value, err = leafOf(of); err != nil {
 			return nil, nil, fmt.Errorf("the field %s: %w", name, err)
+		}
+		// What all readers know, as Java's writer does.
+		if of.Type == sdk.String {
+			node = parquet.Encoded(node, &parquet.RLEDictionary)
+		} else {
+			node = parquet.Encoded(node, &parquet.Plain)
 		}
 		s.leaves++
 	}

@@ -162,6 +162,18 @@ func (t *forgetfulTask) Flush(ctx context.Context, put map[sdk.TopicPartition]in
 	return nil, err
 }
 
+// slow is a sink that takes its time, so that offsets are kept between any two puts.
+type slow struct{ confluentSink }
+
+func (slow) NewTask() sdk.SinkTask { return &slowTask{sinkTask{options: confluentSettings}} }
+
+type slowTask struct{ sinkTask }
+
+func (t *slowTask) Put(ctx context.Context, records []*sdk.Record) error {
+	time.Sleep(25 * time.Millisecond)
+	return t.sinkTask.Put(ctx, records)
+}
+
 // TestUnkept: files whose offsets were not kept before a crash are replaced, also when batches are closed by the time of day.
 func TestUnkept(t *testing.T) {
 	for _, partitioner := range []string{"DefaultPartitioner", "FieldPartitioner"} {
@@ -176,7 +188,7 @@ func TestUnkept(t *testing.T) {
 			r.Crash()
 			options["rotate.schedule.interval.ms"], options["timezone"] = "1", "UTC"
 			options["consumer.override.max.poll.records"] = "7"
-			k.Crash(confluentSink{}, options, func() bool { return k.Kept(confluentSink{}, "in") })
+			k.Crash(slow{}, options, func() bool { return k.Kept(slow{}, "in") })
 			after := st.files(t)
 			if diff := cmp.Diff(lines, linesOf(t, after)); diff != "" {
 				t.Error(diff)

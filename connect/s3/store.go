@@ -97,7 +97,7 @@ func (s *store) problem(done string, err error) error {
 		return sdk.Misconfigured("The bucket %s is not there: create it, or correct %s", s.bucket, n.bucket)
 	case "InvalidBucketName":
 		return sdk.Misconfigured("%s is no name that a bucket can have: correct %s", s.bucket, n.bucket)
-	case "InvalidAccessKeyId", "InvalidAccessKeyID":
+	case "InvalidAccessKeyId", "XAdminUserNotFound":
 		return sdk.Misconfigured("The store at %s does not know the access key: correct %s", s.place(), n.key)
 	case "SignatureDoesNotMatch":
 		return sdk.Misconfigured("The store at %s refuses the secret key: correct %s", s.place(), n.secret)
