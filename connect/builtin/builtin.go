@@ -6,6 +6,7 @@ import (
 
 	"github.com/weir/weir/connect/datagen"
 	"github.com/weir/weir/connect/file"
+	"github.com/weir/weir/connect/http"
 	"github.com/weir/weir/connect/postgres"
 	"github.com/weir/weir/connect/s3"
 	"github.com/weir/weir/connect/sdk"
@@ -13,5 +14,5 @@ import (
 
 // Connectors are all of them.
 func Connectors() []sdk.Connector {
-	return slices.Concat(datagen.Connectors(), file.Connectors(), postgres.Connectors(), s3.Connectors())
+	return slices.Concat(datagen.Connectors(), file.Connectors(), http.Connectors(), postgres.Connectors(), s3.Connectors())
 }

@@ -82,6 +82,12 @@ type Acknowledged interface {
 	Acknowledged(ctx context.Context, p []Position) error
 }
 
+// Durable is a SourceTask that wants to know at once when records are durable in their topics, or were dropped or passed over: Durable is
+// called when that is so of all records of so many more polls that gave some, in their order. It must not wait.
+type Durable interface {
+	Durable(polls int)
+}
+
 // SourceContext is what the runtime does for a source task.
 type SourceContext interface {
 	// Position gives the last kept offset of a source partition; nil: there is none.
