@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -130,8 +131,11 @@ func (t *webhookTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.Valu
 		return json
 	}
 	l, err := net.Listen("tcp", v.String("listen"))
+	if errors.Is(err, syscall.EADDRINUSE) { // a predecessor of this task gives it up soon
+		return sdk.Retry(fmt.Errorf("the address %s is taken: choose another one for listen, or end who has it, such as another connector (%w)", v.String("listen"), err))
+	}
 	if err != nil {
-		return sdk.Misconfigured("The address %s cannot be listened at: choose another one for listen, or end who has it, such as another connector (%w)", v.String("listen"), err)
+		return sdk.Misconfigured("The address %s cannot be listened at: correct listen (%w)", v.String("listen"), err)
 	}
 	t.server = &http.Server{Handler: t, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: t.timeout, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(t.logger.Handler(), slog.LevelDebug)}

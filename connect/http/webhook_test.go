@@ -187,7 +187,11 @@ func TestWebhookTaken(t *testing.T) {
 	defer l.Close()
 	k := kit.New(t, kit.Topic("out", 1))
 	cause, text := k.Start(Webhook{}, hook(l.Addr().String())).Failure()
-	if cause != sdk.Configuration || !strings.Contains(text, "cannot be listened at: choose another one for listen") {
+	if cause != sdk.Transient || !strings.Contains(text, "is taken: choose another one for listen") {
+		t.Errorf("%s: %s", cause, text)
+	}
+	cause, text = k.Start(Webhook{}, hook("192.0.2.1:80")).Failure()
+	if cause != sdk.Configuration || !strings.Contains(text, "The address 192.0.2.1:80 cannot be listened at: correct listen") {
 		t.Errorf("%s: %s", cause, text)
 	}
 	for _, wrong := range [][]string{{"listen", "80"}, {"path", "x"}, {"format", "xml"}, {"auth", "magic"}} {
