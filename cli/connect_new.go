@@ -24,7 +24,10 @@ var shortClasses = map[string]string{
 	"sql-source":      "io.confluent.connect.jdbc.JdbcSourceConnector",
 	"sql-sink":        "io.confluent.connect.jdbc.JdbcSinkConnector",
 	"opensearch-sink": "io.aiven.kafka.connect.opensearch.OpenSearchSinkConnector",
-	"s3-sink":         "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector",
+	"s3-sink":         "io.confluent.connect.s3.S3SinkConnector",
+	"s3-source":       "io.confluent.connect.s3.source.S3SourceConnector",
+	"http-sink":       "io.aiven.kafka.connect.http.HttpSinkConnector",
+	"webhook-source":  "weir.http.WebhookSource",
 }
 
 // newConnector is what `connect new` is asked for.

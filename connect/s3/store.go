@@ -76,11 +76,9 @@ func (s *store) check(ctx context.Context) error {
 		return s.problem("found", err)
 	}
 	// The answer has no body that says more. That to a list has; not to be allowed to list is nothing that a sink minds.
-	for o := range s.core.Client.ListObjects(ctx, s.bucket, minio.ListObjectsOptions{MaxKeys: 1}) {
-		if o.Err != nil && (!errors.As(o.Err, &e) || e.Code != minio.AccessDenied) {
-			return s.problem("found", o.Err)
-		}
-		break
+	o := <-s.core.Client.ListObjects(ctx, s.bucket, minio.ListObjectsOptions{MaxKeys: 1})
+	if o.Err != nil && (!errors.As(o.Err, &e) || e.Code != minio.AccessDenied) {
+		return s.problem("found", o.Err)
 	}
 	return nil
 }
