@@ -177,16 +177,20 @@ func (s *settings) confluentFormat(v sdk.Values) (extension string, err error) {
 		s.format = jsonLines(json, c)
 		return ".json" + c.extension, nil
 	case "ByteArrayFormat":
-		after := "\n"
-		if v.Has("format.bytearray.separator") {
-			after = v.String("format.bytearray.separator")
-		}
-		s.format = rawBytes(after, c)
+		s.format = rawBytes(separator(v), c)
 		return cmp.Or(v.String("format.bytearray.extension"), ".bin") + c.extension, nil
 	}
 	codec, extension := parquetCodec(strings.ToLower(v.String("parquet.codec")))
 	s.format = parquetFiles(codec)
 	return extension + ".parquet", nil
+}
+
+// separator gives what follows each record of ByteArrayFormat, as it was written: it may be white space.
+func separator(v sdk.Values) string {
+	if s, set := v.Map()["format.bytearray.separator"]; set {
+		return s
+	}
+	return "\n"
 }
 
 // confluentLayout sets how files are named and what closes batches.

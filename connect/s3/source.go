@@ -177,10 +177,7 @@ func (t *sourceTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.Value
 	if _, err := fmt.Sscanf(cmp.Or(v.Map()[taskOption], "0/1"), "%d/%d", &t.share, &t.tasks); err != nil {
 		panic("BUG: a share of the work that is none: " + err.Error())
 	}
-	t.format, t.separator = simple(v.String("format.class")), "\n"
-	if v.Has("format.bytearray.separator") {
-		t.separator = v.String("format.bytearray.separator")
-	}
+	t.format, t.separator = simple(v.String("format.class")), separator(v)
 	if t.format == "ByteArrayFormat" && t.separator == "" {
 		return sdk.Misconfigured("format.bytearray.separator is empty: nothing says where a record ends")
 	}

@@ -28,7 +28,7 @@ func TestThrough(t *testing.T) {
 	for name, config := range map[string][]string{
 		"json":    {"s3.compression.type", "gzip"},
 		"field":   {"partitioner.class", "FieldPartitioner", "partition.field.name", "kind"},
-		"bytes":   {"format.class", "ByteArrayFormat", "format.bytearray.separator", "#end#", "value.converter", "org.apache.kafka.connect.converters.ByteArrayConverter"},
+		"bytes":   {"format.class", "ByteArrayFormat", "format.bytearray.separator", "\r\n", "value.converter", "org.apache.kafka.connect.converters.ByteArrayConverter"},
 		"parquet": {"format.class", "ParquetFormat", "value.converter.schemas.enable", "true"},
 	} {
 		t.Run(name, func(t *testing.T) {
