@@ -119,7 +119,11 @@ func (s *server) stop() {
 // bucket makes a bucket for a test, and gives the options of Confluent's connectors for it.
 func (s *server) bucket(t testing.TB) (*store, map[string]string) {
 	t.Helper()
-	name := "b" + strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))
+	return s.bucketNamed(t, "b"+strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())))
+}
+
+func (s *server) bucketNamed(t testing.TB, name string) (*store, map[string]string) {
+	t.Helper()
 	st, err := access{bucket: name, region: "us-east-1", url: "http://" + s.address, key: testKey, secret: testSecret, pathStyle: true}.open()
 	if err != nil {
 		t.Fatal(err)

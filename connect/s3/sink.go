@@ -143,7 +143,7 @@ func (t *sinkTask) take(ctx context.Context, p *partition, r *sdk.Record) error 
 	}
 	if f == nil {
 		folder := string(t.at)
-		f = &file{object: object{s: t.store, key: t.layout.key(folder, r)}, schema: r.ValueSchema, first: r.Offset}
+		f = &file{object: object{s: t.store, key: t.layout.key(folder, r), buf: t.store.buffer()}, schema: r.ValueSchema, first: r.Offset}
 		if f.encoder, err = t.format(&f.object, r); err != nil {
 			return t.refuse(p, r, err)
 		}

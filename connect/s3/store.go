@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -31,6 +32,15 @@ type store struct {
 	access
 	core minio.Core
 	put  minio.PutObjectOptions
+	free sync.Pool // buffers of files that are done
+}
+
+// buffer gives an empty one.
+func (s *store) buffer() []byte {
+	if b, ok := s.free.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
 }
 
 func (a access) open() (*store, error) {
@@ -189,6 +199,8 @@ func (o *object) complete(ctx context.Context) error {
 	if err != nil {
 		return o.problem(ctx, err)
 	}
+	b := o.buf
+	o.s.free.Put(&b)
 	o.done, o.buf = true, nil
 	return nil
 }
