@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +92,9 @@ func TestNames(t *testing.T) {
 		}},
 		{"daily", []string{"flush.size", "10", "timestamp.extractor", "RecordField", "timestamp.field", "n", "partitioner.class", "DailyPartitioner", "timezone", "UTC"}, map[string]string{
 			"topics/in/year=1970/month=01/day=01/in+0+0000000000.json": "0 1 2 3 4 5 6 7 8 9",
+		}},
+		{"routed", []string{"flush.size", "5", "transforms", "r", "transforms.r.type", "org.apache.kafka.connect.transforms.RegexRouter", "transforms.r.regex", ".*", "transforms.r.replacement", "all"}, map[string]string{
+			"topics/all/partition=0/in+0+0000000000.json": "0 1 2 3 4", "topics/all/partition=0/in+0+0000000005.json": "5 6 7 8 9",
 		}},
 		{"gzip", []string{"flush.size", "10", "s3.compression.type", "gzip", "s3.compression.level", "9"}, map[string]string{
 			"topics/in/partition=0/in+0+0000000000.json.gz": "0 1 2 3 4 5 6 7 8 9",
@@ -325,6 +330,12 @@ func TestTrouble(t *testing.T) {
 		if err := task.Start(context.Background(), nil, v); sdk.CauseOf(err) != test.cause {
 			t.Errorf("%v: %s: %v", test.change, sdk.CauseOf(err), err)
 		}
+	}
+	safe := httptest.NewTLSServer(http.NotFoundHandler())
+	defer safe.Close()
+	v, _ := sdk.Parse(confluentOptions, with(options, "store.url", safe.URL))
+	if told := (confluentSink{}).Validate(context.Background(), v); len(told) != 1 || told[0].Option != "store.url" || !strings.Contains(told[0].Error(), "is not trusted") {
+		t.Errorf("a certificate that nobody knows: %v", told)
 	}
 	for _, option := range []string{"store.kafka.keys", "s3.wan.mode", "s3.proxy.url", "schema.compatibility", "locale", "s3.credentials.provider.class"} {
 		_, wrong := sdk.Parse(confluentOptions, with(options, option, "true"))
