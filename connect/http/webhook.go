@@ -52,7 +52,7 @@ var webhookOptions = ordered([]sdk.Option{
 	option("Webhook", "key.header", sdk.StringOption, "", sdk.Low, "The request's header that becomes the record's key."),
 	option("Webhook", "headers", sdk.ListOption, "", sdk.Low, "The request's headers that become headers of the record."),
 	checked(option("Webhook", "max.body.bytes", sdk.IntOption, "1048576", sdk.Medium, "How many bytes a body may have."), within(1, 1<<30)),
-	checked(option("Webhook", "max.requests", sdk.IntOption, "1000", sdk.Low, "How many requests may wait at once; others are answered 503."), within(1, 1_000_000)),
+	checked(option("Webhook", "max.requests", sdk.IntOption, "256", sdk.Low, "How many requests may wait at once; others are answered 503."), within(1, 1_000_000)),
 	checked(option("Webhook", "timeout.ms", sdk.IntOption, "30000", sdk.Low, "How long it may take until a record is durable; then the answer is 503, and the record may come twice."), sdk.AtLeast(1)),
 	checked(option("Security", "auth", sdk.StringOption, "none", sdk.High, "How posts prove that they may: none, token (auth.secret is in auth.header, alone or after Bearer) or hmac (auth.header has the body's HMAC-SHA256 with auth.secret, in hexadecimal digits, as GitHub sends it)."), sdk.OneOf("none", "token", "hmac")),
 	option("Security", "auth.header", sdk.StringOption, noValue, sdk.Medium, "The header for that: Authorization with token, X-Hub-Signature-256 with hmac, without it."),

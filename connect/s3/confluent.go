@@ -201,13 +201,16 @@ func (s *settings) confluentLayout(v sdk.Values, extension string) (err error) {
 		}
 	}
 	at := wallClock
+	s.span = v.Milliseconds("rotate.interval.ms")
 	switch strings.TrimSuffix(simple(v.String("timestamp.extractor")), "TimestampExtractor") {
 	case "Record":
 		at = recordClock
 	case "RecordField":
 		at = fieldClock(cmp.Or(v.String("timestamp.field"), "timestamp"))
+	default: // the records say nothing of when they are written
+		s.age, s.span = s.span, 0
 	}
-	if s.span = v.Milliseconds("rotate.interval.ms"); s.span > 0 {
+	if s.span > 0 {
 		s.clock = at
 	}
 	if s.each = v.Milliseconds("rotate.schedule.interval.ms"); s.each > 0 && v.String("timezone") == "" {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,10 +117,12 @@ func (s *server) stop() {
 	_ = s.cmd.Wait()
 }
 
+var buckets atomic.Int64
+
 // bucket makes a bucket for a test, and gives the options of Confluent's connectors for it.
 func (s *server) bucket(t testing.TB) (*store, map[string]string) {
 	t.Helper()
-	return s.bucketNamed(t, "b"+strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())))
+	return s.bucketNamed(t, fmt.Sprintf("b%d-%s", buckets.Add(1), strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(t.Name()))))
 }
 
 func (s *server) bucketNamed(t testing.TB, name string) (*store, map[string]string) {

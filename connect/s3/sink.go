@@ -22,6 +22,7 @@ type settings struct {
 	most       int           // records of a batch
 	span       time.Duration // of the records of a batch, by clock; 0: any
 	clock      clock         // nil, if there is no span
+	age        time.Duration // for how long a batch takes records; 0: for any time
 	each       time.Duration // how often batches are closed, by the time of day in zone; 0: never
 	zone       *time.Location
 	skipNulls  bool
@@ -181,21 +182,24 @@ func (t *sinkTask) ends(p *partition, f *file, when time.Time, r *sdk.Record) bo
 	return t.schemas && f != nil && !f.schema.Equal(r.ValueSchema)
 }
 
-// closing tells when a batch that begins now is to be closed by the time of day.
-func (t *sinkTask) closing(now time.Time) time.Time {
-	if t.each <= 0 {
-		return time.Time{}
+// closing tells when a batch that begins now is to be closed, if it is not full before; zero: never.
+func (t *sinkTask) closing(now time.Time) (due time.Time) {
+	if t.each > 0 {
+		l := local(now, t.zone).UnixMilli()
+		day := floor(l, (24 * time.Hour).Milliseconds())
+		next := day + floor(l-day, t.each.Milliseconds()) + t.each.Milliseconds()
+		due = now.Add(time.Duration(next-l) * time.Millisecond)
 	}
-	l := local(now, t.zone).UnixMilli()
-	day := floor(l, (24 * time.Hour).Milliseconds())
-	next := day + floor(l-day, t.each.Milliseconds()) + t.each.Milliseconds()
-	return now.Add(time.Duration(next-l) * time.Millisecond)
+	if t.age > 0 && (due.IsZero() || t.age < due.Sub(now)) {
+		due = now.Add(t.age)
+	}
+	return due
 }
 
 // isTime tells whether the time of day closes a batch. It does not while there may be later files that somebody wrote whose offset was not kept: those
 // are replaced only if batches end where they ended then. Where the time of day alone closes batches there is one such file at most.
 func (t *sinkTask) isTime(p *partition, now time.Time) bool {
-	if t.each <= 0 || now.Before(p.due) {
+	if p.due.IsZero() || now.Before(p.due) {
 		return false
 	}
 	// The last offsets of a partition may have no records, so that next stays before known.

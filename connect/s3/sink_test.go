@@ -137,6 +137,7 @@ func TestCrash(t *testing.T) {
 		"size":  {"flush.size", "20"},
 		"clock": {"flush.size", "1000000", "rotate.schedule.interval.ms", "30", "timezone", "UTC"},
 		"both":  {"flush.size", "35", "rotate.schedule.interval.ms", "30", "timezone", "UTC"},
+		"age":   {"flush.size", "35", "rotate.interval.ms", "30"},
 		"field": {"flush.size", "35", "rotate.schedule.interval.ms", "30", "timezone", "UTC", "partitioner.class", "FieldPartitioner", "partition.field.name", "kind"},
 		"span":  {"flush.size", "1000", "rotate.interval.ms", "7000", "timestamp.extractor", "Record", "rotate.schedule.interval.ms", "200", "timezone", "UTC"},
 	} {
@@ -204,6 +205,32 @@ func TestUnkept(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestClosing: batches are closed at the times of day that a multiple of the interval gives, where the zone's day begins, or at their age.
+func TestClosing(t *testing.T) {
+	kathmandu, err := time.LoadLocation("Asia/Kathmandu") // 5:45 ahead
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		each, age time.Duration
+		zone      *time.Location
+		want      string
+	}{
+		{time.Hour, 0, time.UTC, "11:00:00"},
+		{time.Hour, 0, kathmandu, "10:15:00"},
+		{7 * time.Minute, 0, time.UTC, "10:09:00"}, // 87 times 7 minutes
+		{time.Hour, time.Minute, time.UTC, "10:06:07"},
+		{time.Minute, time.Hour, time.UTC, "10:06:00"},
+		{0, time.Hour, time.UTC, "11:05:07"},
+		{0, 0, time.UTC, "00:00:00"},
+	} {
+		task := &sinkTask{settings: &settings{each: test.each, age: test.age, zone: test.zone}}
+		if got := task.closing(time.Date(2026, 3, 1, 10, 5, 7, 0, time.UTC)).Format(time.TimeOnly); got != test.want {
+			t.Errorf("each %s, age %s: %s, not %s", test.each, test.age, got, test.want)
+		}
 	}
 }
 
