@@ -30,6 +30,15 @@ var shortClasses = map[string]string{
 	"webhook-source":  "weir.http.WebhookSource",
 }
 
+// shortNames lists them, in lines that a terminal has room for.
+func shortNames() string {
+	var lines []string
+	for some := range slices.Chunk(slices.Sorted(maps.Keys(shortClasses)), 6) {
+		lines = append(lines, strings.Join(some, ", "))
+	}
+	return strings.Join(lines, ",\n")
+}
+
 // newConnector is what `connect new` is asked for.
 type newConnector struct {
 	name, file string
@@ -45,7 +54,7 @@ func (c *connectClient) new() *cobra.Command {
 		Long: `Makes a connector: takes its options from --set, asks on a terminal for those that are missing, has the
 worker check all of them against the live system, writes them to a JSON file, and starts the connector.
 The class is one that 'weir connect plugins' shows, the last part of it, or one of:
-` + strings.Join(slices.Sorted(maps.Keys(shortClasses)), ", ") + `.
+` + shortNames() + `.
 
 If anything is wrong, nothing is written, and the exit code is 1. JSON: the connector as the REST API tells
 it, or what is wrong as for 'weir connect validate'.`,
