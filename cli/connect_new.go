@@ -18,16 +18,19 @@ import (
 
 // shortClasses are names for connectors that are easier to remember than their classes.
 var shortClasses = map[string]string{
-	"file-source":       "org.apache.kafka.connect.file.FileStreamSourceConnector",
 	"file-sink":         "org.apache.kafka.connect.file.FileStreamSinkConnector",
+	"file-source":       "org.apache.kafka.connect.file.FileStreamSourceConnector",
+	"http-sink":         "io.aiven.kafka.connect.http.HttpSinkConnector",
 	"mirror":            "org.apache.kafka.connect.mirror.MirrorSourceConnector",
 	"mirror-groups":     "org.apache.kafka.connect.mirror.MirrorCheckpointConnector",
 	"mirror-heartbeats": "org.apache.kafka.connect.mirror.MirrorHeartbeatConnector",
-	"postgres-cdc":      "io.debezium.connector.postgresql.PostgresConnector",
-	"sql-source":        "io.confluent.connect.jdbc.JdbcSourceConnector",
-	"sql-sink":          "io.confluent.connect.jdbc.JdbcSinkConnector",
 	"opensearch-sink":   "io.aiven.kafka.connect.opensearch.OpenSearchSinkConnector",
-	"s3-sink":           "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector",
+	"postgres-cdc":      "io.debezium.connector.postgresql.PostgresConnector",
+	"s3-sink":           "io.confluent.connect.s3.S3SinkConnector",
+	"s3-source":         "io.confluent.connect.s3.source.S3SourceConnector",
+	"sql-sink":          "io.confluent.connect.jdbc.JdbcSinkConnector",
+	"sql-source":        "io.confluent.connect.jdbc.JdbcSourceConnector",
+	"webhook-source":    "weir.http.WebhookSource",
 }
 
 // shortNames lists them, in lines that a terminal has room for.

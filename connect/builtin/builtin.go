@@ -6,9 +6,11 @@ import (
 
 	"github.com/weir/weir/connect/datagen"
 	"github.com/weir/weir/connect/file"
+	"github.com/weir/weir/connect/http"
 	"github.com/weir/weir/connect/mirror"
 	"github.com/weir/weir/connect/opensearch"
 	"github.com/weir/weir/connect/postgres"
+	"github.com/weir/weir/connect/s3"
 	"github.com/weir/weir/connect/sdk"
 	"github.com/weir/weir/connect/sql"
 )
@@ -18,9 +20,11 @@ func Connectors() []sdk.Connector {
 	return slices.Concat(
 		datagen.Connectors(),
 		file.Connectors(),
+		http.Connectors(),
 		mirror.Connectors(),
 		opensearch.Connectors(),
 		postgres.Connectors(),
+		s3.Connectors(),
 		sql.Connectors(),
 	)
 }

@@ -27,6 +27,7 @@ type fakeContext struct{}
 
 func (fakeContext) Report(*sdk.Record, error) error     { panic("BUG: nobody reports so") }
 func (fakeContext) Rewind(map[sdk.TopicPartition]int64) {}
+func (fakeContext) End(sdk.TopicPartition) int64        { return 0 }
 func (fakeContext) Logger() *slog.Logger                { return slog.New(slog.DiscardHandler) }
 func (fakeContext) Connector() string                   { return "c" }
 func (fakeContext) Task() int                           { return 0 }

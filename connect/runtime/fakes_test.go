@@ -15,6 +15,7 @@ type fakeSource struct {
 	poll    func(ctx context.Context) ([]*sdk.Record, error)
 	records []*sdk.Record // what the first Poll of each run gives, if there is no poll
 	acked   func(p []sdk.Position) error
+	durable func(polls int)
 	starts  atomic.Int32
 	stops   atomic.Int32
 }
@@ -53,6 +54,12 @@ func (t *fakeSourceTask) Acknowledged(_ context.Context, p []sdk.Position) error
 		return t.f.acked(p)
 	}
 	return nil
+}
+
+func (t *fakeSourceTask) Durable(polls int) {
+	if t.f.durable != nil {
+		t.f.durable(polls)
+	}
 }
 
 func (t *fakeSourceTask) Stop() error { t.f.stops.Add(1); return nil }

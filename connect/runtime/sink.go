@@ -618,6 +618,14 @@ type sinkContext struct {
 // Report implements sdk.SinkContext.
 func (c sinkContext) Report(r *sdk.Record, err error) error { return c.s.report(r, err) }
 
+// End implements sdk.SinkContext. Who calls it holds the work.
+func (c sinkContext) End(tp sdk.TopicPartition) int64 {
+	if p := c.s.parts[tp]; p != nil {
+		return p.high
+	}
+	return 0
+}
+
 // Rewind implements sdk.SinkContext.
 func (c sinkContext) Rewind(to map[sdk.TopicPartition]int64) {
 	c.s.asked.Lock()

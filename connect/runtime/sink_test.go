@@ -296,6 +296,25 @@ func TestRewind(t *testing.T) {
 	}
 }
 
+// TestEnd: a task can ask where a partition ends.
+func TestEnd(t *testing.T) {
+	p := newPlace(t, nil, weirtest.Topic("in", 1))
+	p.node.Produce("in", "a", "b", "c", "d")
+	var end, elsewhere atomic.Int64
+	sink := &fullSink{}
+	sink.put = func(c sdk.SinkContext, records []*sdk.Record) error {
+		end.Store(c.End(records[0].From))
+		elsewhere.Store(c.End(sdk.TopicPartition{Topic: "in", Partition: 7}))
+		return nil
+	}
+	task := p.start(sink, sinkOf)
+	defer stop(task)
+	p.eventually("all", func() bool { return sink.count() == 4 })
+	if end.Load() != 4 || elsewhere.Load() != 0 {
+		t.Errorf("it ends at %d, and that which it does not have at %d", end.Load(), elsewhere.Load())
+	}
+}
+
 // TestPartitionsComeAndGo: a task hears of the partitions that it gets, and that they are taken from it at its end, before it is stopped.
 func TestPartitionsComeAndGo(t *testing.T) {
 	p := newPlace(t, nil, weirtest.Topic("in", 2))

@@ -181,7 +181,7 @@ func (s *source) send(records []*sdk.Record, from, to int) error {
 			return err
 		}
 	}
-	if to == len(records) {
+	if b.last = to == len(records); b.last {
 		for _, r := range records {
 			b.note(r.At)
 		}
@@ -341,12 +341,19 @@ func (s *source) advance() {
 		return
 	}
 	var records, bytes int64
+	polls := 0
 	for _, b := range all {
+		if b.last {
+			polls++
+		}
 		stretched, size := b.land()
 		records += int64(len(b.records)) + stretched
 		bytes += int64(len(b.buf)) + size
 	}
 	s.t.meter.did(records, bytes, s.tracker.waiting() > 0)
+	if d, ok := s.task.(sdk.Durable); ok && polls > 0 {
+		d.Durable(polls)
+	}
 	if moved {
 		select {
 		case s.moved <- struct{}{}:

@@ -74,6 +74,62 @@ func TestSharedPosition(t *testing.T) {
 	}
 }
 
+// TestDurable: a source hears of each poll once, when all of its records are in the topic or passed over.
+func TestDurable(t *testing.T) {
+	p := newPlace(t, map[string]string{"value.converter": "org.apache.kafka.connect.converters.LongConverter"}, weirtest.Topic("out", 1))
+	sizes := []int{1, 2*mostOfBatch + 5, 0, 3}
+	var polls, heard, early atomic.Int64
+	var mu sync.Mutex
+	ends := []int64{} // of each poll, in the topic
+	source := &fakeSource{}
+	source.poll = func(ctx context.Context) ([]*sdk.Record, error) {
+		n := int(polls.Add(1)) - 1
+		if n >= len(sizes) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		out := make([]*sdk.Record, sizes[n])
+		for i := range out {
+			out[i] = &sdk.Record{Topic: "out", Partition: -1, Value: int64(i)}
+		}
+		if n == 3 {
+			out[1].Value = "no number"
+		}
+		if len(out) > 0 {
+			mu.Lock()
+			defer mu.Unlock()
+			end := int64(len(out))
+			if len(ends) > 0 {
+				end += ends[len(ends)-1]
+			}
+			if n == 3 {
+				end--
+			}
+			ends = append(ends, end)
+		}
+		return out, nil
+	}
+	source.durable = func(polls int) {
+		n := heard.Add(int64(polls))
+		mu.Lock()
+		defer mu.Unlock()
+		if int64(len(ends)) < n {
+			early.Add(1)
+		}
+	}
+	task := p.start(source, map[string]string{"errors.tolerance": "all"})
+	defer stop(task)
+	p.eventually("all polls", func() bool { return heard.Load() == 3 })
+	if early.Load() > 0 {
+		t.Error("a source heard of polls that it had not given")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if got := len(p.node.Consume("out", int(ends[2]))); int64(got) != ends[2] {
+		t.Errorf("%d records are there, not %d", got, ends[2])
+	}
+}
+
 // TestSourceTolerance: with errors.tolerance=all records that cannot be converted, or that a topic does not take, are passed over, and
 // the source goes on behind them.
 func TestSourceTolerance(t *testing.T) {

@@ -193,11 +193,13 @@ func (t *Task) runOnce(changed <-chan struct{}) error {
 
 // run is one run of a task.
 type run struct {
-	t       *Task
-	logger  *slog.Logger
-	config  map[string]string // resolved
-	common  sdk.Values        // of settings
-	values  sdk.Values        // of the connector's options
+	t      *Task
+	logger *slog.Logger
+	config map[string]string // resolved
+	common sdk.Values        // of settings
+	values sdk.Values        // of the connector's options
+
+	told    sync.Mutex // a run that is given up at once may still learn of secrets
 	secrets []string
 
 	// Contexts, from the first to end to the last. ctx ends when the run is to end; soft when what is under way then has to be given up;
@@ -261,6 +263,8 @@ func (m *masked) Unwrap() error { return m.err }
 
 // mask hides the values of options that nobody may see.
 func (r *run) mask(text string) string {
+	r.told.Lock()
+	defer r.told.Unlock()
 	for _, s := range r.secrets {
 		text = strings.ReplaceAll(text, s, "[hidden]")
 	}
@@ -271,6 +275,8 @@ func (r *run) mask(text string) string {
 const shortestSecret = 3
 
 func (r *run) hide(secret string) {
+	r.told.Lock()
+	defer r.told.Unlock()
 	if len(secret) >= shortestSecret {
 		r.secrets = append(r.secrets, secret)
 	}

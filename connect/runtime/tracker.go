@@ -16,6 +16,7 @@ type batch struct {
 	buf     []byte
 	records []kgo.Record
 	headers []kgo.RecordHeader
+	last    bool            // of its poll
 	places  []*sdk.Position // where the source is after the poll that it ends: of neighbours with the same partition the last
 	pending atomic.Int32    // records that are not durable yet
 	stretch Stretch         // instead of records, of a Verbatim
@@ -28,6 +29,7 @@ func (b *batch) reset() {
 	clear(b.records)
 	clear(b.headers)
 	clear(b.places)
+	b.last = false
 	b.buf, b.records, b.headers, b.places, b.stretch = b.buf[:0], b.records[:0], b.headers[:0], b.places[:0], Stretch{}
 }
 

@@ -87,6 +87,12 @@ type Acknowledged interface {
 	Acknowledged(ctx context.Context, p []Position) error
 }
 
+// Durable is a SourceTask that wants to know at once when records are durable in their topics, or were dropped or passed over: Durable is
+// called when that is so of all records of so many more polls that gave some, in their order. It must not wait.
+type Durable interface {
+	Durable(polls int)
+}
+
 // SourceContext is what the runtime does for a source task.
 type SourceContext interface {
 	// Position gives the last kept offset of a source partition; nil: there is none.
@@ -129,6 +135,8 @@ type SinkContext interface {
 	Report(r *Record, err error) error
 	// Rewind makes the next Put begin at other offsets.
 	Rewind(to map[TopicPartition]int64)
+	// End tells, in Put, where a partition ended when it was last read. All that anybody has read of it until then is before that.
+	End(p TopicPartition) int64
 	Logger() *slog.Logger
 	Connector() string
 	Task() int

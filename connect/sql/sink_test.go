@@ -27,6 +27,7 @@ func (k *sinkKeeper) Report(r *sdk.Record, err error) error {
 	return nil
 }
 func (k *sinkKeeper) Rewind(map[sdk.TopicPartition]int64) {}
+func (k *sinkKeeper) End(sdk.TopicPartition) int64        { return 0 }
 func (k *sinkKeeper) Logger() *slog.Logger                { return testLogger(k.t) }
 func (k *sinkKeeper) Connector() string                   { return "c" }
 func (k *sinkKeeper) Task() int                           { return 0 }
