@@ -360,6 +360,9 @@ func (g *Group) tickLeader(now *raft.BasicStatus) (quiet bool) {
 		if pr.Match >= f.next && pr.RecentActive {
 			f.caught, f.next, f.since = f.since, commit, live.ticks
 		}
+		if g.host.isUp(id) && live.ticks-f.caught > lagTicks { // it has all, and the next tick tells that it is in sync
+			quiet = false
+		}
 	})
 	g.judge()
 	return quiet

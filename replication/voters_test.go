@@ -742,6 +742,29 @@ func TestNodeGoesWhileItsGroupsSleep(t *testing.T) {
 	c.settledInOrder([]string{"meanwhile"})
 }
 
+// TestWhoCatchesUpIsInSync: a leader does not sleep before it has told that a replica that was away is in sync again, however long it had
+// nothing else to do.
+func TestWhoCatchesUpIsInSync(t *testing.T) {
+	c := newTrio(t)
+	old := c.leader()
+	c.isolate(old.id, true)
+	for _, m := range c.nodes {
+		if m != old {
+			m.host.NodeDown(BrokerOf(old.id))
+		}
+	}
+	l := c.leader(old)
+	ticks := 0
+	c.until("a leader that is idle", func() bool { ticks++; return ticks > 2*idleTicks })
+	l.host.NodeUp(BrokerOf(old.id))
+	c.until("a leader that is idle", func() bool { ticks++; return ticks > 4*idleTicks })
+	c.isolate(old.id, false)
+	c.until("sleep", c.asleep)
+	if !l.isLeader() || !l.hasInSync(0, 1, 2) {
+		t.Errorf("in sync are %v", l.inSync)
+	}
+}
+
 // TestNotes: what a replica notes is told to all, in its place among the batches, also by nodes that were away.
 func TestNotes(t *testing.T) {
 	c := newTrio(t)
