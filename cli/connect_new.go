@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -23,8 +24,17 @@ var shortClasses = map[string]string{
 	"postgres-cdc":    "io.debezium.connector.postgresql.PostgresConnector",
 	"sql-source":      "io.confluent.connect.jdbc.JdbcSourceConnector",
 	"sql-sink":        "io.confluent.connect.jdbc.JdbcSinkConnector",
-	"opensearch-sink": "io.aiven.kafka.connect.opensearch.OpenSearchSinkConnector",
+	"opensearch-sink": "io.aiven.kafka.connect.opensearch.OpensearchSinkConnector",
+	"datagen":         "org.weir.connect.datagen.DatagenConnector",
 	"s3-sink":         "io.aiven.kafka.connect.s3.AivenKafkaConnectS3SinkConnector",
+}
+
+// longClass gives the class that a name is for.
+func longClass(name string) string {
+	if long, ok := shortClasses[name]; ok {
+		return long
+	}
+	return name
 }
 
 // newConnector is what `connect new` is asked for.
@@ -64,9 +74,7 @@ it, or what is wrong as for 'weir connect validate'.`,
 }
 
 func (c *connectClient) make(ctx context.Context, cmd *cobra.Command, class string, n newConnector) error {
-	if long, ok := shortClasses[class]; ok {
-		class = long
-	}
+	class = longClass(class)
 	var options []connectOption
 	if err := c.ask(ctx, cmd, http.MethodGet, "/connector-plugins/"+class+"/config", nil, &options); err != nil {
 		return err
@@ -94,6 +102,15 @@ func (c *connectClient) make(ctx context.Context, cmd *cobra.Command, class stri
 			return err
 		}
 		return exitCode(exitFailed)
+	}
+	if !n.dry {
+		var told *connectError
+		switch err := c.ask(ctx, cmd, http.MethodGet, connectorPath(config["name"]), nil, nil); {
+		case err == nil:
+			return fmt.Errorf("there is a connector %s already: choose another --name, or change it with `weir connect config %s --set ...`", config["name"], config["name"])
+		case !errors.As(err, &told) || told.status != http.StatusNotFound:
+			return err
+		}
 	}
 	if n.file == "" {
 		n.file = strings.ReplaceAll(config["name"], "/", "_") + ".json"

@@ -127,7 +127,7 @@ const lookEach = 100 * time.Millisecond
 
 // Poll implements sdk.SourceTask.
 func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
-	for {
+	for until := time.Now().Add(sdk.PollWithin); time.Now().Before(until); {
 		if t.file == nil {
 			if err := t.open(); err != nil {
 				return nil, err
@@ -151,6 +151,7 @@ func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 			return nil, ctx.Err()
 		}
 	}
+	return nil, nil
 }
 
 // readAtOnce is how many bytes are read at once.
