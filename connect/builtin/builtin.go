@@ -6,11 +6,12 @@ import (
 
 	"github.com/weir/weir/connect/datagen"
 	"github.com/weir/weir/connect/file"
+	"github.com/weir/weir/connect/opensearch"
 	"github.com/weir/weir/connect/postgres"
 	"github.com/weir/weir/connect/sdk"
 )
 
 // Connectors are all of them.
 func Connectors() []sdk.Connector {
-	return slices.Concat(datagen.Connectors(), file.Connectors(), postgres.Connectors())
+	return slices.Concat(datagen.Connectors(), file.Connectors(), opensearch.Connectors(), postgres.Connectors())
 }
