@@ -18,10 +18,10 @@ postgres=$(dirname "$initdb")
 test/opensearch/run.sh fetch
 
 work=$(mktemp -d)
-node= database= search= killer=
+node= database= search= killer= shop=
 finish() {
   status=$?
-  for process in $killer $node $search; do kill "$process" 2>/dev/null || true; done
+  for process in $shop $killer $node $search; do kill "$process" 2>/dev/null || true; done
   [ -z "$database" ] || kill -QUIT "$database" 2>/dev/null || true
   wait || true
   [ $status = 0 ] || { echo "The last words of the node, of PostgreSQL and of OpenSearch:"; tail -n 15 "$work/node.log" "$work/postgres.log" "$work/search.log" 2>/dev/null; }
@@ -71,7 +71,8 @@ kill_node() {
   until grep -q 'Orders come in' "$work/shop.log" 2>/dev/null; do sleep 0.02; done
   sleep 1
   kill -9 "$node"
-  echo "The node was killed (kill -9), and its connectors with it."
+  sleep 1
+  echo "The node was killed (kill -9), and its connectors with it. It is started again."
   serve &
   started=$!
   trap 'kill $started; wait $started; exit 0' TERM
@@ -80,4 +81,7 @@ kill_node() {
 kill_node &
 killer=$!
 
-WEIR_CONNECT_URL=http://$rest "$work/shop" -bootstrap-server "$kafka" connect | tee "$work/shop.log"
+export WEIR_CONNECT_URL=http://$rest
+"$work/shop" -bootstrap-server "$kafka" connect > >(tee "$work/shop.log") &
+shop=$!
+wait $shop

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -54,7 +55,8 @@ func (c *tally) apply(topic, key string, after *line) []string {
 // countChanges reads the changes from the start, until ctx ends, and writes each product's row to a topic when it changes.
 func countChanges(ctx context.Context, seeds string) error {
 	client, err := kgo.NewClient(seedBrokers(seeds), kgo.ConsumeTopics("shop.public.orders", "shop.public.deliveries", "shop.public.dispatches"),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.UnknownTopicRetries(-1))
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.UnknownTopicRetries(-1),
+		kgo.DisableIdempotentWrite(), kgo.RecordDeliveryTimeout(time.Minute)) // so that it gives up when the node does not come back
 	if err != nil {
 		return err
 	}
