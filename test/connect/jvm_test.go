@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,6 +63,15 @@ type told struct {
 	location, allow, body string
 }
 
+// from gives an answer from shortly before where another differs.
+func (a told) from(b told) string {
+	at := 0
+	for at < min(len(a.body), len(b.body)) && a.body[at] == b.body[at] {
+		at++
+	}
+	return fmt.Sprintf("%d, location %q, allow %q, …%.300s", a.status, a.location, a.allow, a.body[max(0, at-150):])
+}
+
 func (x exchange) send(t *testing.T, p *process) told {
 	t.Helper()
 	body := []byte(x.Body)
@@ -94,7 +104,31 @@ func (x exchange) send(t *testing.T, p *process) told {
 
 // different are the requests that are answered differently on purpose, or that no two workers answer alike.
 var different = map[string]string{
-	"plugins": "Kafka's worker has other plugins beside",
+	"plugins":                     "each has others beside those that are compared",
+	"create name with slash":      "Weir's address for it is one that can be used",
+	"status of a name with slash": "Kafka's worker cannot be asked for it",
+	"delete a name with slash":    "nor delete it",
+	"sink tolerant with dlq":      "whether its task is there yet is a matter of time",
+	"status tolerant":             "an error of Java's has its stack",
+}
+
+// recommended are lists of plugins, of which each has others.
+var recommended = regexp.MustCompile(`"recommended_values":\[[^\]]*\.[^\]]*\]`)
+
+// alike tells whether two answers are the same, but for plugins and for the order of a configuration's options in Java's maps.
+func alike(a, b told) bool {
+	for _, x := range []*told{&a, &b} {
+		x.body = recommended.ReplaceAllString(x.body, "")
+		var config struct {
+			Name, Type string
+			Config     map[string]string
+			Tasks      json.RawMessage
+		}
+		if json.Unmarshal([]byte(x.body), &config) == nil && config.Config != nil {
+			x.body = fmt.Sprint(config.Name, config.Type, config.Config, string(config.Tasks))
+		}
+	}
+	return a == b
 }
 
 // TestRESTBesideKafka sends the requests of the suite to Kafka's worker and to Weir's, one after the other, and compares the answers
@@ -131,14 +165,14 @@ func TestRESTBesideKafka(t *testing.T) {
 			if x.Like != "" {
 				a.body, b.body = "", "" // only the words differ
 			}
-			if a == b || !x.Await || time.Now().After(end) {
+			if alike(a, b) || !x.Await || time.Now().After(end) {
 				break
 			}
 		}
-		if a == b {
+		if alike(a, b) {
 			same++
 		} else if different[x.Name] == "" {
-			t.Errorf("%s: %s %s\nKafka: %+v\nWeir:  %+v", x.Name, x.Method, x.Path, a, b)
+			t.Errorf("%s: %s %s\nKafka: %s\nWeir:  %s", x.Name, x.Method, x.Path, a.from(b), b.from(a))
 		}
 	}
 	t.Logf("%d of %d requests are answered alike", same, all)

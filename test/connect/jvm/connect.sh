@@ -38,7 +38,9 @@ rest.advertised.host.name=127.0.0.1
 plugin.path=$jars/plugins
 P
   printf '%s\n' "${@:5}" >>"$2/worker.properties"
-  exec java -Xmx1G -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp "$jars/*" \
+  printf '%s\n' rootLogger.level=INFO rootLogger.appenderRef.c.ref=c appender.c.type=Console appender.c.name=c appender.c.layout.type=PatternLayout \
+    appender.c.filter.t.type=ThresholdFilter appender.c.filter.t.level=WARN >"$2/log4j2.properties"
+  exec java -Xmx1G -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dlog4j2.configurationFile="$2/log4j2.properties" -cp "$jars/*" \
     org.apache.kafka.connect.cli.ConnectDistributed "$2/worker.properties"
   ;;
 *) sed -n '2,5s/^# //p' "$0" >&2; exit 2 ;;
