@@ -104,6 +104,8 @@ func (x exchange) send(t *testing.T, p *process) told {
 
 // different are the requests that are answered differently on purpose, or that no two workers answer alike.
 var different = map[string]string{
+	"validate wrong values":       "an error of Java's that a pattern is null",
+	"validate predicate":          "Java and Go have their own words for a pattern that is wrong",
 	"plugins":                     "each has others beside those that are compared",
 	"create name with slash":      "Weir's address for it is one that can be used",
 	"status of a name with slash": "Kafka's worker cannot be asked for it",
@@ -172,6 +174,7 @@ func TestRESTBesideKafka(t *testing.T) {
 		if alike(a, b) {
 			same++
 		} else if different[x.Name] == "" {
+			a.body, b.body = recommended.ReplaceAllString(a.body, ""), recommended.ReplaceAllString(b.body, "")
 			t.Errorf("%s: %s %s\nKafka: %s\nWeir:  %s", x.Name, x.Method, x.Path, a.from(b), b.from(a))
 		}
 	}
