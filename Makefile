@@ -8,7 +8,7 @@ GO ?= go
 NODES ?= 3
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build run cluster test lint race fuzz sim bugs shop clients differential opensearch chaos bench bench-kafka generate clean
+.PHONY: help build run cluster test lint race fuzz sim bugs shop shop-connect clients differential opensearch chaos bench bench-kafka generate clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -51,6 +51,9 @@ bugs: ## the simulator has to find each of the planted bugs
 
 shop: build ## run the shop example on a fresh node, or with NODES=3 on a cluster of which one node is killed
 	NODES=$(if $(filter command line environment,$(origin NODES)),$(NODES),1) examples/shop/run.sh
+
+shop-connect: build ## the shop with PostgreSQL and OpenSearch, between which connectors carry everything
+	examples/shop/connect.sh
 
 clients: build ## other people's clients and Kafka's own tools, against Weir and Apache Kafka
 	test/clients/run.sh

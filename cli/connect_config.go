@@ -102,7 +102,11 @@ func (c *connectClient) write(ctx context.Context, cmd *cobra.Command, name stri
 	if p.json {
 		return p.document(out)
 	}
-	return p.line("Connector %s is written; `weir connect status %s` shows how it fares.", escape(name), escape(name))
+	done := "created"
+	if update {
+		done = "configured"
+	}
+	return p.line("Connector %s is %s; `weir connect status %s` shows how it fares.", escape(name), done, escape(name))
 }
 
 // shortened leaves out of an error what only helps those who use the REST API.
@@ -263,18 +267,18 @@ func (c *connectClient) plugins() *cobra.Command {
 		Use:   "plugins [CLASS]",
 		Short: "List the connectors that there are, or the options of one",
 		Long: `Lists the connectors that a worker can run, with --all also transforms, predicates and converters; or the
-options of one of them.
+options of one of them, by its class or by a name that 'weir connect new' takes.
 
 JSON: a list of objects with the fields class, type and version; of options those with which the REST API
 tells them: name, type, required, default_value, importance, documentation, group, order_in_group, width,
 display_name, dependents.`,
 		Example: `  weir connect plugins
-  weir connect plugins FileStreamSource`,
+  weir connect plugins postgres-cdc`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: c.o.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 			p := c.o.printer(cmd)
 			if len(args) == 1 {
-				return c.showOptions(ctx, cmd, p, args[0])
+				return c.showOptions(ctx, cmd, p, longClass(args[0]))
 			}
 			var plugins []struct {
 				Class   string `json:"class"`

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -18,6 +19,7 @@ import (
 
 // shortClasses are names for connectors that are easier to remember than their classes.
 var shortClasses = map[string]string{
+	"datagen":           "org.weir.connect.datagen.DatagenConnector",
 	"file-sink":         "org.apache.kafka.connect.file.FileStreamSinkConnector",
 	"file-source":       "org.apache.kafka.connect.file.FileStreamSourceConnector",
 	"http-sink":         "io.aiven.kafka.connect.http.HttpSinkConnector",
@@ -40,6 +42,14 @@ func shortNames() string {
 		lines = append(lines, strings.Join(some, ", "))
 	}
 	return strings.Join(lines, ",\n")
+}
+
+// longClass gives the class that a name is for.
+func longClass(name string) string {
+	if long, ok := shortClasses[name]; ok {
+		return long
+	}
+	return name
 }
 
 // newConnector is what `connect new` is asked for.
@@ -79,9 +89,7 @@ it, or what is wrong as for 'weir connect validate'.`,
 }
 
 func (c *connectClient) make(ctx context.Context, cmd *cobra.Command, class string, n newConnector) error {
-	if long, ok := shortClasses[class]; ok {
-		class = long
-	}
+	class = longClass(class)
 	var options []connectOption
 	if err := c.ask(ctx, cmd, http.MethodGet, "/connector-plugins/"+class+"/config", nil, &options); err != nil {
 		return err
@@ -109,6 +117,15 @@ func (c *connectClient) make(ctx context.Context, cmd *cobra.Command, class stri
 			return err
 		}
 		return exitCode(exitFailed)
+	}
+	if !n.dry {
+		var told *connectError
+		switch err := c.ask(ctx, cmd, http.MethodGet, connectorPath(config["name"]), nil, nil); {
+		case err == nil:
+			return fmt.Errorf("there is a connector %s already: choose another --name, or change it with `weir connect config %s --set ...`", config["name"], config["name"])
+		case !errors.As(err, &told) || told.status != http.StatusNotFound:
+			return err
+		}
 	}
 	if n.file == "" {
 		n.file = strings.ReplaceAll(config["name"], "/", "_") + ".json"

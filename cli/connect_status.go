@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -36,6 +37,7 @@ type connectTask struct {
 		Records int64   `json:"records"`
 		Rate    float64 `json:"records_per_second"`
 		Lag     *int64  `json:"lag"`
+		LagMS   *int64  `json:"lag_ms"`
 		Cause   string  `json:"cause,omitempty"`
 		Stuck   bool    `json:"stuck,omitempty"`
 	} `json:"details,omitempty"`
@@ -46,13 +48,15 @@ func (c *connectClient) status() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status [CONNECTOR...]",
 		Short: "Show how connectors and their tasks fare",
-		Long: `Shows how connectors and their tasks fare: the state of each, how many records it moves each second, how
-many it is behind, and why it has failed, with the kind of the cause: transient (it passes),
-configuration, poison record, source gone, unknown. What has failed is tried again by itself. A task that
-is RUNNING and moves nothing, though there is something to move, is shown as stuck.
+		Long: `Shows how connectors and their tasks fare: the state of each, how many records it moves each second, how far
+it is behind (a sink in records, a source in time, if it knows), and why it has failed, with the kind of
+the cause: transient (it passes), configuration, poison record, source gone, unknown. What has failed is
+tried again by itself. A task that is RUNNING and moves nothing, though there is something to move, is
+shown as stuck.
 
 JSON: a list of objects with the fields name, type, connector (state, worker_id, trace) and tasks, of
-which each has id, state, worker_id, trace and details (records, records_per_second, lag, cause, stuck).`,
+which each has id, state, worker_id, trace and details (records, records_per_second, lag, lag_ms, cause,
+stuck).`,
 		Example: `  weir connect status
   weir connect status orders --watch`,
 		ValidArgsFunction: c.names(true),
@@ -104,11 +108,18 @@ func printConnectStatus(p *printer, all []connectStatus) error {
 			rate, lag, cause, state := "", "", "", task.State
 			if d := task.Details; d != nil {
 				rate, lag, cause = fmt.Sprintf("%.0f", d.Rate), number(d.Lag), d.Cause
+				if d.LagMS != nil {
+					lag = (time.Duration(*d.LagMS) * time.Millisecond).String()
+				}
 				if d.Stuck {
 					state += " (stuck)"
 				}
 			}
-			t.row(s.Name, task.ID, state, task.Worker, rate, lag, cause, firstLine(task.Trace))
+			trace := firstLine(task.Trace)
+			if trace == "" && task.Details != nil && task.Details.Stuck {
+				trace = fmt.Sprintf("nothing has moved for more than a minute; if that is no wonder, wait, or else: weir connect restart %s --task %d", s.Name, task.ID)
+			}
+			t.row(s.Name, task.ID, state, task.Worker, rate, lag, cause, trace)
 		}
 	}
 	return p.table(t)

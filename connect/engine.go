@@ -54,9 +54,10 @@ type task interface {
 
 // taskDetails is what there is to know of a task besides its state.
 type taskDetails struct {
-	Records int64   `json:"records"`            // since it was started
-	Rate    float64 `json:"records_per_second"` // lately
-	Lag     *int64  `json:"lag"`                // records behind; null: not known
-	Cause   string  `json:"cause,omitempty"`
-	Stuck   bool    `json:"stuck,omitempty"` // it says that it runs, and moves nothing though there is something to move
+	Records   int64   `json:"records"`            // since it was started
+	Rate      float64 `json:"records_per_second"` // lately
+	Lag       *int64  `json:"lag"`                // records behind; null: not known
+	LagMillis *int64  `json:"lag_ms"`             // how far a source is behind; null: not known
+	Cause     string  `json:"cause,omitempty"`
+	Stuck     bool    `json:"stuck,omitempty"` // it says that it runs, and moves nothing though there is something to move
 }

@@ -79,7 +79,16 @@ func (w *Worker) send(ctx context.Context, to string, r Request) (Response, erro
 	if w.cfg.Forward != nil && !strings.HasPrefix(to, "http://") {
 		return w.cfg.Forward(ctx, to, r)
 	}
+	if strings.HasPrefix(to, nodeURL) {
+		return Response{}, w.inNodes()
+	}
 	return sendHTTP(ctx, to, r)
+}
+
+// inNodes says why a worker by itself cannot be in one group with those that are in nodes.
+func (w *Worker) inNodes() error {
+	return fmt.Errorf("the workers inside the nodes of this cluster are in the group %s too, and only nodes reach them: stop this worker and let connectors run in the nodes, "+
+		"or turn their workers off (connect.listener= in the nodes' configuration), or give this one a group.id and three storage topics of its own", w.settings.group)
 }
 
 func sendHTTP(ctx context.Context, to string, r Request) (Response, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -272,6 +273,9 @@ func (m *member) enact(joined *kmsg.JoinGroupResponse, a herder.Assignment) (rev
 	}
 	if !w.divided() {
 		w.rejoin <- struct{}{}
+	}
+	if w.cfg.Forward == nil && strings.HasPrefix(a.LeaderURL, nodeURL) {
+		w.logger.Error(w.inNodes().Error())
 	}
 	if len(a.Add) > 0 {
 		w.logger.Info("this worker runs more", "work", fmt.Sprint(a.Add.Sorted()))

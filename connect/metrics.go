@@ -20,13 +20,14 @@ type Metric struct {
 const connectM = "kafka.connect:type="
 
 // Metrics are all of them.
-var Metrics = []*Metric{metricConnector, metricTask, metricRecords, metricLag, metricStuck}
+var Metrics = []*Metric{metricConnector, metricTask, metricRecords, metricLag, metricLagTime, metricStuck}
 
 var (
 	metricConnector = &Metric{Name: "weir_connect_connector_state", Labels: []string{"connector", "state"}, Help: "1; the label tells the state of a connector that this worker has.", Kafka: connectM + "connector-metrics,connector= status"}
 	metricTask      = &Metric{Name: "weir_connect_task_state", Labels: []string{"connector", "task", "state", "cause"}, Help: "1; the labels tell the state of a task that this worker runs, and of a failed one the kind of the cause.", Kafka: connectM + "connector-task-metrics,connector=,task= status"}
 	metricRecords   = &Metric{Name: "weir_connect_task_records_total", Counter: true, Labels: []string{"connector", "task"}, Help: "Records that a task has moved: those of a source are in their topics, those of a sink it has taken.", Kafka: connectM + "source-task-metrics source-record-write-total, sink-task-metrics sink-record-send-total"}
 	metricLag       = &Metric{Name: "weir_connect_task_lag_records", Labels: []string{"connector", "task"}, Help: "Records that a task is behind, if that is known.", Kafka: connectM + "sink-task-metrics sink-record-lag-max"}
+	metricLagTime   = &Metric{Name: "weir_connect_task_lag_seconds", Labels: []string{"connector", "task"}, Help: "How far a source is behind, by the time at which what it reads was written, if that is known.", Kafka: "debezium.postgres:type=connector-metrics,context=streaming,server= MilliSecondsBehindSource"}
 	metricStuck     = &Metric{Name: "weir_connect_task_stuck", Labels: []string{"connector", "task"}, Help: "1 if a task is said to run and moves nothing, though there is something to move."}
 )
 
@@ -51,6 +52,9 @@ func (w *Worker) Measure(give func(m *Metric, value float64, labels ...string)) 
 		give(metricRecords, float64(d.Records), labels...)
 		if d.Lag != nil {
 			give(metricLag, float64(*d.Lag), labels...)
+		}
+		if d.LagMillis != nil {
+			give(metricLagTime, float64(*d.LagMillis)/1000, labels...)
 		}
 		stuck := 0.0
 		if d.Stuck {

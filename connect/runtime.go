@@ -112,5 +112,9 @@ func (s started) Details() taskDetails {
 	if d.Lag >= 0 {
 		out.Lag = &d.Lag
 	}
+	if d.LagTime >= 0 {
+		ms := d.LagTime.Milliseconds()
+		out.LagMillis = &ms
+	}
 	return out
 }

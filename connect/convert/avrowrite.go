@@ -494,7 +494,7 @@ func (w *avroWriter) appendMany(dst []byte, v any) (_ []byte, err error) {
 		if w.schema.Type != sdk.Structure {
 			break
 		}
-		if v.Schema != w.schema && !v.Schema.Equal(w.schema) {
+		if v.Schema != w.schema && !sameButOptional(v.Schema, w.schema) {
 			return nil, errSchemas
 		}
 		for i, f := range w.fields {

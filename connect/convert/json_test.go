@@ -341,3 +341,18 @@ func FuzzJSON(f *testing.F) {
 		}
 	})
 }
+
+// TestOptionalStructure: a value whose own schema does not say that it may be missing fits a field that may be.
+func TestOptionalStructure(t *testing.T) {
+	inner := sdk.NewStructure("org.example.Scaled", sdk.Field{Name: "scale", Schema: sdk.Int32Schema})
+	outer := sdk.NewStructure("org.example.Row", sdk.Field{Name: "n", Schema: inner.AsOptional()})
+	c, err := New("org.apache.kafka.connect.json.JsonConverter", map[string]string{"schemas.enable": "false"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := &sdk.Struct{Schema: outer, Values: []any{&sdk.Struct{Schema: inner, Values: []any{int32(2)}}}}
+	got, err := c.From("t", outer, value, nil)
+	if want := `{"n":{"scale":2}}`; err != nil || string(got) != want {
+		t.Errorf("got %s (%v), want %s", got, err, want)
+	}
+}

@@ -223,7 +223,7 @@ var errSchemas = errors.New("Mismatching schema.")
 
 func (p *plan) appendStruct(dst []byte, s *sdk.Struct) (_ []byte, err error) {
 	if s.Schema != p.schema && s.Schema != p.same {
-		if !s.Schema.Equal(p.schema) {
+		if !sameButOptional(s.Schema, p.schema) { // whether the field may be missing is the field's, not the value's
 			return nil, errSchemas
 		}
 		p.same = s.Schema

@@ -94,13 +94,13 @@ const most = 1000
 
 // Poll implements sdk.SourceTask.
 func (t *task) Poll(ctx context.Context) ([]*sdk.Record, error) {
+	wait := time.Until(t.due)
 	if t.next >= t.end {
-		<-ctx.Done()
-		return nil, ctx.Err()
+		wait = sdk.PollWithin
 	}
-	if wait := time.Until(t.due); wait > 0 {
+	if wait > 0 {
 		select {
-		case <-time.After(wait):
+		case <-time.After(min(wait, sdk.PollWithin)):
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

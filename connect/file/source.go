@@ -52,15 +52,17 @@ func (Source) CheckPositions(v sdk.Values, positions []sdk.Position) error {
 		if p.Offset == nil {
 			continue
 		}
+		if _, set := p.Offset[positionField]; !set {
+			return fmt.Errorf("Offset objects should either be null or contain the key '%s'", positionField)
+		}
+		switch n, ok := sdk.Int64Of(p.Offset, positionField); {
+		case !ok:
+			return fmt.Errorf("The value for the '%s' key in the offset is expected to be a Long value", positionField)
+		case n < 0:
+			return fmt.Errorf("The value for the '%s' key in the offset should be a non-negative value", positionField)
+		}
 		if _, ok := p.Partition[filenameField].(string); !ok {
 			return fmt.Errorf("Partition objects should contain the key '%s'", filenameField)
-		}
-		at, set := p.Offset[positionField]
-		if !set {
-			return fmt.Errorf("The partition objects and offset objects should contain the keys '%s' and '%s'", filenameField, positionField)
-		}
-		if n, ok := sdk.Int64Of(p.Offset, positionField); !ok || n < 0 {
-			return fmt.Errorf("The value for the '%s' key in the offset should be a non-negative number, not %v", positionField, at)
 		}
 	}
 	return nil
@@ -127,7 +129,7 @@ const lookEach = 100 * time.Millisecond
 
 // Poll implements sdk.SourceTask.
 func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
-	for {
+	for until := time.Now().Add(sdk.PollWithin); time.Now().Before(until); {
 		if t.file == nil {
 			if err := t.open(); err != nil {
 				return nil, err
@@ -151,6 +153,7 @@ func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 			return nil, ctx.Err()
 		}
 	}
+	return nil, nil
 }
 
 // readAtOnce is how many bytes are read at once.

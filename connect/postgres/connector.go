@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/weir/weir/connect/sdk"
 )
 
@@ -45,11 +44,7 @@ func (source) Validate(ctx context.Context, v sdk.Values) []sdk.OptionError {
 	defer cancel()
 	w, err := dial(ctx, o.pg)
 	if err != nil {
-		var e *pgconn.PgError
-		if errors.As(err, &e) {
-			err = fmt.Errorf("%s: %s", e.Severity, e.Message)
-		}
-		return at("database.hostname", err)
+		return at("database.hostname", explain(o, err))
 	}
 	defer w.close()
 	rows, err := w.query(ctx, `SELECT current_setting('wal_level'), rolsuper OR rolreplication OR pg_catalog.pg_has_role(current_user, oid, 'MEMBER') AND rolreplication,

@@ -6,10 +6,35 @@ import (
 	"io"
 	"net"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/weir/weir/connect/sdk"
 )
+
+// innermost gives what an error says at its heart: those of connecting say the same at each level.
+func innermost(err error) error {
+	for {
+		var more []error
+		switch e := err.(type) {
+		case interface{ Unwrap() []error }:
+			more = e.Unwrap()
+		case interface{ Unwrap() error }:
+			more = []error{e.Unwrap()}
+		}
+		var number syscall.Errno
+		var dns *net.DNSError
+		switch {
+		case len(more) == 0 || more[0] == nil:
+			return err
+		case errors.As(err, &dns):
+			return errors.New(dns.Err)
+		case errors.As(err, &number):
+			return number
+		}
+		err = more[0]
+	}
+}
 
 // explain gives an error of the server its kind, and says what to do where somebody has to do something.
 func explain(o *options, err error) error {
@@ -17,7 +42,10 @@ func explain(o *options, err error) error {
 	if !errors.As(err, &e) {
 		var n net.Error
 		var c *pgconn.ConnectError
-		if errors.As(err, &c) || errors.As(err, &n) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		if errors.As(err, &c) {
+			return sdk.Retry(fmt.Errorf("PostgreSQL at %s:%d cannot be reached: %s. Check database.hostname and database.port, and whether it runs", o.pg.Host, o.pg.Port, innermost(c)))
+		}
+		if errors.As(err, &n) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 			return sdk.Retry(fmt.Errorf("PostgreSQL at %s:%d cannot be reached: %w", o.pg.Host, o.pg.Port, err))
 		}
 		return err

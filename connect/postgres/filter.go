@@ -9,11 +9,17 @@ import (
 // patterns are regular expressions of which one has to match a whole name.
 type patterns []*regexp.Regexp
 
+// What is around a pattern.
+const (
+	patternBegin = `(?i)^(?:`
+	patternEnd   = `)$`
+)
+
 // compilePatterns reads regular expressions. What Java's have and Go's have not (possessive quantifiers, look-around) is an error.
 func compilePatterns(list []string) (patterns, error) {
 	var out patterns
 	for _, p := range list {
-		re, err := regexp.Compile(`(?i)^(?:` + p + `)$`)
+		re, err := regexp.Compile(patternBegin + p + patternEnd)
 		if err != nil {
 			return nil, fmt.Errorf("A comma-separated list of valid regular expressions is expected, but %s: %w", p, err)
 		}

@@ -165,12 +165,15 @@ func parseTruncate(c *cursor) []uint32 {
 }
 
 // status is the message that tells the server up to where it may forget.
-func status(done lsn, now time.Time) []byte {
+func status(done lsn, now time.Time, answer bool) []byte {
 	b := append(make([]byte, 0, 34), 'r')
 	for range 3 { // written, flushed, applied
 		b = binary.BigEndian.AppendUint64(b, uint64(done))
 	}
 	b = binary.BigEndian.AppendUint64(b, uint64(now.UnixMicro()-epoch))
+	if answer {
+		return append(b, 1)
+	}
 	return append(b, 0)
 }
 

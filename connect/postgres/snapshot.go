@@ -64,6 +64,9 @@ func (t *task) startSnapshot(ctx context.Context, slot string) error {
 	if c.tables, err = t.capturedTables(ctx, t.conn); err != nil {
 		return err
 	}
+	for _, tb := range c.tables {
+		t.met(tb)
+	}
 	c.tables = slices.DeleteFunc(c.tables, func(tb tableName) bool {
 		return !t.o.captures(tb) || len(t.o.snapshotTables) > 0 && !t.o.snapshotTables.match(tb.String())
 	})

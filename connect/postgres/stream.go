@@ -25,6 +25,8 @@ type stream struct {
 	total  int64
 
 	row, old []datum // scratch
+
+	silent, left time.Time // since when nothing came while it was listened to, and when that ended
 }
 
 // startStreaming asks for the changes after the task's place.
@@ -38,7 +40,8 @@ func (t *task) startStreaming(ctx context.Context) error {
 	if err := t.conn.ask(ctx, 'W', sql); err != nil {
 		return err
 	}
-	t.stream = stream{from: t.place, tables: map[uint32]*table{}}
+	now := time.Now()
+	t.stream = stream{from: t.place, tables: map[uint32]*table{}, silent: now, left: now}
 	t.streaming = true
 	t.maker.after(t.place.commit)
 	if t.maker.micros == nil {
@@ -63,19 +66,35 @@ func (t *task) startStreaming(ctx context.Context) error {
 
 // follow makes records of what the server sends, until there are some and nothing more is there at once.
 func (t *task) follow(ctx context.Context) error {
+	s := &t.stream
+	begun := time.Now()
+	s.silent = s.silent.Add(begun.Sub(s.left))
+	defer func() { s.left = time.Now() }()
 	for {
 		if err := t.take(ctx); err != nil || len(t.batch) > 0 {
 			return err
 		}
-		until := time.Time{}
-		if t.o.heartbeat > 0 {
+		until, lost := begun.Add(sdk.PollWithin), s.silent.Add(silences*t.o.status)
+		if lost.Before(until) {
+			until = lost
+		}
+		if t.o.heartbeat > 0 && t.nextBeat.Before(until) {
 			until = t.nextBeat
 		}
-		switch err := t.conn.fill(ctx, until); {
-		case errors.Is(err, errQuiet):
+		t.lag.waits(time.Now())
+		err := t.conn.fill(ctx, until)
+		t.lag.goesOn()
+		switch now := time.Now(); {
+		case err == nil:
+			s.silent = now
+		case errors.Is(err, errQuiet) && !now.Before(lost):
+			return sdk.Retry(fmt.Errorf("PostgreSQL at %s:%d has said nothing for %v, though it was asked to: the connection is given up for a new one", t.o.pg.Host, t.o.pg.Port, silences*t.o.status))
+		case errors.Is(err, errQuiet) && t.o.heartbeat > 0 && !now.Before(t.nextBeat):
 			t.mu.Lock()
 			t.beat(ctx)
 			t.mu.Unlock()
+		case errors.Is(err, errQuiet):
+			return nil
 		case err != nil && ctx.Err() != nil:
 			return nil // what came in part stays where it is
 		case err != nil:
@@ -84,6 +103,9 @@ func (t *task) follow(ctx context.Context) error {
 		t.maker.tick(time.Now())
 	}
 }
+
+// silences is how many times the server may leave the regular question unanswered whether it is there.
+const silences = 3
 
 // take handles the messages that are there, as long as the batch has room.
 func (t *task) take(ctx context.Context) error {
@@ -131,7 +153,7 @@ func (t *task) handle(ctx context.Context, body []byte) error {
 			}
 		}
 		if c.u8() == 1 {
-			return t.conn.send('d', status(t.confirmed, time.Now()))
+			return t.conn.send('d', status(t.confirmed, time.Now(), false))
 		}
 	}
 	return nil
@@ -348,6 +370,7 @@ func (t *task) loneMessage(m message, at lsn) error {
 func (t *task) relation(ctx context.Context, r relation) error {
 	name := tableName{oid: r.id, schema: r.schema, name: r.name}
 	captured, signals := t.o.captures(name), t.o.signalTable != "" && name.String() == t.o.signalTable
+	t.met(name)
 	if !captured && !signals {
 		t.stream.tables[r.id] = &table{tableName: name}
 		return nil

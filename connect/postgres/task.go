@@ -21,8 +21,9 @@ type task struct {
 	log       *slog.Logger
 	partition map[string]any
 
-	conn          *wire // of the replication
-	side          *wire // for questions meanwhile
+	conn          *wire  // of the replication
+	side          *wire  // for questions meanwhile
+	former        uint32 // the server's process of the replication before
 	serverVersion int
 	types         *types
 	maker         *maker
@@ -46,6 +47,10 @@ type task struct {
 	stopStatus  func()
 
 	made atomic.Bool // there are records that were not handed out
+	lag  lag
+	note func(string) // shows people something beside the task's state
+
+	missing patterns
 }
 
 func (t *task) Start(ctx context.Context, c sdk.SourceContext, v sdk.Values) error {
@@ -54,6 +59,10 @@ func (t *task) Start(ctx context.Context, c sdk.SourceContext, v sdk.Values) err
 		return sdk.Misconfigured("%w", wrong[0].Err)
 	}
 	t.o, t.log, t.partition = o, c.Logger(), map[string]any{"server": o.prefix}
+	t.note = func(string) {}
+	if n, ok := c.(sdk.Noting); ok {
+		t.note = n.Note
+	}
 	t.maker = newMaker(o, c)
 	t.maker.tick(time.Now())
 	t.nextBeat = t.maker.now.Add(o.heartbeat)
@@ -101,6 +110,9 @@ func (t *task) hand() []*sdk.Record {
 	}
 	t.handed, t.outstanding = t.place, true
 	t.made.Store(false)
+	if t.streaming {
+		t.lag.handed(time.UnixMicro(t.stream.tx.at))
+	}
 	at := &sdk.Position{Partition: t.partition, Offset: t.place.offset()}
 	for _, r := range t.batch {
 		r.At = at
@@ -121,7 +133,10 @@ func (t *task) step(ctx context.Context) error {
 	case t.copying != nil:
 		return t.copy(ctx)
 	case !t.streaming: // initial_only: all is done
-		<-ctx.Done()
+		select {
+		case <-ctx.Done():
+		case <-time.After(sdk.PollWithin):
+		}
 		return ctx.Err()
 	}
 	return t.follow(ctx)
@@ -146,6 +161,9 @@ func (t *task) open(ctx context.Context) (err error) {
 		if t.serverVersion, err = strconv.Atoi(rows[0][0]); err != nil {
 			return err
 		}
+		if err := t.findMissing(ctx, w); err != nil {
+			return err
+		}
 		if t.o.snapshotMode == "initial_only" {
 			return nil
 		}
@@ -165,6 +183,9 @@ func (t *task) open(ctx context.Context) (err error) {
 	}
 	slot, err := t.findSlot(ctx)
 	if err != nil {
+		return err
+	}
+	if err := t.endFormer(ctx); err != nil {
 		return err
 	}
 	if t.place.at != 0 && !need && slot != slotReady {
@@ -244,6 +265,18 @@ func (t *task) findSlot(ctx context.Context) (state string, err error) {
 		return nil
 	})
 	return state, err
+}
+
+// endFormer ends the server's side of the connection before this one, should it still have the slot: after the network was cut the
+// server would wait wal_sender_timeout for answers.
+func (t *task) endFormer(ctx context.Context) error {
+	if t.former == 0 {
+		return nil
+	}
+	return t.aside(ctx, func(w *wire) error {
+		_, err := w.query(ctx, fmt.Sprintf("SELECT pg_catalog.pg_terminate_backend(active_pid) FROM pg_catalog.pg_replication_slots WHERE slot_name = %s AND active_pid = %d", quoteText(t.o.slot), t.former))
+		return err
+	})
 }
 
 func (t *task) slotGone(state string) error {
@@ -332,7 +365,7 @@ func (t *task) startStatus() {
 		defer tick.Stop()
 		for {
 			t.mu.Lock()
-			b := status(t.confirmed, time.Now())
+			b := status(t.confirmed, time.Now(), true)
 			t.mu.Unlock()
 			if err := conn.send('d', b); err != nil {
 				return // whoever reads will see it
@@ -362,7 +395,7 @@ func (t *task) Acknowledged(_ context.Context, positions []sdk.Position) error {
 			t.confirm(q.commit)
 		}
 		if t.live != nil && t.confirmed > before {
-			_ = t.live.send('d', status(t.confirmed, time.Now())) // a broken connection is Poll's to find
+			_ = t.live.send('d', status(t.confirmed, time.Now(), false)) // a broken connection is Poll's to find
 		}
 	}
 	return nil
@@ -380,6 +413,9 @@ func (t *task) disconnect() {
 		if w != nil {
 			w.close()
 		}
+	}
+	if t.conn != nil {
+		t.former = t.conn.pid
 	}
 	t.conn, t.side, t.live, t.copying, t.streaming = nil, nil, nil, nil, false
 	if !t.made.Load() {

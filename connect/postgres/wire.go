@@ -24,6 +24,7 @@ var errQuiet = errors.New("nothing came")
 // wire is a connection to PostgreSQL whose messages are taken out of a buffer. Reads are one goroutine's; writes may be another's.
 type wire struct {
 	conn net.Conn
+	pid  uint32 // of the server's process
 
 	buf  []byte
 	r, w int // buf[r:w] is read but not taken
@@ -42,7 +43,7 @@ func dial(ctx context.Context, c *pgconn.Config) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &wire{conn: h.Conn, buf: make([]byte, readAhead)}, nil
+	return &wire{conn: h.Conn, pid: h.PID, buf: make([]byte, readAhead)}, nil
 }
 
 func (w *wire) close() {

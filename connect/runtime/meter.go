@@ -13,13 +13,14 @@ type Details struct {
 	// Records counts those that are done since the task was started: durable in a topic, or taken by the sink. Bytes are those of a
 	// source's keys, values and headers.
 	Records, Bytes int64
-	Rate           float64   // records a second, lately
-	Lag            int64     // records that a sink is behind, as far as it has heard; -1: not known
-	Cause          sdk.Cause // of what is wrong, or was wrong last; "": nothing ever was
+	Rate           float64       // records a second, lately
+	Lag            int64         // records that a sink is behind, as far as it has heard; -1: not known
+	LagTime        time.Duration // how far a source is behind, as it says itself; -1: not known
+	Cause          sdk.Cause     // of what is wrong, or was wrong last; "": nothing ever was
 	// Failures counts runs that failed, Retries what was tried again within a run, Skipped the records that were passed over
 	// (errors.tolerance), and DeadLetters those of them that are in the dead-letter topic.
 	Failures, Retries, Skipped, DeadLetters int64
-	Stuck                                   bool // it runs, and moves nothing though there is something to move
+	Stuck                                   bool // it runs, and moves nothing though there is something to move, or does not come back from Poll
 }
 
 // stuckAfter is how long nothing may move.
@@ -31,12 +32,14 @@ type meter struct {
 
 	behind atomic.Int64 // lag; -1: not known
 	since  atomic.Int64 // when what waits began to, or moved last, in ns; 0: nothing waits
+	asked  atomic.Int64 // when the connector was asked for records, in ns; 0: it is not asked
 
 	mu     sync.Mutex
 	cause  sdk.Cause
-	rate   float64   // of the last window that is over
-	window time.Time // when the present one began; zero: nothing was ever moved
-	inside int64     // records in it
+	lag    sdk.Lagging // the task that runs, if it knows; nil: none does
+	rate   float64     // of the last window that is over
+	window time.Time   // when the present one began; zero: nothing was ever moved
+	inside int64       // records in it
 }
 
 // rateOver is how long a window is, at least.
@@ -75,6 +78,17 @@ func (m *meter) holds() { m.since.CompareAndSwap(0, time.Now().UnixNano()) }
 // rests says that nothing does.
 func (m *meter) rests() { m.since.Store(0) }
 
+// asks says that the connector is asked for records, which it has to answer within a while, even with none; answered says that it has.
+func (m *meter) asks()     { m.asked.Store(time.Now().UnixNano()) }
+func (m *meter) answered() { m.asked.Store(0) }
+
+// lagging says who knows how far a source is behind; nil: nobody.
+func (m *meter) lagging(l sdk.Lagging) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lag = l
+}
+
 func (m *meter) failed(cause sdk.Cause) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -87,10 +101,16 @@ func (m *meter) details(now time.Time) Details {
 	if !m.window.IsZero() {
 		m.slide(now)
 	}
-	since := m.since.Load()
+	lag := time.Duration(-1)
+	if m.lag != nil {
+		if d, known := m.lag.Lag(now); known {
+			lag = d
+		}
+	}
+	long := func(since int64) bool { return since != 0 && now.Sub(time.Unix(0, since)) > stuckAfter }
 	return Details{
-		Records: m.records.Load(), Bytes: m.bytes.Load(), Rate: m.rate, Lag: m.behind.Load(), Cause: m.cause,
+		Records: m.records.Load(), Bytes: m.bytes.Load(), Rate: m.rate, Lag: m.behind.Load(), LagTime: lag, Cause: m.cause,
 		Failures: m.failures.Load(), Retries: m.retries.Load(), Skipped: m.skipped.Load(), DeadLetters: m.deadLetters.Load(),
-		Stuck: since != 0 && now.Sub(time.Unix(0, since)) > stuckAfter,
+		Stuck: long(m.since.Load()) || long(m.asked.Load()),
 	}
 }

@@ -66,8 +66,15 @@ func (r *run) source(c sdk.Source) (err error) {
 	s.admin = admin
 	stop := sync.OnceValue(func() error { return r.guard(s.task.Stop) })
 	defer func() { _ = stop() }() // a connector that panics is stopped too
+	defer r.t.meter.answered()
+	r.t.meter.asks()
 	if err := s.task.Start(r.ctx, &sourceContext{taskContext{r}, strconv.FormatInt(time.Now().UnixNano(), 36), nil}, r.values); err != nil {
 		return fmt.Errorf("the source does not start: %w", err)
+	}
+	r.t.meter.answered()
+	if l, ok := s.task.(sdk.Lagging); ok {
+		r.t.meter.lagging(l)
+		defer r.t.meter.lagging(nil)
 	}
 	r.fine()
 	enough, kept := make(chan struct{}), make(chan struct{})
@@ -134,11 +141,13 @@ func (s *source) polls() error {
 		var records []*sdk.Record
 		var stretches []Stretch
 		var err error
+		s.t.meter.asks()
 		if verbatim != nil {
 			stretches, err = verbatim.PollVerbatim(s.ctx)
 		} else {
 			records, err = s.task.Poll(s.ctx)
 		}
+		s.t.meter.answered()
 		switch {
 		case s.ctx.Err() != nil:
 			return s.ctx.Err()

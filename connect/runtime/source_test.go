@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -487,6 +488,46 @@ func TestStuck(t *testing.T) {
 	m.did(1, 1, false)
 	if later(time.Hour) {
 		t.Error("a task that is done is stuck")
+	}
+	m.asks()
+	if later(0) || !later(2*stuckAfter) {
+		t.Error("a task whose connector does not come back is not stuck after a while, or is before")
+	}
+	m.answered()
+	if later(time.Hour) {
+		t.Error("a task whose connector came back is stuck")
+	}
+}
+
+type fixedLag struct{ known bool }
+
+func (l fixedLag) Lag(time.Time) (time.Duration, bool) { return time.Second, l.known }
+
+// TestLagOfSource: a source tells how far it is behind, if it knows.
+func TestLagOfSource(t *testing.T) {
+	var m meter
+	for _, test := range []struct {
+		lag  sdk.Lagging
+		want time.Duration
+	}{{nil, -1}, {fixedLag{false}, -1}, {fixedLag{true}, time.Second}} {
+		m.lagging(test.lag)
+		if got := m.details(time.Now()).LagTime; got != test.want {
+			t.Errorf("with %v: %v, want %v", test.lag, got, test.want)
+		}
+	}
+}
+
+// TestNote: what a connector wants people to know is shown beside RUNNING, until it takes it back.
+func TestNote(t *testing.T) {
+	var told []Status
+	r := &run{t: &Task{spec: Spec{Status: func(s Status) { told = append(told, s) }}, waited: context.Background()}, secrets: []string{"hush"}}
+	c := taskContext{r}
+	c.Note("hush, no table yet")
+	r.fine()
+	c.Note("")
+	want := []Status{{State: Running, Trace: "[hidden], no table yet"}, {State: Running}}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
 	}
 }
 

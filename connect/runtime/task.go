@@ -202,6 +202,10 @@ type run struct {
 	told    sync.Mutex // a run that is given up at once may still learn of secrets
 	secrets []string
 
+	noting sync.Mutex
+	note   string // of the connector, for people, while all is well
+	well   bool
+
 	// Contexts, from the first to end to the last. ctx ends when the run is to end; soft when what is under way then has to be given up;
 	// hard when the run is over or cut off: then nothing may be sent or kept.
 	ctx, soft, hard context.Context
@@ -322,6 +326,9 @@ func (r *run) troubled(tries int, err error) {
 	text := r.mask(err.Error())
 	r.logger.Warn("a task tries again", "task", r.t.spec.name(), "tries", tries, "error", text)
 	if tries == troubleAfter {
+		r.noting.Lock()
+		defer r.noting.Unlock()
+		r.well = false
 		r.t.tell(Status{State: Running, Trace: text, Cause: sdk.Transient})
 	}
 }
@@ -329,7 +336,21 @@ func (r *run) troubled(tries int, err error) {
 const troubleAfter = 3
 
 // fine takes back troubled.
-func (r *run) fine() { r.t.tell(Status{State: Running}) }
+func (r *run) fine() {
+	r.noting.Lock()
+	defer r.noting.Unlock()
+	r.well = true
+	r.t.tell(Status{State: Running, Trace: r.note})
+}
+
+// Note implements sdk.Noting.
+func (c taskContext) Note(text string) {
+	c.r.noting.Lock()
+	defer c.r.noting.Unlock()
+	if c.r.note = c.r.mask(text); c.r.well {
+		c.r.t.tell(Status{State: Running, Trace: c.r.note})
+	}
+}
 
 // sleep waits between two tries. The error says that the run is to end.
 func (r *run) sleep(d time.Duration) error {

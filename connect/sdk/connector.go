@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"log/slog"
+	"time"
 )
 
 // Connector describes a connector: what it is called, which options it has, and its tasks. It has no state; each connector that
@@ -73,11 +74,27 @@ type OffsetChecker interface {
 type SourceTask interface {
 	// Start opens what is needed. It is given its options, and by c where to go on.
 	Start(ctx context.Context, c SourceContext, v Values) error
-	// Poll waits until there are records, or ctx ends, and gives some. It may give none. The records are the runtime's from then on; the
-	// slice is free again with the next Poll.
+	// Poll waits until there are records, or ctx ends, and gives some. If there are none for PollWithin it comes back with none: a task
+	// whose Poll does not come back for long is shown as stuck. The records are the runtime's from then on; the slice is free again with
+	// the next Poll.
 	Poll(ctx context.Context) ([]*Record, error)
 	// Stop closes all. It comes once, after the last Poll, also when Start failed.
 	Stop() error
+}
+
+// PollWithin is how long Poll may wait for records.
+const PollWithin = 15 * time.Second
+
+// Lagging is a SourceTask that knows how far it is behind its source. Lag may be called at any time, also while Poll waits, and does not
+// wait; known is false as long as there is nothing to tell, as during a snapshot.
+type Lagging interface {
+	Lag(now time.Time) (behind time.Duration, known bool)
+}
+
+// Noting is a SourceContext or SinkContext that shows a note beside the state of a task that runs: something that people should know, and
+// that does not keep it from running. A later note takes its place; "" takes it back.
+type Noting interface {
+	Note(text string)
 }
 
 // Acknowledged is a SourceTask that wants to know what is durable, to let the source forget it. Acknowledged is called between polls, or

@@ -157,7 +157,7 @@ func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 	defer context.AfterFunc(ctx, t.end)()
 	for {
 		if t.current == nil {
-			if err := t.await(ctx); err != nil {
+			if due, err := t.await(ctx); err != nil || !due {
 				return nil, err
 			}
 			if err := t.ask(ctx); err != nil {
@@ -180,20 +180,28 @@ func (t *sourceTask) failed(err error) error {
 	return t.o.target.explain(err)
 }
 
-// await waits until a table is to be asked, and chooses the one that waits longest.
-func (t *sourceTask) await(ctx context.Context) error {
-	next := slices.MinFunc(t.tables, func(a, b *tableTask) int { return a.due.Compare(b.due) })
-	if wait := time.Until(next.due); wait > 0 {
-		timer := time.NewTimer(wait)
+// await waits until a table is to be asked, and chooses the one that waits longest. It gives false if that takes longer than Poll may.
+func (t *sourceTask) await(ctx context.Context) (due bool, err error) {
+	var next *tableTask
+	wait := sdk.PollWithin + 1 // without tables until there are some, and the work is divided anew
+	if len(t.tables) > 0 {
+		next = slices.MinFunc(t.tables, func(a, b *tableTask) int { return a.due.Compare(b.due) })
+		wait = time.Until(next.due)
+	}
+	if wait > 0 {
+		timer := time.NewTimer(min(wait, sdk.PollWithin))
 		defer timer.Stop()
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
+	if wait > sdk.PollWithin {
+		return false, nil
+	}
 	t.current = next
-	return nil
+	return true, nil
 }
 
 // ask sends the query of the table whose turn it is.

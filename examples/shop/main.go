@@ -45,6 +45,10 @@ func main() {
 		err = countProducts(ctx, *seeds, *dir, *name, os.Stdout)
 	case command == "generate":
 		_, err = os.Stdout.Write(writeEvents(generate()))
+	case command == "connect":
+		err = runConnected(ctx, os.Stdout, *seeds)
+	case command == "port":
+		err = printPort(os.Stdout)
 	case command == "":
 		err = run(ctx, os.Stdout, *seeds, *again, *python)
 	default:
