@@ -266,6 +266,8 @@ func (t *webhookTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 		poll = append(poll, p)
 	case err := <-t.failed:
 		return nil, err
+	case <-time.After(sdk.PollWithin):
+		return nil, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

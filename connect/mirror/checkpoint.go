@@ -44,7 +44,7 @@ type checkpointTask struct {
 	groups   []string
 	listed   time.Time // when groups were
 	synced   time.Time // when groups of the target got offsets
-	begun    bool
+	looked   time.Time
 }
 
 // Start implements sdk.SourceTask.
@@ -79,10 +79,10 @@ func (t *checkpointTask) Start(ctx context.Context, c sdk.SourceContext, v sdk.V
 
 // Poll implements sdk.SourceTask.
 func (t *checkpointTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
-	if t.begun && !t.sleep(ctx, "emit.checkpoints.enabled", "emit.checkpoints.interval.seconds", "sync.group.offsets.enabled", "sync.group.offsets.interval.seconds") {
+	if !t.looked.IsZero() && !t.rest(ctx, t.looked, "emit.checkpoints.enabled", "emit.checkpoints.interval.seconds", "sync.group.offsets.enabled", "sync.group.offsets.interval.seconds") {
 		return nil, ctx.Err()
 	}
-	t.begun = true
+	t.looked = time.Now()
 	news, err := t.look(ctx)
 	if err != nil {
 		return nil, err

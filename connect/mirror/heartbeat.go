@@ -19,7 +19,7 @@ func (beats) NewTask() sdk.SourceTask { return &beatTask{} }
 
 type beatTask struct {
 	*options
-	begun bool
+	beat time.Time
 }
 
 // Start implements sdk.SourceTask.
@@ -35,11 +35,11 @@ func (t *beatTask) Start(ctx context.Context, _ sdk.SourceContext, v sdk.Values)
 
 // Poll implements sdk.SourceTask.
 func (t *beatTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
-	if (t.begun || !t.Bool("emit.heartbeats.enabled")) && !t.sleep(ctx, "emit.heartbeats.enabled", "emit.heartbeats.interval.seconds") {
+	if (!t.beat.IsZero() || !t.Bool("emit.heartbeats.enabled")) && !t.rest(ctx, t.beat, "emit.heartbeats.enabled", "emit.heartbeats.interval.seconds") {
 		return nil, ctx.Err()
 	}
-	t.begun = true
 	now := time.Now()
+	t.beat = now
 	h := heartbeat{t.policy.source, t.policy.target, now.UnixMilli()}
 	return []*sdk.Record{{Topic: heartbeats, Partition: 0, KeySchema: sdk.BytesSchema, Key: h.key(), ValueSchema: sdk.BytesSchema, Value: h.value(), Timestamp: now}}, nil
 }

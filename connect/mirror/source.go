@@ -197,6 +197,22 @@ func (o *options) sleep(ctx context.Context, names ...string) bool {
 	}
 }
 
+// rest waits as sleep does, since a time, but no longer than Poll may. false: there is nothing to do yet, or ctx has ended.
+func (o *options) rest(ctx context.Context, since time.Time, names ...string) bool {
+	wait := time.Duration(1 << 62)
+	if every := o.shortest(names...); every > 0 {
+		wait = every - time.Since(since)
+	}
+	timer := time.NewTimer(min(wait, sdk.PollWithin))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return wait <= sdk.PollWithin
+	}
+}
+
 // shortest gives the shortest interval that is enabled; 0: none is.
 func (o *options) shortest(names ...string) (least time.Duration) {
 	for i := 0; i < len(names); i += 2 {

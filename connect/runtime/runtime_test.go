@@ -110,10 +110,9 @@ func (t *countingTask) Stop() error { return nil }
 
 // collecting is a sink that remembers what it was given.
 type collecting struct {
-	mu    sync.Mutex
-	got   []string
-	fail  func(r *sdk.Record) error // nil: none
-	later bool                      // it is a Flusher that is done with what it was given at the flush before
+	mu   sync.Mutex
+	got  []string
+	fail func(r *sdk.Record) error // nil: none
 }
 
 func (c *collecting) Info() sdk.Info        { return sdk.Info{Class: "Collecting", Version: "1"} }

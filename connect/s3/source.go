@@ -210,9 +210,12 @@ func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 		}
 		if wait := t.each - time.Since(t.looked); !t.looked.IsZero() && wait > 0 {
 			select {
-			case <-time.After(wait):
+			case <-time.After(min(wait, sdk.PollWithin)):
 			case <-ctx.Done():
 				return nil, ctx.Err()
+			}
+			if wait > sdk.PollWithin {
+				return nil, nil
 			}
 		}
 		if err := t.look(ctx); err != nil {
