@@ -49,17 +49,18 @@ type member struct {
 	group *Group
 	log   *log.Log
 
-	mu      sync.Mutex
-	next    int64
-	leads   bool
-	inSync  []int32
-	notes   []string
-	removed bool
-	down    bool
-	crashIn atomic.Int64            // operations on the disk until the node ends as in a power cut; 0 or less: it does not
-	crashed atomic.Pointer[vfs.Mem] // what that leaves
-	high    int64                   // committed offset
-	pending []*proposed
+	mu        sync.Mutex
+	next      int64
+	leads     bool
+	inSync    []int32
+	notes     []string
+	removed   bool
+	down      bool
+	takenBack bool
+	crashIn   atomic.Int64            // operations on the disk until the node ends as in a power cut; 0 or less: it does not
+	crashed   atomic.Pointer[vfs.Mem] // what that leaves
+	high      int64                   // committed offset
+	pending   []*proposed
 	// told is up to where it was told that entries are committed.
 	told    uint64
 	batches map[int64]bool // offsets of batches that the log's owner knows of
@@ -353,6 +354,13 @@ func (m *member) Committed(index uint64) {
 		}
 		m.pending = m.pending[1:]
 	}
+}
+
+// TakenBack implements Replica.
+func (m *member) TakenBack() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.high, m.told, m.takenBack = 0, 0, true
 }
 
 // LeaderChanged implements Replica.

@@ -20,6 +20,7 @@ const (
 	MarksStay         = false
 	OwnCounted        = false
 	OwnsStay          = false
+	PowerUnnoticed    = false
 	ProducersKept     = false
 	ProducersLost     = false
 	ReadAhead         = false

@@ -20,6 +20,7 @@ var (
 	MarksStay         bool
 	OwnCounted        bool
 	OwnsStay          bool
+	PowerUnnoticed    bool
 	ProducersKept     bool
 	ProducersLost     bool
 	ReadAhead         bool
@@ -64,6 +65,7 @@ var All = []Bug{
 	{"MarksStay", &MarksStay, 1000, "a log that is cut back keeps in mind where entries were that were cut off"},
 	{"OwnCounted", &OwnCounted, 1000, "the entry that begins a term counts as a record in the high watermark"},
 	{"OwnsStay", &OwnsStay, 1000, "a log that is cut back keeps raft's own entries that were cut off"},
+	{"PowerUnnoticed", &PowerUnnoticed, 1000, "a replica of a relaxed partition goes on after a power failure as if it had lost nothing"},
 	{"ProducersKept", &ProducersKept, 1000, "a log that is cut back keeps what is known of producers from what was cut off"},
 	{"ProducersLost", &ProducersLost, 1000, "a new leader knows nothing of producers"},
 	{"ReadAhead", &ReadAhead, 1000, "reads go beyond the high watermark"},
