@@ -816,8 +816,24 @@ func TestNodesThatOnlyJoin(t *testing.T) {
 	waiting.Wait()
 }
 
-// TestPowerIsLostWithRelaxedTopics: a machine that loses its power has forgotten records that others count on. It is made a replica
-// anew, and nothing is lost. A process that is killed has forgotten nothing.
+// losesPower has the machine of a node lose its power: what was not synced may be gone.
+func (c *several) losesPower(i int) {
+	left := c.disks[i].CrashClone(rand.New(rand.NewPCG(uint64(i), uint64(c.boots[i]))))
+	c.kill(i)
+	c.disks[i] = left
+	c.boots[i]++
+}
+
+// isWho checks that a node came back as who it was, with the replicas that it had.
+func (c *several) isWho(i int) {
+	c.t.Helper()
+	if got := c.nodes[i].dir.incarnation; got != 0 {
+		c.t.Errorf("node %d came back in incarnation %d", i+1, got)
+	}
+}
+
+// TestPowerIsLostWithRelaxedTopics: a machine that loses its power has forgotten records that others count on. It has them again before
+// it votes, and nothing is lost. A process that is killed has forgotten nothing.
 func TestPowerIsLostWithRelaxedTopics(t *testing.T) {
 	c := newSeveral(t, 3, "log.durability=relaxed")
 	c.start(0, 1, 2)
@@ -829,36 +845,28 @@ func TestPowerIsLostWithRelaxedTopics(t *testing.T) {
 		c.kill(i)
 		c.start(i)
 		c.inSync(k)
-		if got := c.nodes[i].dir.incarnation; got != 0 {
-			t.Errorf("node %d was killed, and came back in incarnation %d", i+1, got)
-		}
+		c.isWho(i)
 		c.moves(s)
-		left := c.disks[i].CrashClone(rand.New(rand.NewPCG(uint64(i), 1)))
-		c.kill(i)
-		c.disks[i] = left
-		c.boots[i]++
+		c.losesPower(i)
 		c.moves(s)
 		c.start(i)
 		c.inSync(k)
-		if got := c.nodes[i].dir.incarnation; got != 1 {
-			t.Errorf("node %d lost its power, and came back in incarnation %d", i+1, got)
-		}
-		c.eventually("a voter of the metadata", func() bool {
-			voters := c.nodes[i].metadata.Image().Voters()
-			return len(voters) == 3 && voters[i].Incarnation == 1
-		})
+		c.isWho(i)
 	}
 	c.check(s)
+	if log := c.logs[0].String(); strings.Count(log, "lost its power") != 1 {
+		t.Error("it is not said once that the machine lost its power")
+	}
 }
 
-// TestPowerIsLostWithTheOnlyReplica: what nobody else has goes on with what is on the disk.
+// TestPowerIsLostWithTheOnlyReplica: what nobody else has goes on with what is on the disk. Of two replicas, one is enough.
 func TestPowerIsLostWithTheOnlyReplica(t *testing.T) {
 	for _, factor := range []int16{1, 2} {
 		t.Run(fmt.Sprintf("replication factor %d", factor), func(t *testing.T) {
 			c := newSeveral(t, 3, "log.durability=relaxed")
 			c.start(0, 1, 2)
-			k := c.client()
-			if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 3, factor, nil, "t"); err != nil {
+			k := c.client(kgo.RequiredAcks(kgo.AllISRAcks()))
+			if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 3, factor, map[string]*string{"min.insync.replicas": kadm.StringPtr("1")}, "t"); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 3 {
@@ -867,11 +875,11 @@ func TestPowerIsLostWithTheOnlyReplica(t *testing.T) {
 						t.Fatalf("before node %d loses its power, to partition %d: %v", i+1, p, err)
 					}
 				}
-				left := c.disks[i].CrashClone(rand.New(rand.NewPCG(uint64(i), 1)))
-				c.kill(i)
-				c.disks[i] = left
-				c.boots[i]++
+				c.losesPower(i)
 				c.start(i)
+				if factor > 1 { // or the only one that has all would be next
+					c.countInSync(k, 2)
+				}
 			}
 			for p := range int32(3) {
 				if err := k.ProduceSync(timeout(t), &kgo.Record{Partition: p, Value: []byte("after")}).FirstErr(); err != nil {
@@ -879,5 +887,82 @@ func TestPowerIsLostWithTheOnlyReplica(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTwoOfFiveLosePower: two of a partition's three replicas forget at once what they acknowledged, while the cluster goes on. The third
+// has it.
+func TestTwoOfFiveLosePower(t *testing.T) {
+	c := newSeveral(t, 5, "log.durability=relaxed")
+	c.start(0, 1, 2, 3, 4)
+	k := c.client()
+	c.create(k, "t", 5)
+	s := c.stream(k, 5)
+	for _, two := range [][2]int{{0, 1}, {2, 4}} {
+		c.moves(s)
+		for _, i := range two {
+			c.losesPower(i)
+		}
+		c.start(two[:]...)
+		c.inSync(k)
+		c.moves(s)
+		for _, i := range two {
+			c.isWho(i)
+		}
+	}
+	c.check(s)
+}
+
+// TestAllLosePower: after the wait all partitions are led again, and at most the newest records are lost. What is not relaxed has lost
+// nothing.
+func TestAllLosePower(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 2)
+	relaxed := map[string]*string{"durability": kadm.StringPtr("relaxed")}
+	if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 2, 3, relaxed, "r"); err != nil {
+		t.Fatal(err)
+	}
+	produce := func(topic, value string) {
+		t.Helper()
+		for p := range int32(2) {
+			if err := k.ProduceSync(timeout(t), &kgo.Record{Topic: topic, Partition: p, Value: []byte(value)}).FirstErr(); err != nil {
+				t.Fatalf("%s to partition %d of %s: %v", value, p, topic, err)
+			}
+		}
+	}
+	for i := range 20 {
+		produce("t", fmt.Sprint(i))
+		produce("r", fmt.Sprint(i))
+	}
+	for i := range 3 {
+		c.losesPower(i)
+	}
+	c.start(0, 1, 2)
+	produce("t", "20")
+	produce("r", "after")
+	reader := c.client(kgo.ConsumeTopics("t", "r"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	got := map[string][]string{}
+	for ctx, ends := timeout(t), 0; ends < 4; {
+		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			name := fmt.Sprint(r.Topic, r.Partition)
+			if got[name] = append(got[name], string(r.Value)); string(r.Value) == "after" || string(r.Value) == "20" {
+				ends++
+			}
+		})
+		if ctx.Err() != nil {
+			t.Fatalf("there is only %v", got)
+		}
+	}
+	for name, values := range got {
+		if name[0] == 't' && len(values) != 21 {
+			t.Errorf("%s was synced, and has only %v", name, values)
+		}
+		for i, v := range values[:len(values)-1] {
+			if v != fmt.Sprint(i) {
+				t.Errorf("%s has lost more than the newest records: %v", name, values)
+			}
+		}
 	}
 }
