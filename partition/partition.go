@@ -168,8 +168,8 @@ func (p *Partition) OnLeadership(f func(Leadership)) {
 	_ = p.group.Do(func() error { f(p.Leadership()); return nil })
 }
 
-// setConfig takes a changed configuration of the topic into effect.
-func (p *Partition) setConfig(c *config.TopicConfig) {
+// SetConfig takes a changed configuration of the topic into effect.
+func (p *Partition) SetConfig(c *config.TopicConfig) {
 	p.config.Store(c)
 	_ = p.group.Do(func() error {
 		p.log.SetConfig(p.logConfig(c))

@@ -300,7 +300,7 @@ func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
 			if cfg.Relaxed() && s.cfg.Relaxed != nil {
 				s.cfg.Relaxed()
 			}
-			p.setConfig(cfg)
+			p.SetConfig(cfg)
 		}
 	}
 }

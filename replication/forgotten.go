@@ -56,6 +56,13 @@ func (g *Group) beginForgotten(hs HardState) HardState {
 	return HardState{Term: hs.Term + 1}
 }
 
+// saveTerm sees that the term that beginForgotten went on to comes into the journal, before anything is answered in it: if the replica
+// forgot what it then acknowledges, it would not know of that term.
+func (g *Group) saveTerm() {
+	g.syncing++
+	g.host.syncer.add(syncRequest{group: g, votes: true, hard: g.lastVotes}, false)
+}
+
 // mayAsk tells whether this replica may ask for votes.
 func (g *Group) mayAsk() bool {
 	return !g.forgotten.is || g.forgotten.waited >= powerWait+powerRest

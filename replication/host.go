@@ -112,6 +112,9 @@ func (h *Host) Open(c Config) (*Group, error) {
 		g.Campaign()
 		return g, nil
 	}
+	if g.forgotten.is {
+		g.saveTerm()
+	}
 	first := g.lastVotes == (HardState{}) && len(c.Voters) > 0 && c.Voters[0] == g.self
 	h.groups.Store(g.key, g)
 	h.wake(g)
