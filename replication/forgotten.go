@@ -6,6 +6,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/log"
 )
 
@@ -65,13 +66,13 @@ func (g *Group) saveTerm() {
 
 // mayAsk tells whether this replica may ask for votes.
 func (g *Group) mayAsk() bool {
-	return !g.forgotten.is || g.forgotten.waited >= powerWait+powerRest
+	return !g.forgotten.is || g.forgotten.waited >= powerWait+powerRest || bugs.PowerVotes
 }
 
 // mayAnswer tells whether it may give its vote. If there is one other voter, a majority is both, and what was committed the other one
 // has.
 func (g *Group) mayAnswer() bool {
-	return !g.forgotten.is || g.forgotten.waited >= powerWait || g.twoVoters()
+	return !g.forgotten.is || g.forgotten.waited >= powerWait || g.twoVoters() || bugs.PowerVotes
 }
 
 // awaitLeader is a tick of a replica that has forgotten.

@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/internal/vfs"
 )
@@ -112,7 +113,7 @@ func (h *Host) Open(c Config) (*Group, error) {
 		g.Campaign()
 		return g, nil
 	}
-	if g.forgotten.is {
+	if g.forgotten.is && !bugs.PowerTermUnsaved {
 		g.saveTerm()
 	}
 	first := g.lastVotes == (HardState{}) && len(c.Voters) > 0 && c.Voters[0] == g.self
