@@ -29,6 +29,7 @@ type trio struct {
 	cut       map[[2]NodeID]bool
 	lose      func(*raftpb.Message) bool // nil: nothing is lost
 	byHand    bool                       // the nodes are driven by hand
+	relaxed   bool                       // the groups are
 	mail      []func()                   // by hand: what is on its way
 	leads     map[uint64]NodeID          // who led in which term
 	reached   []NodeID                   // the last target that was
@@ -45,9 +46,11 @@ type member struct {
 	fs    *vfs.Mem
 	disk  *vfs.Faults // fs, on which something may go wrong
 	first []NodeID    // the members that the group was made with
-	host  *Host
-	group *Group
-	log   *log.Log
+	// powerLost: the machine lost its power since the node was last started.
+	powerLost bool
+	host      *Host
+	group     *Group
+	log       *log.Log
 
 	mu        sync.Mutex
 	next      int64
@@ -129,9 +132,17 @@ func (m *member) start() {
 		t.Fatal(err)
 	}
 	var l *log.Log
-	config := Config{ID: trioGroup, Voters: m.first, Witness: IsWitness(m.id), Throttled: m.trio.throttled}
+	config := Config{
+		ID: trioGroup, Voters: m.first, Witness: IsWitness(m.id), Throttled: m.trio.throttled, Relaxed: m.trio.relaxed, PowerLost: m.powerLost,
+	}
+	m.powerLost = false
 	if !config.Witness {
 		l = m.openLog()
+		if m.trio.relaxed {
+			if err := l.Relax(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		config.Log, config.Replica = l, m
 	}
 	for broker := range int32(3) {
