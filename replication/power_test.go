@@ -200,33 +200,43 @@ func TestAllLosePower(t *testing.T) {
 	}
 }
 
-// TestWhoHadAllComesLate: two of three go on without what they acknowledged, while the third is away. It has it, and gives it up.
+// TestWhoHadAllComesLate: two of three go on without what they acknowledged, while the third is away. It has it, and gives it up. If the
+// entries are large, the leader's first message ends before those that differ.
 func TestWhoHadAllComesLate(t *testing.T) {
-	for _, more := range []int{0, 60} { // than it has itself
-		t.Run(fmt.Sprint(more, " more"), func(t *testing.T) {
-			c := newRelaxed(t)
-			var acked []string
-			c.write(&acked, 30)
-			c.settled()
-			third := c.nodes[c.leader().id%3]
-			c.away(third, true)
-			for _, m := range c.nodes {
-				if m != third {
-					m.losesPower(10)
+	for _, size := range []int{100, messageBytes / 10} {
+		for _, more := range []int{0, 60} { // than it has itself
+			t.Run(fmt.Sprintf("%d bytes, %d more", size, more), func(t *testing.T) {
+				c := newRelaxed(t)
+				var acked []string
+				for i := range 30 {
+					p := c.leader().propose(fmt.Sprint(i), size)
+					c.until("an answer", func() bool { return len(p.done) > 0 })
+					if err := <-p.done; err != nil {
+						t.Fatal(err)
+					}
+					acked = append(acked, p.text)
 				}
-			}
-			c.isolate(third.id, true)
-			c.until("a leader of two", func() bool { l := c.leader(third); return l.isLeader() && l.end().term > 1 })
-			later := slices.Clone(acked)
-			c.write(&later, 3+more)
-			c.away(third, false)
-			c.settledInOrder(later[len(acked):])
-			third.mu.Lock()
-			defer third.mu.Unlock()
-			if !third.takenBack {
-				t.Error("it was not told that what it knew is not so any more")
-			}
-		})
+				c.settled()
+				third := c.nodes[c.leader().id%3]
+				c.away(third, true)
+				for _, m := range c.nodes {
+					if m != third {
+						m.losesPower(25)
+					}
+				}
+				c.isolate(third.id, true)
+				c.until("a leader of two", func() bool { l := c.leader(third); return l.isLeader() && l.end().term > 1 })
+				later := slices.Clone(acked)
+				c.write(&later, 3+more)
+				c.away(third, false)
+				c.settledInOrder(later[len(acked):])
+				third.mu.Lock()
+				defer third.mu.Unlock()
+				if !third.takenBack {
+					t.Error("it was not told that what it knew is not so any more")
+				}
+			})
+		}
 	}
 }
 
@@ -258,6 +268,51 @@ func TestPairLosesPower(t *testing.T) {
 			c.write(&acked, 3)
 			c.settledInOrder(acked)
 		})
+	}
+}
+
+// TestWitnessKnewMore: what one of a pair had acknowledged with the witness alone it loses with its power. When it leads again, the
+// witness does not stand for entries of which it has others, until there is more than it knew.
+func TestWitnessKnewMore(t *testing.T) {
+	c := newNodes(t)
+	c.relaxed = true
+	for _, id := range []NodeID{1, 2, WitnessOf(3)} {
+		c.add(id, 1, 2, WitnessOf(3))
+	}
+	var acked []string
+	c.write(&acked, 20)
+	c.settledInOrder(acked)
+	l := c.leader()
+	other, witness := c.other(l), c.nodes[2]
+	c.away(other, true)
+	keep := l.log.LastIndex() + 2
+	c.write(&acked, 10)
+	knew := witness.last()
+	l.losesPower(keep)
+	c.isolate(l.id, true)
+	c.isolate(l.id, false)
+	c.blinks(l)
+	c.away(other, false)
+	c.until("a leader of two", func() bool { return l.isLeader() || other.isLeader() })
+	if !l.isLeader() {
+		t.Fatal("a replica leads that lacks what is left")
+	}
+	c.away(other, true)
+	waiting := l.propose("alone", 0)
+	c.until("time to pass", func() bool { return l.hasInSync(BrokerOf(l.id)) })
+	c.passes(3 * electionTicks)
+	if len(waiting.done) > 0 && witness.end() != l.end() {
+		t.Errorf("entry %v is committed, and the witness ends with %v", l.end(), witness.end())
+	}
+	c.away(other, false)
+	c.until("an answer", func() bool { return len(waiting.done) > 0 })
+	later := slices.Clone(acked)
+	c.write(&later, 20)
+	c.settledInOrder(later[len(acked):])
+	c.away(c.other(c.leader()), true)
+	c.write(&later, 3)
+	if now := witness.last(); now <= knew {
+		t.Errorf("the witness knows of entries up to %d", now)
 	}
 }
 

@@ -508,6 +508,10 @@ func (m *member) content() (out []logged) {
 
 // end names the last entry: entries of the same index and term are the same, and so are all before.
 func (m *member) end() (e struct{ index, term uint64 }) {
+	if IsWitness(m.id) {
+		_ = m.group.Do(func() error { e.index = m.group.log.LastIndex(); e.term, _ = m.group.log.Term(e.index); return nil })
+		return e
+	}
 	e.index = m.log.LastIndex()
 	e.term, _ = m.log.Term(e.index) // an entry that was cut off just now is not the last one of the others
 	return e
