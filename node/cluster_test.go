@@ -2,8 +2,10 @@ package node
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -857,6 +859,47 @@ func TestPowerIsLostWithRelaxedTopics(t *testing.T) {
 	if log := c.logs[0].String(); strings.Count(log, "lost its power") != 1 {
 		t.Error("it is not said once that the machine lost its power")
 	}
+}
+
+// TestLostPowerIsKnownUntilAllAreOpen: a partition that cannot be opened after the power was lost does not yet know it. It does when it is
+// opened after a further start.
+func TestLostPowerIsKnownUntilAllAreOpen(t *testing.T) {
+	c := newSeveral(t, 3, "log.durability=relaxed")
+	c.start(0, 1, 2)
+	k := c.client()
+	c.create(k, "t", 2)
+	s := c.stream(k, 2)
+	c.moves(s)
+	c.losesPower(0)
+	newer := []byte("WCKP\x09")
+	newer = binary.BigEndian.AppendUint32(newer, crc32.Checksum(newer, crc32.MakeTable(crc32.Castagnoli)))
+	name := "/data/t-0/00000000000000999999.checkpoint"
+	if err := vfs.WriteFileAtomic(c.disks[0], name, newer); err != nil {
+		t.Fatal(err)
+	}
+	knows := func(times int) {
+		t.Helper()
+		if got := strings.Count(c.logs[0].String(), "lost its power"); got != times {
+			t.Errorf("it was said %d times that the power was lost, and not %d times", got, times)
+		}
+	}
+	c.start(0)
+	knows(1)
+	if log := c.logs[0].String(); !strings.Contains(log, "a partition is offline") {
+		t.Fatal("the partition could be opened")
+	}
+	c.kill(0)
+	if err := c.disks[0].Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	c.start(0)
+	knows(2)
+	c.inSync(k)
+	c.kill(0)
+	c.start(0)
+	knows(2)
+	c.inSync(k)
+	c.check(s)
 }
 
 // TestPowerIsLostWithTheOnlyReplica: what nobody else has goes on with what is on the disk. Of two replicas, one is enough.

@@ -40,8 +40,14 @@ func (n *Node) noteBoot() {
 
 // opened notes, after the power was lost, that all partitions know it. Until then a start that is cut short must find out again.
 func (n *Node) opened() {
-	if n.set.Complete() && n.powerLost.CompareAndSwap(true, false) {
+	if !n.powerLost.Load() || !n.set.Complete() {
+		return
+	}
+	n.powerLost.Store(false)
+	if n.relaxed.Load() {
 		n.noteBoot()
+	} else if err := n.forgetBoot(); err != nil {
+		n.fail(err)
 	}
 }
 
@@ -50,6 +56,10 @@ func (n *Node) settled() error {
 	if !n.relaxed.Load() || n.powerLost.Load() {
 		return nil
 	}
+	return n.forgetBoot()
+}
+
+func (n *Node) forgetBoot() error {
 	if err := n.opts.FS.Remove(path.Join(n.dir.path, relaxedName)); err != nil {
 		return err
 	}
