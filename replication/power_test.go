@@ -11,11 +11,15 @@ import (
 	"github.com/weir/weir/log"
 )
 
-// newRelaxed is newTrio with a relaxed group.
-func newRelaxed(t *testing.T) *trio {
+// newRelaxed is newTrio with a relaxed group of two or three.
+func newRelaxed(t *testing.T, voters int) *trio {
 	c := newNodes(t)
 	c.relaxed = true
-	c.three().settled()
+	first := []NodeID{1, 2, 3}[:voters]
+	for _, id := range first {
+		c.add(id, first...)
+	}
+	c.settled()
 	return c
 }
 
@@ -57,32 +61,36 @@ func (m *member) lacks() (why log.Lack) {
 	return why
 }
 
-// TestPowerIsLost: one of three has lost what it acknowledged, and has it again, whatever it and the others were just doing.
+// TestPowerIsLost: one of two or three has lost what it acknowledged, and has it again, whatever it and the others were just doing.
 func TestPowerIsLost(t *testing.T) {
-	for _, leads := range []bool{false, true} {
-		for _, asleep := range []bool{false, true} {
-			t.Run(fmt.Sprintf("leader %v, asleep %v", leads, asleep), func(t *testing.T) {
-				c := newRelaxed(t)
-				var acked []string
-				c.write(&acked, 20)
-				c.settled()
-				if asleep {
-					c.until("sleep", c.asleep)
-				}
-				l := c.leader()
-				victim := c.nodes[l.id%3]
-				if leads {
-					victim = l
-				}
-				for range 2 { // and soon again
-					had := victim.log.LastIndex()
-					victim.losesPower(had / 2)
-					c.blinks(victim)
-					c.until("all that was lost", func() bool { return victim.log.LastIndex() >= had && victim.lacks() == log.Nothing })
-				}
-				c.write(&acked, 3)
-				c.settledInOrder(acked)
-			})
+	for _, voters := range []int{2, 3} {
+		for _, leads := range []bool{false, true} {
+			for _, asleep := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%d voters, leader %v, asleep %v", voters, leads, asleep), func(t *testing.T) {
+					c := newRelaxed(t, voters)
+					var acked []string
+					c.write(&acked, 20)
+					c.settled()
+					if asleep {
+						c.until("sleep", func() bool {
+							return !slices.ContainsFunc(c.nodes, func(m *member) bool { return m.host.Awake() > 0 })
+						})
+					}
+					l := c.leader()
+					victim := c.nodes[int(l.id)%voters]
+					if leads {
+						victim = l
+					}
+					for range 2 { // and soon again
+						had := victim.log.LastIndex()
+						victim.losesPower(had / 2)
+						c.blinks(victim)
+						c.until("all that was lost", func() bool { return victim.log.LastIndex() >= had && victim.lacks() == log.Nothing })
+					}
+					c.write(&acked, 3)
+					c.settledInOrder(acked)
+				})
+			}
 		}
 	}
 }
@@ -90,7 +98,7 @@ func TestPowerIsLost(t *testing.T) {
 // TestLeaderStaysWhenPowerWasLost: a replica that comes back ends the leadership, and who led leads on at once, not after an election
 // timeout.
 func TestLeaderStaysWhenPowerWasLost(t *testing.T) {
-	c := newRelaxed(t)
+	c := newRelaxed(t, 3)
 	var acked []string
 	c.write(&acked, 20)
 	c.settled()
@@ -108,7 +116,7 @@ func TestLeaderStaysWhenPowerWasLost(t *testing.T) {
 
 // TestKilledBeforeItCaughtUp: a process that ends before it has what the machine lost knows that the next time.
 func TestKilledBeforeItCaughtUp(t *testing.T) {
-	c := newRelaxed(t)
+	c := newRelaxed(t, 3)
 	var acked []string
 	c.write(&acked, 20)
 	c.settled()
@@ -135,7 +143,7 @@ func TestKilledBeforeItCaughtUp(t *testing.T) {
 func TestTwoOfThreeLosePower(t *testing.T) {
 	for _, leads := range []bool{false, true} {
 		t.Run(fmt.Sprintf("the third leads %v", leads), func(t *testing.T) {
-			c := newRelaxed(t)
+			c := newRelaxed(t, 3)
 			var acked []string
 			c.write(&acked, 20)
 			c.settled()
@@ -172,31 +180,35 @@ func TestTwoOfThreeLosePower(t *testing.T) {
 
 // TestAllLosePower: they go on with what is left, of which one that most would elect has the most.
 func TestAllLosePower(t *testing.T) {
-	c := newRelaxed(t)
-	var acked []string
-	c.write(&acked, 30)
-	c.settled()
-	for i, m := range c.nodes {
-		m.losesPower(uint64(5 + 8*i))
-	}
-	c.passes(powerWait - 10)
-	for _, m := range c.nodes {
-		if m.isLeader() {
-			t.Fatalf("node %d leads, and has not waited", m.id)
-		}
-	}
-	more := slices.Clone(acked)
-	c.write(&more, 5)
-	places := c.settledInOrder(more[len(acked):])
-	for _, key := range acked[:5+8-3] { // what two have, but for raft's own entries
-		if _, ok := places[key]; !ok {
-			t.Errorf("%s is lost", key)
-		}
-	}
-	for _, m := range c.nodes {
-		if m.lacks() != log.Nothing {
-			t.Errorf("node %d still waits", m.id)
-		}
+	for _, voters := range []int{2, 3} {
+		t.Run(fmt.Sprint(voters, " voters"), func(t *testing.T) {
+			c := newRelaxed(t, voters)
+			var acked []string
+			c.write(&acked, 30)
+			c.settled()
+			for i, m := range c.nodes {
+				m.losesPower(uint64(5 + 8*i))
+			}
+			c.passes(powerWait - 10)
+			for _, m := range c.nodes {
+				if m.isLeader() {
+					t.Fatalf("node %d leads, and has not waited", m.id)
+				}
+			}
+			more := slices.Clone(acked)
+			c.write(&more, 5)
+			places := c.settledInOrder(more[len(acked):])
+			for _, key := range acked[:5+8-4] { // what all have, and at least one more of two; but for raft's own entries
+				if _, ok := places[key]; !ok {
+					t.Errorf("%s is lost", key)
+				}
+			}
+			for _, m := range c.nodes {
+				if m.lacks() != log.Nothing {
+					t.Errorf("node %d still waits", m.id)
+				}
+			}
+		})
 	}
 }
 
@@ -206,7 +218,7 @@ func TestWhoHadAllComesLate(t *testing.T) {
 	for _, size := range []int{100, messageBytes / 10} {
 		for _, more := range []int{0, 60} { // than it has itself
 			t.Run(fmt.Sprintf("%d bytes, %d more", size, more), func(t *testing.T) {
-				c := newRelaxed(t)
+				c := newRelaxed(t, 3)
 				var acked []string
 				for i := range 30 {
 					p := c.leader().propose(fmt.Sprint(i), size)

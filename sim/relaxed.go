@@ -34,7 +34,7 @@ func (n *node) mayLosePower() bool {
 		if t.witness != 0 {
 			whole++
 		}
-		if whole < (t.voters())/2+1 {
+		if whole < t.voters()/2+1 {
 			return false
 		}
 	}
