@@ -156,6 +156,21 @@ func (c *several) eventually(what string, ok func() bool) {
 	}
 }
 
+// meet waits until all nodes see one another.
+func (c *several) meet() {
+	c.t.Helper()
+	c.eventually("nodes that see one another", func() bool {
+		for _, n := range c.nodes {
+			for id := range c.nodes {
+				if !n.peers.Alive(int32(id + 1)) {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
 // topic describes a topic, as a running node tells it.
 func (c *several) topic(k *kgo.Client, name string) kadm.TopicDetail {
 	c.t.Helper()
@@ -208,16 +223,7 @@ func TestThreeNodesFormACluster(t *testing.T) {
 			t.Fatalf("node %d is of cluster %q, and the first of %q", n.cfg.NodeID, n.ClusterID(), c.nodes[0].ClusterID())
 		}
 	}
-	c.eventually("nodes that see one another", func() bool { // or some would not be made leaders
-		for _, n := range c.nodes {
-			for id := range int32(3) {
-				if !n.peers.Alive(id + 1) {
-					return false
-				}
-			}
-		}
-		return true
-	})
+	c.meet() // or some would not be made leaders
 	k := c.client()
 	c.create(k, "t", 6)
 	leaders := map[int32]int{}
@@ -415,6 +421,7 @@ func (c *several) sendRaw(k *kgo.Client, topic, value string) error {
 func TestTooFewReplicas(t *testing.T) {
 	c := newSeveral(t, 3, "min.insync.replicas=3")
 	c.start(0, 1, 2)
+	c.meet() // or there would be too few for three replicas
 	k := c.client(kgo.RecordRetries(0), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.AllISRAcks()))
 	c.create(k, "t", 1)
 	send := func(value string) error {
@@ -433,6 +440,9 @@ func TestTooFewReplicas(t *testing.T) {
 	c.eventually("two in sync", func() bool { return len(c.topic(k, "t").Partitions[0].ISR) == 2 })
 	if err := send("two"); !errors.Is(err, kerr.NotEnoughReplicas) {
 		t.Errorf("with two of three in sync: %v", err)
+	}
+	if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 1, 1, nil, "other"); err != nil {
+		t.Errorf("a topic is made on two of three nodes: %v", err)
 	}
 }
 
@@ -839,6 +849,7 @@ func (c *several) isWho(i int) {
 func TestPowerIsLostWithRelaxedTopics(t *testing.T) {
 	c := newSeveral(t, 3, "log.durability=relaxed")
 	c.start(0, 1, 2)
+	c.meet()
 	k := c.client()
 	c.create(k, "t", 3)
 	s := c.stream(k, 3)
@@ -866,6 +877,7 @@ func TestPowerIsLostWithRelaxedTopics(t *testing.T) {
 func TestLostPowerIsKnownUntilAllAreOpen(t *testing.T) {
 	c := newSeveral(t, 3, "log.durability=relaxed")
 	c.start(0, 1, 2)
+	c.meet()
 	k := c.client()
 	c.create(k, "t", 2)
 	s := c.stream(k, 2)
@@ -908,6 +920,7 @@ func TestPowerIsLostWithTheOnlyReplica(t *testing.T) {
 		t.Run(fmt.Sprintf("replication factor %d", factor), func(t *testing.T) {
 			c := newSeveral(t, 3, "log.durability=relaxed")
 			c.start(0, 1, 2)
+			c.meet()
 			k := c.client(kgo.RequiredAcks(kgo.AllISRAcks()))
 			if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 3, factor, map[string]*string{"min.insync.replicas": kadm.StringPtr("1")}, "t"); err != nil {
 				t.Fatal(err)
@@ -938,6 +951,7 @@ func TestPowerIsLostWithTheOnlyReplica(t *testing.T) {
 func TestTwoOfFiveLosePower(t *testing.T) {
 	c := newSeveral(t, 5, "log.durability=relaxed")
 	c.start(0, 1, 2, 3, 4)
+	c.meet()
 	k := c.client()
 	c.create(k, "t", 5)
 	s := c.stream(k, 5)
@@ -961,6 +975,7 @@ func TestTwoOfFiveLosePower(t *testing.T) {
 func TestAllLosePower(t *testing.T) {
 	c := newSeveral(t, 3)
 	c.start(0, 1, 2)
+	c.meet()
 	k := c.client()
 	c.create(k, "t", 2)
 	relaxed := map[string]*string{"durability": kadm.StringPtr("relaxed")}

@@ -407,6 +407,7 @@ func (n *Node) startMetadata() error {
 	never := "-1"
 	cfg := n.cfg.Topic(config.Layers{Resource: map[string]string{
 		"retention.ms": never, "retention.bytes": never, "cleanup.policy": "delete", "durability": "fsync",
+		"min.insync.replicas": "1", // a majority has what is committed, and what is asked for topics must not keep a voter from coming back
 	}})
 	var err error
 	for id, address := range n.dir.peers() {
