@@ -6,6 +6,8 @@
 //	<base offset>.index       where to find offsets, Raft indexes and times in a sealed segment
 //	<raft index>.checkpoint   what is needed to open the log without reading it all
 //	origin                    while all of it is replaced: the checkpoint of what the log is to be
+//	relaxed                   while what is there may have been acknowledged before it was durable
+//	forgotten                 while entries that were acknowledged may be missing at the end; it says why
 //
 // A frame is a record batch, byte for byte as on the wire, or a frame of our own in the same outer layout:
 //

@@ -10,29 +10,90 @@ import (
 	"github.com/weir/weir/internal/vfs"
 )
 
-// forgottenName is a file that is there while entries may be missing at the end that were once durable.
-const forgottenName = "forgotten"
+// Files in a log's folder that are there while something is not as usual.
+const (
+	// forgottenName: entries may be missing at the end that were acknowledged. It says why.
+	forgottenName = "forgotten"
+	// relaxedName: what is in the log may have been acknowledged before it was durable.
+	relaxedName = "relaxed"
+)
 
-// Forgotten tells whether entries may be missing at the end of the log that were durable, and so perhaps acknowledged: until Remembered.
+// Lack says why entries may be missing at the end of a log that were acknowledged. What it counts less is smaller.
+type Lack uint8
+
+const (
+	// Nothing: none may be missing.
+	Nothing Lack = iota
+	// ByPower: the machine lost its power, and they were acknowledged before they were durable.
+	ByPower
+	// ByDamage: they were durable, and are lost all the same.
+	ByDamage
+)
+
+// noteOfPower is what a file says of ByPower. What else it says is ByDamage.
+const noteOfPower = "power"
+
+// Forgotten tells whether and why entries may be missing at the end of the log that were acknowledged: until Remembered.
 // Only the log's writer may call it.
-func (l *Log) Forgotten() bool { return l.forgotten }
+func (l *Log) Forgotten() Lack { return l.forgotten }
 
-// Forget notes, durably, that entries are missing at the end that were durable before.
-func (l *Log) Forget() error {
-	if l.forgotten {
+// Forget notes, durably, that entries may be missing at the end that were acknowledged.
+func (l *Log) Forget(why Lack) error {
+	if l.forgotten >= why {
 		return nil
 	}
-	l.forgotten = true
-	return noteForgotten(l.fs, l.dir)
+	l.forgotten = why
+	return noteForgotten(l.fs, l.dir, why)
 }
 
-func noteForgotten(fs vfs.FS, dir string) error {
-	return vfs.WriteFileAtomic(fs, path.Join(dir, forgottenName), nil)
+func noteForgotten(fs vfs.FS, dir string, why Lack) error {
+	note := ""
+	if why == ByPower {
+		note = noteOfPower
+	}
+	return vfs.WriteFileAtomic(fs, path.Join(dir, forgottenName), []byte(note))
+}
+
+// readForgotten tells what the file in a folder says that is there.
+func readForgotten(fs vfs.FS, dir string) (Lack, error) {
+	b, err := vfs.ReadFile(fs, path.Join(dir, forgottenName))
+	if string(b) == noteOfPower {
+		return ByPower, err
+	}
+	return ByDamage, err
+}
+
+// Relaxed tells whether entries may have been acknowledged that are not durable. Only the log's writer may call it.
+func (l *Log) Relaxed() bool { return l.relaxed }
+
+// Relax notes, durably, that entries are acknowledged from now on before they are durable.
+func (l *Log) Relax() error {
+	if l.relaxed {
+		return nil
+	}
+	err := vfs.WriteFileAtomic(l.fs, path.Join(l.dir, relaxedName), nil)
+	if err == nil {
+		err = l.fs.SyncDir(path.Dir(l.dir)) // or the whole log could be gone, and with it this
+	}
+	if err != nil {
+		return err
+	}
+	l.relaxed = true
+	return nil
+}
+
+// Unrelax notes that all entries are durable, and are from now on before they are acknowledged. If a crash undoes that, it is no harm.
+func (l *Log) Unrelax() error {
+	if !l.relaxed {
+		return nil
+	}
+	l.relaxed = false
+	return l.fs.Remove(path.Join(l.dir, relaxedName))
 }
 
 // Remembered notes that nothing is missing any more. What is there must be durable.
 func (l *Log) Remembered() error {
-	l.forgotten = false
+	l.forgotten = Nothing
 	return errors.Join(l.fs.Remove(path.Join(l.dir, forgottenName)), l.fs.SyncDir(l.dir))
 }
 
@@ -44,7 +105,7 @@ func giveUpFrom(fs vfs.FS, dir string, damage *CorruptError, r *Recovery) (bool,
 	if !isSegment || err != nil {
 		return false, nil
 	}
-	if err := noteForgotten(fs, dir); err != nil {
+	if err := noteForgotten(fs, dir, ByDamage); err != nil {
 		return false, err
 	}
 	l := &Log{fs: fs, dir: dir}

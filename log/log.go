@@ -92,7 +92,8 @@ type Log struct {
 	saved   int64  // end offset of the last checkpoint
 	kept    uint64 // entries from this one on stay; 0: none must
 
-	forgotten bool // see Forgotten
+	forgotten Lack // see Forgotten
+	relaxed   bool // see Relaxed
 
 	checkpointMu sync.Mutex // held while a checkpoint is written, and while the log is cut
 	cuts         int        // counts cuts; a checkpoint made before one is not written after it

@@ -63,7 +63,11 @@ func open(fs vfs.FS, dir string, id Identity, cfg Config, state State) (*Log, Re
 	if err != nil {
 		return nil, Recovery{}, err
 	}
-	l.forgotten = f.forgotten
+	if l.relaxed = f.relaxed; f.forgotten {
+		if l.forgotten, err = readForgotten(fs, dir); err != nil {
+			return nil, Recovery{}, err
+		}
+	}
 	var r Recovery
 	if len(f.bases) == 0 {
 		if _, err := l.resume(&f.bases, f.checkpoints, &r); err != nil {
@@ -85,6 +89,7 @@ type files struct {
 	checkpoints []uint64 // their Raft indexes, oldest first
 	unfinished  []string
 	forgotten   bool
+	relaxed     bool
 }
 
 func (l *Log) list() (files, error) {
@@ -99,7 +104,7 @@ func (l *Log) list() (files, error) {
 		case ".tmp":
 			f.unfinished = append(f.unfinished, name)
 		case "":
-			f.forgotten = f.forgotten || name == forgottenName
+			f.forgotten, f.relaxed = f.forgotten || name == forgottenName, f.relaxed || name == relaxedName
 		case logSuffix:
 			if base, err := strconv.ParseInt(number, 10, 64); err == nil {
 				f.bases = append(f.bases, base)

@@ -431,7 +431,7 @@ func forgets(t *testing.T, what string, fs vfs.FS, cfg Config, other *Log, from 
 	state := noted{}
 	for range 2 { // it does not forget that it has forgotten
 		l, _, err := Open(fs, "data/t-0", Identity{Partition: 7}, cfg, state)
-		if err != nil || !l.Forgotten() || l.EndOffset() != from {
+		if err != nil || l.Forgotten() != ByDamage || l.EndOffset() != from {
 			t.Fatalf("%s: forgotten %v, it ends at %d (%v)", what, l.Forgotten(), l.EndOffset(), err)
 		}
 		if err := l.Close(); err != nil {
@@ -455,7 +455,7 @@ func forgets(t *testing.T, what string, fs vfs.FS, cfg Config, other *Log, from 
 		t.Fatalf("%s: %v", what, err)
 	}
 	l = openSeveral(t, fs, cfg)
-	if got, _ := readAll(l, l.StartOffset()); l.Forgotten() || l.EndOffset() != other.EndOffset() || l.LastIndex() != other.LastIndex() || len(got) == 0 {
+	if got, _ := readAll(l, l.StartOffset()); l.Forgotten() != Nothing || l.EndOffset() != other.EndOffset() || l.LastIndex() != other.LastIndex() || len(got) == 0 {
 		t.Errorf("%s: forgotten %v, it ends at %d with entry %d", what, l.Forgotten(), l.EndOffset(), l.LastIndex())
 	}
 }
@@ -473,7 +473,7 @@ func TestOpenForgetsAfterCrash(t *testing.T) {
 		base := whole.Clone()
 		fs := vfs.NewFaults(base)
 		fs.OnOp(func(op vfs.Op) {
-			if again := openSeveral(t, base.CrashClone(rng), cfg); !again.Forgotten() || again.EndOffset() > last {
+			if again := openSeveral(t, base.CrashClone(rng), cfg); again.Forgotten() != ByDamage || again.EndOffset() > last {
 				t.Fatalf("after %v: forgotten %v, it ends at %d", op, again.Forgotten(), again.EndOffset())
 			}
 		})
@@ -509,7 +509,7 @@ func TestOpenWithoutAnySegment(t *testing.T) {
 		}
 		repairable := cfg
 		repairable.Repairable = true
-		if l := openSeveral(t, fs, repairable); !l.Forgotten() || l.LastIndex() != 0 {
+		if l := openSeveral(t, fs, repairable); l.Forgotten() != ByDamage || l.LastIndex() != 0 {
 			t.Errorf("deleted %v: with others it ends with entry %d, forgotten %v", deleted, l.LastIndex(), l.Forgotten())
 		}
 	}

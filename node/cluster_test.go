@@ -2,8 +2,10 @@ package node
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -156,6 +158,21 @@ func (c *several) eventually(what string, ok func() bool) {
 	}
 }
 
+// meet waits until all nodes see one another.
+func (c *several) meet() {
+	c.t.Helper()
+	c.eventually("nodes that see one another", func() bool {
+		for _, n := range c.nodes {
+			for id := range c.nodes {
+				if !n.peers.Alive(int32(id + 1)) {
+					return false
+				}
+			}
+		}
+		return true
+	})
+}
+
 // topic describes a topic, as a running node tells it.
 func (c *several) topic(k *kgo.Client, name string) kadm.TopicDetail {
 	c.t.Helper()
@@ -208,16 +225,7 @@ func TestThreeNodesFormACluster(t *testing.T) {
 			t.Fatalf("node %d is of cluster %q, and the first of %q", n.cfg.NodeID, n.ClusterID(), c.nodes[0].ClusterID())
 		}
 	}
-	c.eventually("nodes that see one another", func() bool { // or some would not be made leaders
-		for _, n := range c.nodes {
-			for id := range int32(3) {
-				if !n.peers.Alive(id + 1) {
-					return false
-				}
-			}
-		}
-		return true
-	})
+	c.meet() // or some would not be made leaders
 	k := c.client()
 	c.create(k, "t", 6)
 	leaders := map[int32]int{}
@@ -415,6 +423,7 @@ func (c *several) sendRaw(k *kgo.Client, topic, value string) error {
 func TestTooFewReplicas(t *testing.T) {
 	c := newSeveral(t, 3, "min.insync.replicas=3")
 	c.start(0, 1, 2)
+	c.meet() // or there would be too few for three replicas
 	k := c.client(kgo.RecordRetries(0), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.AllISRAcks()))
 	c.create(k, "t", 1)
 	send := func(value string) error {
@@ -433,6 +442,9 @@ func TestTooFewReplicas(t *testing.T) {
 	c.eventually("two in sync", func() bool { return len(c.topic(k, "t").Partitions[0].ISR) == 2 })
 	if err := send("two"); !errors.Is(err, kerr.NotEnoughReplicas) {
 		t.Errorf("with two of three in sync: %v", err)
+	}
+	if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 1, 1, nil, "other"); err != nil {
+		t.Errorf("a topic is made on two of three nodes: %v", err)
 	}
 }
 
@@ -818,11 +830,28 @@ func TestNodesThatOnlyJoin(t *testing.T) {
 	waiting.Wait()
 }
 
-// TestPowerIsLostWithRelaxedTopics: a machine that loses its power has forgotten records that others count on. It is made a replica
-// anew, and nothing is lost. A process that is killed has forgotten nothing.
+// losesPower has the machine of a node lose its power: what was not synced may be gone.
+func (c *several) losesPower(i int) {
+	left := c.disks[i].CrashClone(rand.New(rand.NewPCG(uint64(i), uint64(c.boots[i]))))
+	c.kill(i)
+	c.disks[i] = left
+	c.boots[i]++
+}
+
+// isWho checks that a node came back as who it was, with the replicas that it had.
+func (c *several) isWho(i int) {
+	c.t.Helper()
+	if got := c.nodes[i].dir.incarnation; got != 0 {
+		c.t.Errorf("node %d came back in incarnation %d", i+1, got)
+	}
+}
+
+// TestPowerIsLostWithRelaxedTopics: a machine that loses its power has forgotten records that others count on. It has them again before
+// it votes, and nothing is lost. A process that is killed has forgotten nothing.
 func TestPowerIsLostWithRelaxedTopics(t *testing.T) {
 	c := newSeveral(t, 3, "log.durability=relaxed")
 	c.start(0, 1, 2)
+	c.meet()
 	k := c.client()
 	c.create(k, "t", 3)
 	s := c.stream(k, 3)
@@ -831,36 +860,71 @@ func TestPowerIsLostWithRelaxedTopics(t *testing.T) {
 		c.kill(i)
 		c.start(i)
 		c.inSync(k)
-		if got := c.nodes[i].dir.incarnation; got != 0 {
-			t.Errorf("node %d was killed, and came back in incarnation %d", i+1, got)
-		}
+		c.isWho(i)
 		c.moves(s)
-		left := c.disks[i].CrashClone(rand.New(rand.NewPCG(uint64(i), 1)))
-		c.kill(i)
-		c.disks[i] = left
-		c.boots[i]++
+		c.losesPower(i)
 		c.moves(s)
 		c.start(i)
 		c.inSync(k)
-		if got := c.nodes[i].dir.incarnation; got != 1 {
-			t.Errorf("node %d lost its power, and came back in incarnation %d", i+1, got)
-		}
-		c.eventually("a voter of the metadata", func() bool {
-			voters := c.nodes[i].metadata.Image().Voters()
-			return len(voters) == 3 && voters[i].Incarnation == 1
-		})
+		c.isWho(i)
 	}
+	c.check(s)
+	if log := c.logs[0].String(); strings.Count(log, "lost its power") != 1 {
+		t.Error("it is not said once that the machine lost its power")
+	}
+}
+
+// TestLostPowerIsKnownUntilAllAreOpen: a partition that cannot be opened after the power was lost does not yet know it. It does when it is
+// opened after a further start.
+func TestLostPowerIsKnownUntilAllAreOpen(t *testing.T) {
+	c := newSeveral(t, 3, "log.durability=relaxed")
+	c.start(0, 1, 2)
+	c.meet()
+	k := c.client()
+	c.create(k, "t", 2)
+	s := c.stream(k, 2)
+	c.moves(s)
+	c.losesPower(0)
+	newer := []byte("WCKP\x09")
+	newer = binary.BigEndian.AppendUint32(newer, crc32.Checksum(newer, crc32.MakeTable(crc32.Castagnoli)))
+	name := "/data/t-0/00000000000000999999.checkpoint"
+	if err := vfs.WriteFileAtomic(c.disks[0], name, newer); err != nil {
+		t.Fatal(err)
+	}
+	knows := func(times int) {
+		t.Helper()
+		if got := strings.Count(c.logs[0].String(), "lost its power"); got != times {
+			t.Errorf("it was said %d times that the power was lost, and not %d times", got, times)
+		}
+	}
+	c.start(0)
+	knows(1)
+	if log := c.logs[0].String(); !strings.Contains(log, "a partition is offline") {
+		t.Fatal("the partition could be opened")
+	}
+	c.kill(0)
+	if err := c.disks[0].Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	c.start(0)
+	knows(2)
+	c.inSync(k)
+	c.kill(0)
+	c.start(0)
+	knows(2)
+	c.inSync(k)
 	c.check(s)
 }
 
-// TestPowerIsLostWithTheOnlyReplica: what nobody else has goes on with what is on the disk.
+// TestPowerIsLostWithTheOnlyReplica: what nobody else has goes on with what is on the disk. Of two replicas, one is enough.
 func TestPowerIsLostWithTheOnlyReplica(t *testing.T) {
 	for _, factor := range []int16{1, 2} {
 		t.Run(fmt.Sprintf("replication factor %d", factor), func(t *testing.T) {
 			c := newSeveral(t, 3, "log.durability=relaxed")
 			c.start(0, 1, 2)
-			k := c.client()
-			if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 3, factor, nil, "t"); err != nil {
+			c.meet()
+			k := c.client(kgo.RequiredAcks(kgo.AllISRAcks()))
+			if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 3, factor, map[string]*string{"min.insync.replicas": kadm.StringPtr("1")}, "t"); err != nil {
 				t.Fatal(err)
 			}
 			for i := range 3 {
@@ -869,11 +933,11 @@ func TestPowerIsLostWithTheOnlyReplica(t *testing.T) {
 						t.Fatalf("before node %d loses its power, to partition %d: %v", i+1, p, err)
 					}
 				}
-				left := c.disks[i].CrashClone(rand.New(rand.NewPCG(uint64(i), 1)))
-				c.kill(i)
-				c.disks[i] = left
-				c.boots[i]++
+				c.losesPower(i)
 				c.start(i)
+				if factor > 1 { // or the only one that has all would be next
+					c.countInSync(k, 2)
+				}
 			}
 			for p := range int32(3) {
 				if err := k.ProduceSync(timeout(t), &kgo.Record{Partition: p, Value: []byte("after")}).FirstErr(); err != nil {
@@ -881,5 +945,82 @@ func TestPowerIsLostWithTheOnlyReplica(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTwoOfFiveLosePower: two of a partition's three replicas forget at once what they acknowledged, while the cluster goes on. The third
+// has it.
+func TestTwoOfFiveLosePower(t *testing.T) {
+	c := newSeveral(t, 5, "log.durability=relaxed")
+	c.start(0, 1, 2, 3, 4)
+	c.meet()
+	k := c.client()
+	c.create(k, "t", 5)
+	s := c.stream(k, 5)
+	c.moves(s)
+	for i := range 2 {
+		c.losesPower(i)
+	}
+	c.start(0, 1)
+	c.inSync(k)
+	c.moves(s)
+	for i := range 2 {
+		c.isWho(i)
+	}
+	c.check(s)
+}
+
+// TestAllLosePower: after the wait all partitions are led again, and at most the newest records are lost. What is not relaxed has lost
+// nothing.
+func TestAllLosePower(t *testing.T) {
+	c := newSeveral(t, 3)
+	c.start(0, 1, 2)
+	c.meet()
+	k := c.client()
+	c.create(k, "t", 2)
+	relaxed := map[string]*string{"durability": kadm.StringPtr("relaxed")}
+	if _, err := kadm.NewClient(k).CreateTopic(timeout(t), 2, 3, relaxed, "r"); err != nil {
+		t.Fatal(err)
+	}
+	produce := func(topic, value string) {
+		t.Helper()
+		for p := range int32(2) {
+			if err := k.ProduceSync(timeout(t), &kgo.Record{Topic: topic, Partition: p, Value: []byte(value)}).FirstErr(); err != nil {
+				t.Fatalf("%s to partition %d of %s: %v", value, p, topic, err)
+			}
+		}
+	}
+	for i := range 20 {
+		produce("t", fmt.Sprint(i))
+		produce("r", fmt.Sprint(i))
+	}
+	for i := range 3 {
+		c.losesPower(i)
+	}
+	c.start(0, 1, 2)
+	produce("t", "20")
+	produce("r", "after")
+	reader := c.client(kgo.ConsumeTopics("t", "r"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	got := map[string][]string{}
+	for ctx, ends := timeout(t), 0; ends < 4; {
+		reader.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			name := fmt.Sprint(r.Topic, r.Partition)
+			if got[name] = append(got[name], string(r.Value)); string(r.Value) == "after" || string(r.Value) == "20" {
+				ends++
+			}
+		})
+		if ctx.Err() != nil {
+			t.Fatalf("there is only %v", got)
+		}
+	}
+	for name, values := range got {
+		if name[0] == 't' && len(values) != 21 {
+			t.Errorf("%s was synced, and has only %v", name, values)
+		}
+		for i, v := range values[:len(values)-1] {
+			if v != fmt.Sprint(i) {
+				t.Errorf("%s has lost more than the newest records: %v", name, values)
+			}
+		}
 	}
 }

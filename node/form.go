@@ -75,7 +75,7 @@ const whoBegins = "start one node with controller.quorum.bootstrap.servers namin
 func (n *Node) identify() error {
 	if n.dir.clusterID != "" || len(n.cfg.Join) == 0 {
 		n.number(n.dir.nodeID)
-		return n.comeBack()
+		return nil
 	}
 	question, err := json.Marshal(n.asBroker())
 	if err != nil {

@@ -32,6 +32,8 @@ type metadata struct {
 	// brokersChanged is told of the first image, and of each with other configurations of brokers, membersChanged of the first, and
 	// of each with other brokers or voters.
 	brokersChanged, membersChanged func(*cluster.Image)
+	// opened is told when the partitions of an image were opened.
+	opened func()
 
 	mu        sync.Mutex
 	changed   *sync.Cond
@@ -191,6 +193,7 @@ func (m *metadata) bring(img *cluster.Image, topics []string) {
 			m.changed.Signal()
 		})
 	}
+	m.opened()
 	m.groups.Follow(img, m.set)
 }
 

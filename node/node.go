@@ -62,6 +62,7 @@ type Node struct {
 	dir       *dataDir
 	fresh     atomic.Bool // the data directory was new
 	relaxed   atomic.Bool // a partition acknowledges what is not on disk
+	powerLost atomic.Bool // and partitions may not yet know it
 	killed    bool
 	cluster   atomic.Pointer[string]
 	transport *transport.Transport
@@ -275,14 +276,16 @@ func (n *Node) startReplication() (err error) {
 		n.running.Go(n.tick)
 	}
 	var damaged func(*partition.Partition)
+	var relaxes func()
+	powerLost := false
 	if n.several() {
-		damaged = n.repairs.add
+		damaged, relaxes, powerLost = n.repairs.add, n.relaxes, n.losesPower()
 		n.running.Go(n.repair)
 	}
 	n.set = partition.NewSet(partition.SetConfig{
 		FS: n.opts.FS, Dir: n.dir.path, Self: n.self(), Leaders: n.leaders,
 		Host: n.host, Logger: n.opts.Logger, Now: n.opts.Now,
-		TopicConfig: n.topicConfig, Relaxed: n.relaxes, Damaged: damaged,
+		TopicConfig: n.topicConfig, Relaxed: relaxes, PowerLost: powerLost, Damaged: damaged,
 		ProducerIdle: func() time.Duration {
 			return time.Duration(n.effective.Load().ProducerIDExpirationMs) * time.Millisecond
 		},
@@ -408,6 +411,7 @@ func (n *Node) startMetadata() error {
 	never := "-1"
 	cfg := n.cfg.Topic(config.Layers{Resource: map[string]string{
 		"retention.ms": never, "retention.bytes": never, "cleanup.policy": "delete", "durability": "fsync",
+		"min.insync.replicas": "1", // a majority has what is committed, and what is asked for topics must not keep a voter from coming back
 	}})
 	var err error
 	for id, address := range n.dir.peers() {
@@ -428,7 +432,7 @@ func (n *Node) startMetadata() error {
 	n.groups = coordinator.NewGroups(base, n.groupLimits())
 	n.metadata = (&metadata{
 		self: n.cfg.NodeID, log: n.log, peers: n.peers, logger: n.opts.Logger, set: n.set, groups: n.groups,
-		brokersChanged: n.brokersChanged, membersChanged: n.membersChanged,
+		brokersChanged: n.brokersChanged, membersChanged: n.membersChanged, opened: n.opened,
 	}).prepare()
 	base.Partition, base.Follow = n.log, n.several()
 	base.New = func() machine.Machine { return cluster.NewController(n.controllerConfig()) }

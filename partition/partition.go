@@ -63,6 +63,7 @@ type Partition struct {
 	here      int              // of these, those that are answered when this node has them
 	committed uint64           // leader: index up to which all is
 	noted     error            // what became of the last note
+	switches  int              // of configurations
 
 	mu      sync.Mutex
 	waiters map[*Waiter]struct{}
@@ -167,11 +168,52 @@ func (p *Partition) OnLeadership(f func(Leadership)) {
 	_ = p.group.Do(func() error { f(p.Leadership()); return nil })
 }
 
-// setConfig takes a changed configuration of the topic into effect.
-func (p *Partition) setConfig(c *config.TopicConfig) {
+// SetConfig takes a changed configuration of the topic into effect.
+func (p *Partition) SetConfig(c *config.TopicConfig) {
 	p.config.Store(c)
-	p.group.SetRelaxed(c.Relaxed())
-	_ = p.group.Do(func() error { p.log.SetConfig(p.logConfig(c)); return nil })
+	_ = p.group.Do(func() error {
+		p.log.SetConfig(p.logConfig(c))
+		p.relax(c.Relaxed())
+		return nil
+	})
+}
+
+// relax switches between acknowledging what is on disk and what the operating system has. What may be lost with the machine's power is
+// noted as long as there is anything.
+func (p *Partition) relax(relaxed bool) {
+	switch p.switches++; {
+	case relaxed:
+		if err := p.log.Relax(); vfs.IsNoSpace(err) {
+			p.logger.Error("the disk is full: a partition is not relaxed as it is configured, until it is configured again or the node is restarted", "partition", p.String())
+			return
+		} else if err != nil {
+			p.group.Fail(fmt.Errorf("noting that %s is relaxed: %w", p, err))
+			return
+		}
+		p.group.SetRelaxed(true)
+	default:
+		p.group.SetRelaxed(false)
+		if p.log.Relaxed() {
+			p.unrelax(p.switches)
+		}
+	}
+}
+
+// unrelax notes that nothing can be lost with the machine's power any more, when all is durable, unless it is switched again before.
+func (p *Partition) unrelax(now int) {
+	settled := func() {
+		if now != p.switches {
+			return
+		}
+		if err := p.log.Unrelax(); err != nil {
+			p.logger.Warn("it could not be noted that a partition is not relaxed any more", "partition", p.String(), "error", err)
+		}
+	}
+	if bugs.UnrelaxedEarly {
+		settled()
+		return
+	}
+	p.group.Durable(settled)
 }
 
 // throttled tells which rates bound what is sent to a new replica on a broker.
@@ -296,6 +338,9 @@ func (p *Partition) resume() error {
 			return fmt.Errorf("finding the end of what is committed: %w", err)
 		}
 		p.Committed(index)
+		if !p.Config().Relaxed() {
+			p.relax(false) // it was synced when it was opened, but for what the group did since
+		}
 		return nil
 	})
 }
@@ -439,6 +484,9 @@ func (p *Partition) LeaderChanged(leader replication.NodeID, term uint64) {
 	}
 	p.wake()
 }
+
+// TakenBack implements replication.Replica.
+func (p *Partition) TakenBack() { p.high.Store(p.log.StartOffset()) }
 
 // InSyncChanged implements replication.Replica.
 func (p *Partition) InSyncChanged(brokers []int32) {

@@ -49,7 +49,7 @@ func newRigWith(t *testing.T, fs vfs.FS, topic map[string]string, fatal func(err
 		t.Fatal(err)
 	}
 	r.set = NewSet(SetConfig{FS: fs, Dir: "data", Self: replication.NodeOf(1, 0), Host: r.host, Logger: logger, Now: time.Now,
-		Leaders:      NewLeaders(1),
+		Leaders: NewLeaders(1), Relaxed: func() {},
 		ProducerIdle: func() time.Duration { return time.Hour }})
 	r.p, err = r.set.Open("t", [16]byte{1}, 0, []replication.NodeID{replication.NodeOf(1, 0)}, c.Topic(config.Layers{Resource: topic}))
 	if err != nil {

@@ -45,8 +45,11 @@ type SetConfig struct {
 	TopicConfig func(*cluster.Image, *cluster.Topic) *config.TopicConfig
 	// Background runs what may take long, as writing a checkpoint. nil: a goroutine each.
 	Background func(func())
-	// Relaxed, if set, is told before a partition acknowledges what is not on disk.
+	// Relaxed, if set, is told before a partition acknowledges what is not on disk. nil: there are no other nodes, for which it would
+	// matter.
 	Relaxed func()
+	// PowerLost says that the machine lost its power since the partitions that are there were written.
+	PowerLost bool
 	// Damaged, if set, is told when a partition's log is found to be damaged: see Repair. It must be quick.
 	Damaged func(*Partition)
 	// ProducerIdle is how long a silent producer is remembered (producer.id.expiration.ms).
@@ -117,22 +120,26 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 	if text := recovery.String(); text != "" {
 		s.cfg.Logger.Info("recovered a log", "partition", p.String(), "what", text)
 	}
-	if recovery.Records > 0 && !cfg.Relaxed() { // it counts as committed below, so it must be on disk and not only in memory
+	if (recovery.Records > 0 || l.Relaxed()) && !cfg.Relaxed() { // it counts as committed below, so it must be on disk and not only in memory
 		if err := l.Sync(); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 	}
 	p.log = l
+	lost := s.cfg.PowerLost && l.Relaxed()
 	if !slices.Contains(first, s.cfg.Self) {
 		first = nil // it is to join
 	}
 	if cfg.Relaxed() && s.cfg.Relaxed != nil {
 		s.cfg.Relaxed()
+		if err := l.Relax(); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
 	}
 	p.wanted = first
 	p.high.Store(l.StartOffset())
 	p.group, err = s.cfg.Host.Open(replication.Config{
-		ID: p.ID, Log: l, Voters: first, Alone: replicas == 1, Replica: p, Relaxed: cfg.Relaxed(), Throttled: p.throttled, Prompt: prompt,
+		ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed(), PowerLost: lost, Throttled: p.throttled, Prompt: prompt,
 	})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -260,6 +267,18 @@ func (s *Set) refused(topics []string) (out []string) {
 	return out
 }
 
+// Complete tells whether all partitions could be opened that are to be here.
+func (s *Set) Complete() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, h := range s.topics {
+		if slices.ContainsFunc(h.errors, func(err error) bool { return err != nil }) {
+			return false
+		}
+	}
+	return true
+}
+
 // Reconfigure takes every topic's configuration into effect again: a default of the broker changed.
 func (s *Set) Reconfigure(img *cluster.Image) {
 	for t := range img.Topics() {
@@ -281,7 +300,7 @@ func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
 			if cfg.Relaxed() && s.cfg.Relaxed != nil {
 				s.cfg.Relaxed()
 			}
-			p.setConfig(cfg)
+			p.SetConfig(cfg)
 		}
 	}
 }
@@ -401,6 +420,11 @@ func (s *Set) Close() error {
 func (s *Set) ClosePartition(p *Partition) error {
 	p.closed.Store(true)
 	s.cfg.Host.Close(p.group)
+	if p.log.Relaxed() { // what a checkpoint does not cover, too
+		if err := p.log.Sync(); err != nil {
+			return errors.Join(fmt.Errorf("syncing %s: %w", p, err), p.log.Close())
+		}
+	}
 	if !p.log.CheckpointWorthwhile() {
 		return p.log.Close()
 	}

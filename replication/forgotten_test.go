@@ -22,7 +22,7 @@ func (m *member) losesDurable(keep uint64, flag bool) {
 		t.Fatal(err)
 	}
 	if flag {
-		err = l.Forget()
+		err = l.Forget(log.ByDamage)
 	}
 	if err := errors.Join(err, l.TruncateSuffix(keep), l.Close()); err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func (m *member) losesDurable(keep uint64, flag bool) {
 
 func (m *member) hasForgotten() bool {
 	forgotten := false
-	_ = m.group.Do(func() error { forgotten = m.log.Forgotten(); return nil })
+	_ = m.group.Do(func() error { forgotten = m.log.Forgotten() != log.Nothing; return nil })
 	return forgotten
 }
 

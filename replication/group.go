@@ -87,6 +87,9 @@ type Replica interface {
 	// LeaderChanged tells who leads in which term. On the leader itself it comes when the first entry of its own term is
 	// committed, so that it knows everything committed before. 0: nobody.
 	LeaderChanged(leader NodeID, term uint64)
+	// TakenBack tells that it is not known any more what is committed, but for what lies before the log's first entry. Committed tells it
+	// anew, and perhaps of other entries than before: most replicas have lost what was acknowledged.
+	TakenBack()
 	// InSyncChanged tells, on the leader, which brokers have all that is committed, or had it lately: itself, and followers.
 	InSyncChanged(brokers []int32)
 }
@@ -99,12 +102,13 @@ type Config struct {
 	Log     *log.Log
 	// Voters are the members that the group was made with; none: this replica is to join the group, and waits for its leader.
 	// They count until the group has members in the journal.
-	Voters []NodeID
-	// Alone says that no other node is to have a replica.
-	Alone   bool
+	Voters  []NodeID
 	Replica Replica
-	// Relaxed acknowledges appends that are in the page cache only.
+	// Relaxed acknowledges appends that are in the page cache only. The log has noted it: log.Log.Relax.
 	Relaxed bool
+	// PowerLost says that the machine lost its power since it last wrote the log: what was acknowledged may be missing, if the log
+	// was relaxed.
+	PowerLost bool
 	// Prompt tells followers at once what is committed.
 	Prompt bool
 	// Throttled, if set, tells whether what is sent to a learner on a broker counts against the rates of SetCatchUpRates: that of all
@@ -146,6 +150,8 @@ type Group struct {
 	lastVotes HardState
 	members   membership
 	forgotten forgotten
+	// doubtful: what was committed may be lost, if most replicas lost their power at once. See outdated.
+	doubtful bool
 
 	live liveness
 
@@ -222,10 +228,17 @@ func newGroup(h *Host, c Config) (*Group, error) {
 			return nil, err
 		}
 	}
-	if g.log.Forgotten() {
+	g.members = newMembership(h.journal, g.key, c.Voters)
+	if g.headers == nil && c.Log.Relaxed() {
+		if g.doubtful = true; c.PowerLost && !bugs.PowerUnnoticed {
+			if err := g.lostPower(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if g.log.Forgotten() != log.Nothing {
 		hs = g.beginForgotten(hs)
 	}
-	g.members = newMembership(h.journal, c, g.key, g.self)
 	hs.Commit, g.applied = g.members.resume(g.log, g.self, hs.Commit)
 	g.lastVotes, g.term = hs, hs.Term
 	g.live.order = distinct(c.Voters)
@@ -234,6 +247,15 @@ func newGroup(h *Host, c Config) (*Group, error) {
 	}
 	g.keep()
 	g.storage = &storage{log: g.log, hard: hs, members: &g.members, light: g.headers != nil}
+	err = g.newNode()
+	if err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// newNode makes raft anew from what the storage says.
+func (g *Group) newNode() (err error) {
 	g.rn, err = raft.NewRawNode(&raft.Config{
 		ID:                        g.self,
 		ElectionTick:              electionTicks,
@@ -248,12 +270,9 @@ func newGroup(h *Host, c Config) (*Group, error) {
 		PreVote:                   true,
 		DisableProposalForwarding: true,
 		StepDownOnRemoval:         true,
-		Logger:                    raftLogger{h.cfg.Logger},
+		Logger:                    raftLogger{g.host.cfg.Logger},
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g, nil
+	return err
 }
 
 // Propose asks to append a batch. The replica answers, in its turn.
@@ -309,8 +328,21 @@ func (g *Group) Do(f func() error) error {
 // turn of the group.
 func (g *Group) Applied() uint64 { return g.applied }
 
-// SetRelaxed switches between acknowledging after the sync and after the write. It holds from the next append on.
-func (g *Group) SetRelaxed(relaxed bool) { g.relaxed.Store(relaxed) }
+// SetRelaxed switches between acknowledging after the sync and after the write. It holds from the next append on. It is for the group's
+// turn, and the log must have noted before that it is relaxed.
+func (g *Group) SetRelaxed(relaxed bool) {
+	g.relaxed.Store(relaxed)
+	g.doubtful = g.doubtful || relaxed
+}
+
+// Durable sees that all that is in the log becomes durable, and then calls f, in the group's turn. It is for the group's turn. f is not
+// called if the group is closed before.
+func (g *Group) Durable(f func()) {
+	g.syncing++
+	req := syncRequest{group: g, then: f}
+	g.log.TakeDirty(&req.dirty)
+	g.host.syncer.add(req, false)
+}
 
 // Fail ends all acknowledging on this node: the data directory can no longer be trusted.
 func (g *Group) Fail(err error) { g.host.fatal(err) }
@@ -507,7 +539,7 @@ func (g *Group) letGo(in *inbox) {
 
 // campaign asks to be elected, unless that could not be written.
 func (g *Group) campaign() {
-	if len(g.stalled) > 0 || g.forgotten.is || g.headers != nil && !bugs.WitnessLeads {
+	if len(g.stalled) > 0 || !g.mayAsk() || g.headers != nil && !bugs.WitnessLeads {
 		return
 	}
 	if err := g.rn.Campaign(); err != nil {
@@ -524,12 +556,23 @@ func (g *Group) step(m *raftpb.Message) {
 	}
 	switch m.GetType() {
 	case raftpb.MsgVote, raftpb.MsgPreVote:
-		if len(g.stalled) > 0 || !g.mayVote() || g.forgotten.is && !g.twoVoters() {
+		if len(g.stalled) > 0 || !g.mayVote() || !g.mayAnswer() {
 			return
 		}
 		g.asksVote(m)
 	case raftpb.MsgTimeoutNow:
-		if len(g.stalled) > 0 || g.forgotten.is || g.headers != nil {
+		if len(g.stalled) > 0 || !g.mayAsk() || g.headers != nil {
+			return
+		}
+	case raftpb.MsgApp:
+		if g.doubtful && g.outdated(m) {
+			if g.syncing > 0 || len(g.stalled) > 0 { // what is on its way to the disk is for raft as it is
+				return
+			}
+			g.beginAgain()
+		}
+	case raftpb.MsgAppResp:
+		if g.differs(m) {
 			return
 		}
 	case raftpb.MsgHeartbeat:
@@ -542,6 +585,7 @@ func (g *Group) step(m *raftpb.Message) {
 		panic(fmt.Sprintf("BUG: raft group %v refuses %v: %v", g.id, m.GetType(), err))
 	}
 	if m.GetType() == raftpb.MsgAppResp {
+		g.standAgain(m)
 		g.acknowledged()
 	}
 }

@@ -22,8 +22,8 @@ type Log interface {
 	Origin() log.Origin
 	Keep(from uint64)
 	TakeDirty(*log.Dirty)
-	Forgotten() bool
-	Forget() error
+	Forgotten() log.Lack
+	Forget(log.Lack) error
 	Remembered() error
 }
 
@@ -215,10 +215,10 @@ func parseHeaders(b []byte) (*headers, bool) {
 }
 
 // Forgotten implements Log: what a witness's journal lacks is noticed when it is read.
-func (h *headers) Forgotten() bool { return false }
+func (h *headers) Forgotten() log.Lack { return log.Nothing }
 
 // Forget implements Log.
-func (h *headers) Forget() error { panic("BUG: a witness is told that it has forgotten") }
+func (h *headers) Forget(log.Lack) error { panic("BUG: a witness is told that it has forgotten") }
 
 // Remembered implements Log.
 func (h *headers) Remembered() error { return nil }

@@ -10,6 +10,7 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/bugs"
 	"github.com/weir/weir/internal/stats"
 	"github.com/weir/weir/internal/vfs"
 )
@@ -111,6 +112,9 @@ func (h *Host) Open(c Config) (*Group, error) {
 	if lone(g.members.now.State, g.self) {
 		g.Campaign()
 		return g, nil
+	}
+	if g.forgotten.is && !bugs.PowerTermUnsaved {
+		g.saveTerm()
 	}
 	first := g.lastVotes == (HardState{}) && len(c.Voters) > 0 && c.Voters[0] == g.self
 	h.groups.Store(g.key, g)

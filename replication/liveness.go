@@ -177,8 +177,10 @@ func (g *Group) pass() {
 	if len(g.stalled) > 0 && now.RaftState != raft.StateLeader { // it could not write that it is elected
 		return
 	}
-	if g.forgotten.is && len(g.members.now.State.GetVoters()) == 1 { // raft would not have to ask anybody
-		return
+	if g.forgotten.is {
+		if g.awaitLeader(now.Lead); !g.mayAsk() && len(g.members.now.State.GetVoters()) == 1 { // raft would not have to ask anybody
+			return
+		}
 	}
 	g.rn.Tick()
 	switch {

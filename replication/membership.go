@@ -51,21 +51,12 @@ type membership struct {
 	change, changeTerm uint64
 }
 
-// newMembership gives the members that a group begins with: the journal's, or the first ones. A replica that was alone and is still to
-// be goes on alone when its node has become another incarnation: there is nobody who could make it a replica again.
-func newMembership(j *Journal, c Config, key GroupID, self NodeID) membership {
+// newMembership gives the members that a group begins with: the journal's, or the first ones.
+func newMembership(j *Journal, key GroupID, voters []NodeID) membership {
 	if m, ok := j.Members(key); ok {
-		was := m.State.Voters
-		if len(was) != 1 || !c.Alone || was[0] == self || BrokerOf(was[0]) != BrokerOf(self) || !lone(m.State, was[0]) {
-			return membership{now: m}
-		}
-		if _, changes := nextChange(c.Log, m.Index); changes {
-			return membership{now: m}
-		}
-		m.State = &raftpb.ConfState{Voters: []NodeID{self}}
-		return membership{now: m, unsaved: true, oldest: math.MaxUint64}
+		return membership{now: m}
 	}
-	first := &raftpb.ConfState{Voters: slices.Sorted(slices.Values(c.Voters))}
+	first := &raftpb.ConfState{Voters: slices.Sorted(slices.Values(voters))}
 	return membership{now: Members{State: first}, unsaved: len(first.Voters) > 0, oldest: math.MaxUint64}
 }
 

@@ -15,7 +15,10 @@ func (g *Group) send(m *raftpb.Message) {
 	switch t := m.GetType(); {
 	case unanswered(m), g.heldBack(m), !fromPeers[byte(t)]: // raft has followers pass on what only a leader can do
 		return
-	case t == raftpb.MsgPreVote && g.forgotten.is: // raft asks by itself when it has not heard of a leader for long
+	case t == raftpb.MsgPreVote && !g.mayAsk(): // raft asks by itself when it has not heard of a leader for long
+		return
+	case t == raftpb.MsgAppResp:
+		g.answerAppend(m)
 		return
 	case IsWitness(m.GetTo()) && (t == raftpb.MsgApp || t == raftpb.MsgHeartbeat || t == raftpb.MsgSnap):
 		g.toWitness(m)

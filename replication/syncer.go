@@ -27,6 +27,7 @@ type syncRequest struct {
 	members   *Members // nil: they have not changed
 	headers   *headers // of a witness; nil: they have not changed, or it is none
 	responses []*raftpb.Message
+	then      func() // to be called in the group's turn; nil: nothing
 	written   written
 }
 
@@ -256,6 +257,9 @@ func (s *syncer) deliver(batch []syncRequest) {
 		_, idle := r.group.offer(func(in *inbox) bool {
 			in.synced++
 			in.done = append(in.done, r.responses...)
+			if r.then != nil {
+				in.calls = append(in.calls, r.then)
+			}
 			return true
 		})
 		switch {

@@ -29,6 +29,7 @@ type trio struct {
 	cut       map[[2]NodeID]bool
 	lose      func(*raftpb.Message) bool // nil: nothing is lost
 	byHand    bool                       // the nodes are driven by hand
+	relaxed   bool                       // the groups are
 	mail      []func()                   // by hand: what is on its way
 	leads     map[uint64]NodeID          // who led in which term
 	reached   []NodeID                   // the last target that was
@@ -45,21 +46,24 @@ type member struct {
 	fs    *vfs.Mem
 	disk  *vfs.Faults // fs, on which something may go wrong
 	first []NodeID    // the members that the group was made with
-	host  *Host
-	group *Group
-	log   *log.Log
+	// powerLost: the machine lost its power since the node was last started.
+	powerLost bool
+	host      *Host
+	group     *Group
+	log       *log.Log
 
-	mu      sync.Mutex
-	next    int64
-	leads   bool
-	inSync  []int32
-	notes   []string
-	removed bool
-	down    bool
-	crashIn atomic.Int64            // operations on the disk until the node ends as in a power cut; 0 or less: it does not
-	crashed atomic.Pointer[vfs.Mem] // what that leaves
-	high    int64                   // committed offset
-	pending []*proposed
+	mu        sync.Mutex
+	next      int64
+	leads     bool
+	inSync    []int32
+	notes     []string
+	removed   bool
+	down      bool
+	takenBack bool
+	crashIn   atomic.Int64            // operations on the disk until the node ends as in a power cut; 0 or less: it does not
+	crashed   atomic.Pointer[vfs.Mem] // what that leaves
+	high      int64                   // committed offset
+	pending   []*proposed
 	// told is up to where it was told that entries are committed.
 	told    uint64
 	batches map[int64]bool // offsets of batches that the log's owner knows of
@@ -128,9 +132,17 @@ func (m *member) start() {
 		t.Fatal(err)
 	}
 	var l *log.Log
-	config := Config{ID: trioGroup, Voters: m.first, Witness: IsWitness(m.id), Throttled: m.trio.throttled}
+	config := Config{
+		ID: trioGroup, Voters: m.first, Witness: IsWitness(m.id), Throttled: m.trio.throttled, Relaxed: m.trio.relaxed, PowerLost: m.powerLost,
+	}
+	m.powerLost = false
 	if !config.Witness {
 		l = m.openLog()
+		if m.trio.relaxed {
+			if err := l.Relax(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		config.Log, config.Replica = l, m
 	}
 	for broker := range int32(3) {
@@ -355,6 +367,13 @@ func (m *member) Committed(index uint64) {
 	}
 }
 
+// TakenBack implements Replica.
+func (m *member) TakenBack() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.high, m.told, m.takenBack = 0, 0, true
+}
+
 // LeaderChanged implements Replica.
 func (m *member) LeaderChanged(leader NodeID, term uint64) {
 	m.mu.Lock()
@@ -489,6 +508,10 @@ func (m *member) content() (out []logged) {
 
 // end names the last entry: entries of the same index and term are the same, and so are all before.
 func (m *member) end() (e struct{ index, term uint64 }) {
+	if IsWitness(m.id) {
+		_ = m.group.Do(func() error { e.index = m.group.log.LastIndex(); e.term, _ = m.group.log.Term(e.index); return nil })
+		return e
+	}
 	e.index = m.log.LastIndex()
 	e.term, _ = m.log.Term(e.index) // an entry that was cut off just now is not the last one of the others
 	return e

@@ -71,6 +71,7 @@ func (bystander) Appended([]log.Entry)           {}
 func (bystander) Noted([]byte)                   {}
 func (bystander) Committed(uint64)               {}
 func (bystander) Progressed()                    {}
+func (bystander) TakenBack()                     {}
 func (bystander) LeaderChanged(NodeID, uint64)   {}
 func (bystander) InSyncChanged([]int32)          {}
 

@@ -10,6 +10,7 @@ import (
 // disk is a node's disk: what is on it stays when the node's process ends.
 type disk struct {
 	sim    *sim
+	node   *node
 	mem    *vfs.Mem
 	faults *vfs.Faults // over mem
 	slow   time.Duration
@@ -21,8 +22,9 @@ type disk struct {
 	broken  bool // a sync failed: later ones succeed, and do nothing
 }
 
-func newDisk(s *sim, mem *vfs.Mem) *disk {
-	d := &disk{sim: s, mem: mem}
+func newDisk(n *node, mem *vfs.Mem) *disk {
+	s := n.sim
+	d := &disk{sim: s, node: n, mem: mem}
 	d.faults = vfs.NewFaults(&forgetful{mem, d})
 	d.faults.OnOp(func(op vfs.Op) {
 		if s.looking {
@@ -32,7 +34,7 @@ func newDisk(s *sim, mem *vfs.Mem) *disk {
 			d.crashAt, d.crashIn = "", 1+s.rng.IntN(3)
 		}
 		if d.crashIn > 0 {
-			if d.crashIn--; d.crashIn == 0 {
+			if d.crashIn--; d.crashIn == 0 && n.mayLosePower() {
 				panic(powerFailed{d.mem.CrashClone(s.rng)})
 			}
 		}

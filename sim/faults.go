@@ -112,6 +112,7 @@ var allFaults = []fault{
 		d.faults.Limit(s.rng.Int64N(3000))
 		s.later("the disk has space", d.faults.Heal)
 	}},
+	{"the durability changes", (*sim).relax},
 	{"a sync fails", func(s *sim) { s.victim().disk.failSync() }},
 	{"a write fails", func(s *sim) { s.victim().disk.failWrite() }},
 }

@@ -28,6 +28,8 @@ type node struct {
 	pausedUntil int64      // µs
 	made        []promises // of its replicas
 	witnessed   []promises // of its witnesses
+	lost        []bool     // the replicas that may lack what they had acknowledged, being relaxed
+	powerLost   bool       // since all replicas were opened
 }
 
 // process is one life of a node's process.
@@ -159,7 +161,7 @@ func (n *node) start() {
 	err := n.boot(p)
 	switch {
 	case err == nil:
-		n.proc = p
+		n.proc, n.powerLost = p, false
 		p.keptPromises()
 		p.look()
 		p.after(s.between(0, tick), "tick", p.tick)
@@ -191,6 +193,8 @@ func (n *node) boot(p *process) (err error) {
 	p.set = partition.NewSet(partition.SetConfig{
 		FS: fs, Dir: dataDir, Self: n.id, Host: p.host, Logger: logger,
 		Now:          s.clock,
+		Relaxed:      func() {},
+		PowerLost:    n.powerLost,
 		Background:   func(f func()) { p.after(s.between(0, s.plan.background), "background", f) },
 		ProducerIdle: func() time.Duration { return time.Hour },
 	})
@@ -203,7 +207,7 @@ func (n *node) boot(p *process) (err error) {
 		if !part.on(n.id) {
 			continue
 		}
-		opened, err := p.set.Open(topic, part.id.Topic, part.id.Partition, part.nodes(), s.plan.topic)
+		opened, err := p.set.Open(topic, part.id.Topic, part.id.Partition, part.nodes(), part.config())
 		if err != nil {
 			return err
 		}
@@ -237,13 +241,24 @@ func (n *node) kill() {
 	n.proc, n.pausedUntil = nil, 0
 }
 
-// powerCut ends the process, and what was not synced may be gone.
-func (n *node) powerCut() { n.lose(n.disk.mem.CrashClone(n.sim.rng)) }
+// powerCut ends the process, and what was not synced may be gone, unless that would be too much.
+func (n *node) powerCut() {
+	if n.mayLosePower() {
+		n.lose(n.disk.mem.CrashClone(n.sim.rng))
+		return
+	}
+	n.kill()
+	n.disk = newDisk(n, n.disk.mem)
+}
 
 // lose makes what a power failure left of the disk all there is.
 func (n *node) lose(left *vfs.Mem) {
 	n.kill()
-	n.disk = newDisk(n.sim, left)
+	n.disk = newDisk(n, left)
+	n.powerLost = true
+	for i, t := range n.sim.parts {
+		n.lost[i] = n.lost[i] || t.risky && t.on(n.id)
+	}
 }
 
 func (n *node) restartLater() {

@@ -24,6 +24,8 @@ type plan struct {
 	faults                      []fault
 	pause                       time.Duration // between two faults
 	topic                       *config.TopicConfig
+	lazy                        *config.TopicConfig // of relaxed partitions
+	relaxed                     bool                // some partitions are relaxed
 }
 
 func (s *sim) draw() {
@@ -60,6 +62,9 @@ func (s *sim) draw() {
 		p.replicas = 2
 	}
 	p.topic.IndexIntervalBytes = pick(s, int64(200), 4096)
+	p.lazy = c.Topic(config.Layers{Resource: map[string]string{"durability": "relaxed"}})
+	p.lazy.SegmentBytes, p.lazy.IndexIntervalBytes = p.topic.SegmentBytes, p.topic.IndexIntervalBytes
+	p.relaxed = s.chance(0.3)
 }
 
 // start makes the cluster, its clients and their troubles.
@@ -78,6 +83,8 @@ func (s *sim) start() {
 			replicas[k] = int32((i+k)%p.nodes + 1)
 		}
 		s.parts = append(s.parts, newPart(s, int32(i), replicas))
+		s.parts[i].risky = p.relaxed && s.chance(0.7)
+		s.parts[i].relaxed = s.parts[i].risky
 		if p.witness {
 			s.parts[i].witness = uint64((i+p.replicas)%p.nodes + 1)
 		}
@@ -86,8 +93,8 @@ func (s *sim) start() {
 		s.parts[p.partitions].coordinates = true
 	}
 	for i := range p.nodes {
-		n := &node{sim: s, id: uint64(i + 1), made: make([]promises, all), witnessed: make([]promises, all)}
-		n.disk = newDisk(s, vfs.NewMem())
+		n := &node{sim: s, id: uint64(i + 1), made: make([]promises, all), witnessed: make([]promises, all), lost: make([]bool, all)}
+		n.disk = newDisk(n, vfs.NewMem())
 		s.nodes = append(s.nodes, n)
 		s.after(s.between(0, 100*time.Millisecond), "start", n.startIfDown)
 	}

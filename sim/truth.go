@@ -19,6 +19,8 @@ type part struct {
 	id          replication.GroupID
 	replicas    []int32
 	witness     uint64 // node; 0: none
+	risky       bool   // at times it is relaxed
+	relaxed     bool   // now
 	coordinates bool   // consumer groups are coordinated there, and no clients write to it
 	// committed are the entries that a node took for committed, from index 1 on. They never change.
 	committed []entry
@@ -119,9 +121,7 @@ func (r *replica) look() {
 	if !ok {
 		s.fail("node %d has lost its replica of %v", id, r)
 	}
-	if v.Log.Forgotten() { // no disk here loses what is durable
-		s.fail("node %d lacks entries of %v that were durable", id, r)
-	}
+	r.lookWhetherLost(v)
 	r.compareLog(v)
 	if v.Leads && (!r.leads || v.Term != r.term) {
 		r.compareLeader(v.Term)
@@ -390,6 +390,10 @@ func (p *process) keptPromises() {
 		v, _ := p.host.View(r.part.id)
 		r.compareLog(v)
 		r.compareProducers()
+		if v.Log.Forgotten() == log.ByPower {
+			p.node.made[i].index = 0 // but a vote is not forgotten
+			made.index = 0
+		}
 		if made.index > uint64(len(r.log)) || made.index > 0 && r.log[made.index-1].hash != made.entry.hash {
 			s.fail("node %d told others that it has entry %d of %v, and has lost it", self, made.index, r)
 		}

@@ -20,6 +20,9 @@ const (
 	MarksStay         = false
 	OwnCounted        = false
 	OwnsStay          = false
+	PowerTermUnsaved  = false
+	PowerUnnoticed    = false
+	PowerVotes        = false
 	ProducersKept     = false
 	ProducersLost     = false
 	ReadAhead         = false
@@ -30,6 +33,7 @@ const (
 	TermForgotten     = false
 	TermsStay         = false
 	UncheckedMessages = false
+	UnrelaxedEarly    = false
 	VoteUnwritten     = false
 	WitnessAhead      = false
 	WitnessBlind      = false

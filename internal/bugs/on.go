@@ -20,6 +20,9 @@ var (
 	MarksStay         bool
 	OwnCounted        bool
 	OwnsStay          bool
+	PowerTermUnsaved  bool
+	PowerUnnoticed    bool
+	PowerVotes        bool
 	ProducersKept     bool
 	ProducersLost     bool
 	ReadAhead         bool
@@ -30,6 +33,7 @@ var (
 	TermForgotten     bool
 	TermsStay         bool
 	UncheckedMessages bool
+	UnrelaxedEarly    bool
 	VoteUnwritten     bool
 	WitnessAhead      bool
 	WitnessBlind      bool
@@ -64,6 +68,9 @@ var All = []Bug{
 	{"MarksStay", &MarksStay, 1000, "a log that is cut back keeps in mind where entries were that were cut off"},
 	{"OwnCounted", &OwnCounted, 1000, "the entry that begins a term counts as a record in the high watermark"},
 	{"OwnsStay", &OwnsStay, 1000, "a log that is cut back keeps raft's own entries that were cut off"},
+	{"PowerTermUnsaved", &PowerTermUnsaved, 1000, "a replica that lost its power answers in a later term that is not durable"},
+	{"PowerUnnoticed", &PowerUnnoticed, 1000, "a replica of a relaxed partition goes on after a power failure as if it had lost nothing"},
+	{"PowerVotes", &PowerVotes, 1000, "a replica that lost its power votes before it has what it acknowledged"},
 	{"ProducersKept", &ProducersKept, 1000, "a log that is cut back keeps what is known of producers from what was cut off"},
 	{"ProducersLost", &ProducersLost, 1000, "a new leader knows nothing of producers"},
 	{"ReadAhead", &ReadAhead, 1000, "reads go beyond the high watermark"},
@@ -74,6 +81,7 @@ var All = []Bug{
 	{"TermForgotten", &TermForgotten, 1000, "a start takes the term from the log, and not from the voter journal"},
 	{"TermsStay", &TermsStay, 1000, "a log that is cut back keeps the terms that were cut off"},
 	{"UncheckedMessages", &UncheckedMessages, 1000, "a follower does not check the batches that come to it"},
+	{"UnrelaxedEarly", &UnrelaxedEarly, 1000, "a partition counts as one that loses nothing before what was written is synced"},
 	{"VoteUnwritten", &VoteUnwritten, 1000, "votes are not written down"},
 	{"WitnessAhead", &WitnessAhead, 1000, "a witness is shown what a replica lacks that is told to be in sync"},
 	{"WitnessBlind", &WitnessBlind, 1000, "a witness votes for a replica that lacks what it was shown"},
