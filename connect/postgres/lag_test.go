@@ -51,7 +51,7 @@ func TestMissingTable(t *testing.T) {
 	defer task.Stop()
 	for !task.isStreaming() {
 		short, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		if _, err := task.Poll(short); err != nil {
+		if _, err := task.Poll(short); err != nil && short.Err() == nil { // cut short it may have been on its way to the server
 			t.Fatal(err)
 		}
 		cancel()

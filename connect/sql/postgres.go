@@ -101,6 +101,7 @@ func (s *postgresSession) write(ctx context.Context, segments []*segment, mode s
 			sql += ";COMMIT"
 		}
 		if _, err := s.conn.CopyFrom(ctx, step.rows.reader(), sql); err != nil {
+			step.rows.abandon() // CopyFrom does not wait for its goroutine, which reads them, when the connection fails
 			if several && !s.conn.IsClosed() {
 				_ = s.exec(ctx, "ROLLBACK")
 			}

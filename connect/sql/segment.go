@@ -28,11 +28,15 @@ func (r *rows) reader() io.Reader {
 	if r.live == len(r.each) {
 		return bytes.NewReader(r.buf)
 	}
-	return &liveReader{r: r}
+	return &liveReader{buf: r.buf, each: r.each}
 }
 
+// abandon leaves the memory to a reader that may still be at it.
+func (r *rows) abandon() { *r = rows{} }
+
 type liveReader struct {
-	r    *rows
+	buf  []byte
+	each []row
 	next int
 	left []byte
 }
@@ -56,7 +60,7 @@ func (l *liveReader) Read(p []byte) (n int, err error) {
 
 // span gives the next live rows that lie side by side; nil: there are no more.
 func (l *liveReader) span() []byte {
-	each := l.r.each
+	each := l.each
 	for l.next < len(each) && each[l.next].dead {
 		l.next++
 	}
@@ -67,7 +71,7 @@ func (l *liveReader) span() []byte {
 	for l.next < len(each) && !each[l.next].dead {
 		l.next++
 	}
-	return l.r.buf[from:each[l.next-1].to]
+	return l.buf[from:each[l.next-1].to]
 }
 
 // segment is what is done to one table by one statement: rows of one layout, and deletions by keys of one layout. Unless rows are only
