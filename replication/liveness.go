@@ -155,8 +155,9 @@ func (h *Host) lull(g *Group) {
 	delete(h.nodes.awake, g)
 }
 
-// tick lets time pass.
-func (g *Group) tick() { g.put(func(in *inbox) { in.ticks++ }) }
+// tick lets time pass. If there was no turn since the last tick, this node is too slow, and no more time passes: else a leader would end its
+// leadership since its followers said nothing in a time in which it did not listen, and what comes of that makes the node slower still.
+func (g *Group) tick() { g.put(func(in *inbox) { in.ticks = 1 }) }
 
 // pass is a tick in the turn.
 func (g *Group) pass() {

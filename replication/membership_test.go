@@ -337,6 +337,7 @@ func TestNewReplicaDoesNotVote(t *testing.T) {
 	asks(0)
 	for range 50 {
 		m.host.Tick()
+		done()
 	}
 	if s, ok := m.host.journal.Get(trioGroup); ok {
 		t.Fatalf("it has %+v", s)
@@ -365,8 +366,8 @@ func TestNewReplicaDoesNotVote(t *testing.T) {
 		}
 		for range 25 { // nobody leads any more
 			m.host.Tick()
+			done()
 		}
-		done()
 		asks(uint64(i + 1))
 		if s, _ := m.host.journal.Get(trioGroup); (s.Vote != 0) != (i == 1) {
 			t.Fatalf("after entry %d it has %+v", i+1, s)

@@ -788,6 +788,24 @@ func TestWhoCatchesUpIsInSync(t *testing.T) {
 	}
 }
 
+// TestSlowNodeKeepsLeading: time that passes while a group gets no turns is not held against its followers.
+func TestSlowNodeKeepsLeading(t *testing.T) {
+	c := newTrio(t)
+	l := c.leader()
+	busy, free := make(chan struct{}), make(chan struct{})
+	var waiting sync.WaitGroup
+	waiting.Go(func() { _ = l.group.Do(func() error { close(busy); <-free; return nil }) })
+	<-busy
+	for range 5 * electionTicks {
+		l.host.Tick()
+	}
+	close(free)
+	waiting.Wait()
+	if err := l.group.Do(func() error { return nil }); err != nil || !l.isLeader() {
+		t.Errorf("it leads: %v (%v)", l.isLeader(), err)
+	}
+}
+
 // TestNotes: what a replica notes is told to all, in its place among the batches, also by nodes that were away.
 func TestNotes(t *testing.T) {
 	c := newTrio(t)
