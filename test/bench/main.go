@@ -15,7 +15,8 @@ import (
 
 func main() {
 	o := options{}
-	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(names(), ", "))
+	flag.IntVar(&o.nodes, "nodes", 1, "how many `nodes` each of the two has: 1 or 3")
+	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(names(oneNode), ", ")+"; of three nodes: "+strings.Join(names(threeNodes), ", "))
 	flag.BoolVar(&o.quick, "quick", false, "small sizes: shows that everything works, the figures mean nothing")
 	flag.Float64Var(&o.crashGB, "crash-gb", 10, "how many `GB` to restart with after kill -9")
 	flag.StringVar(&o.json, "json", "", "write the figures as JSON to this `file` too; - for standard output")
@@ -42,32 +43,40 @@ func main() {
 type options struct {
 	only, json, page, binary, dir string
 	quick                         bool
+	nodes                         int
 	crashGB                       float64
 }
 
 // names gives those of the figures.
-func names() (all []string) {
-	for _, f := range figures {
+func names(of []figure) (all []string) {
+	for _, f := range of {
 		all = append(all, f.name)
 	}
 	return slices.Compact(all)
 }
 
-func (o *options) figures() ([]figure, error) {
+// table gives the one that is asked for, with the figures that are.
+func (o *options) table() (table, error) {
+	i := slices.IndexFunc(tables, func(t table) bool { return t.nodes == o.nodes })
+	if i < 0 {
+		return table{}, fmt.Errorf("-nodes must be 1 or 3, not %d", o.nodes)
+	}
+	t := tables[i]
 	if o.only == "" {
-		return figures, nil
+		return t, nil
 	}
 	only := strings.Split(o.only, ",")
 	for _, name := range only {
-		if !slices.Contains(names(), name) {
-			return nil, fmt.Errorf("no figure %q: there are %s", name, strings.Join(names(), ", "))
+		if !slices.Contains(names(t.figures), name) {
+			return table{}, fmt.Errorf("no figure %q with -nodes %d: there are %s", name, o.nodes, strings.Join(names(t.figures), ", "))
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(figures), func(f figure) bool { return !slices.Contains(only, f.name) }), nil
+	t.figures = slices.DeleteFunc(slices.Clone(t.figures), func(f figure) bool { return !slices.Contains(only, f.name) })
+	return t, nil
 }
 
 func (o *options) run(ctx context.Context) (err error) {
-	chosen, err := o.figures()
+	t, err := o.table()
 	if err != nil {
 		return err
 	}
@@ -96,14 +105,15 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &run{binary: o.binary, dir: dir, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
-	if err := r.all(ctx, chosen); err != nil {
+	f.Nodes = o.nodes
+	r := &run{binary: o.binary, dir: dir, nodes: o.nodes, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
+	if err := r.all(ctx, t.figures); err != nil {
 		return err
 	}
-	rows := r.rows(chosen)
-	var table strings.Builder
-	writeTable(&table, f, o.quick, rows)
-	fmt.Print(table.String())
+	rows := r.rows(t.figures)
+	var text strings.Builder
+	writeTable(&text, t.columns, f, o.quick, rows)
+	fmt.Print(text.String())
 	var failed error
 	if len(r.failures) > 0 {
 		failed = fmt.Errorf("failed: %s", strings.Join(r.failures, "; "))
@@ -112,7 +122,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		failed = errors.Join(failed, writeJSON(o.json, f, o.quick, rows))
 	}
 	if o.page != "" {
-		failed = errors.Join(failed, writePage(o.page, table.String()))
+		failed = errors.Join(failed, writePage(o.page, t, text.String()))
 	}
 	return failed
 }

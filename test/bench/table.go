@@ -103,18 +103,21 @@ func both[T any](of map[string]T, text func(T) string) string {
 	return strings.Join(all, "; ")
 }
 
-func writeTable(w io.Writer, f facts, quick bool, rows []row) {
+func writeTable(w io.Writer, columns []column, f facts, quick bool, rows []row) {
 	line := func(cells ...string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }
 	if quick {
 		fmt.Fprint(w, "**A quick run, with small sizes: it shows that everything works, and its figures mean nothing.**\n\n")
 	}
-	head := append([]string{"Figure", "Unit"}, columnNames[:]...)
+	head := []string{"Figure", "Unit"}
+	for _, c := range columns {
+		head = append(head, columnNames[c])
+	}
 	line(append(head, "Ratio", "Aim", "Met")...)
 	line(strings.Split(strings.Repeat("---,", len(head)+2)+"---", ",")...)
 	for _, r := range rows {
 		cells := []string{r.Title, r.Unit}
-		for _, key := range columnKeys {
-			cells = append(cells, cell(r.Values[key], r.Failed[key]))
+		for _, c := range columns {
+			cells = append(cells, cell(r.Values[columnKeys[c]], r.Failed[columnKeys[c]]))
 		}
 		ratio := both(r.Ratio, func(v float64) string { return number(v) + " ×" })
 		if r.base == kafkaSynced && ratio != "" {
@@ -148,21 +151,16 @@ func writeJSON(path string, f facts, quick bool, rows []row) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
-// The table in a page stands between these.
-const (
-	tableBegins = "<!-- the table begins -->\n"
-	tableEnds   = "<!-- the table ends -->"
-)
-
-func writePage(path, table string) error {
+// writePage puts a table's text into a page, between the lines that are for it.
+func writePage(path string, t table, with string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, begins := strings.Cut(string(text), tableBegins)
-	_, after, ends := strings.Cut(rest, tableEnds)
+	before, rest, begins := strings.Cut(string(text), t.begins)
+	_, after, ends := strings.Cut(rest, t.ends)
 	if !begins || !ends {
-		return fmt.Errorf("%s has no place for the table: lines %q and %q", path, tableBegins, tableEnds)
+		return fmt.Errorf("%s has no place for the table: lines %q and %q", path, t.begins, t.ends)
 	}
-	return os.WriteFile(path, []byte(before+tableBegins+table+tableEnds+after), 0o644)
+	return os.WriteFile(path, []byte(before+t.begins+with+t.ends+after), 0o644)
 }
