@@ -81,7 +81,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		return err
 	}
 	s, most := full, int64(math.MaxInt64)
-	s.crashGB = o.crashGB
+	s.crashGB, s.warmUp = o.crashGB, t.warmUp
 	if o.quick {
 		s, most = small, 256<<20
 	}

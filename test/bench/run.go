@@ -24,8 +24,8 @@ type sizes struct {
 }
 
 var (
-	// loadGB: what the longest load can write, as fast as the disks of today.
-	full  = sizes{part: 1, loadGB: 10, warmUp: "2s", duration: "5s", idle: 5 * time.Second, calm: 10 * time.Second, partitions: 10_000, kills: 5, watch: 2 * time.Second}
+	// loadGB: what the longest load can write, all replicas together, as fast as the disks of today.
+	full  = sizes{part: 1, loadGB: 10, duration: "5s", idle: 5 * time.Second, calm: 10 * time.Second, partitions: 10_000, kills: 5, watch: 2 * time.Second}
 	small = sizes{part: 40, loadGB: 1, warmUp: "200ms", duration: "500ms", idle: time.Second, calm: time.Second, partitions: 300, kills: 2, watch: time.Second, crashGB: .1}
 )
 
