@@ -58,14 +58,13 @@ func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 func (b *broker) output() string { return filepath.Join(b.home, "output") }
 
 // said gives the end of what the broker has said.
-func (b *broker) said() string {
+func (b *broker) said() string { return tail(b.output()) + tail(filepath.Join(b.home, "log")) }
+
+// tail gives the end of a file.
+func tail(path string) string {
 	const most = 4000
-	var all []byte
-	for _, name := range []string{b.output(), filepath.Join(b.home, "log")} {
-		text, _ := os.ReadFile(name)
-		all = append(all, text[max(len(text)-most, 0):]...)
-	}
-	return string(all)
+	text, _ := os.ReadFile(path)
+	return string(text[max(len(text)-most, 0):])
 }
 
 // command gives what starts it.

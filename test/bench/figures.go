@@ -81,21 +81,17 @@ var (
 	ofThree     = []column{kafka, weirSynced, weirRelaxed} // Kafka with replicas relies on them, not on the disk
 )
 
-// A table is what is measured with so many nodes, in the order in which it is printed.
-type table struct {
-	nodes        int
-	warmUp       string // before each load of a full run
-	figures      []figure
-	columns      []column
-	begins, ends string // lines of the page between which it stands
+// A suite is what one run measures.
+type suite struct {
+	figures []figure // the table, in the order in which it is printed
+	columns []column // of the table
+	nodes   int      // of each cluster
+	warmUp  string   // before each load of a full run
+	place   string   // of the table in a page
 }
 
-var tables = []table{
-	{1, "2s", oneNode, everyColumn, "<!-- the table begins -->\n", "<!-- the table ends -->"},
-	{3, "5s", threeNodes, ofThree, "<!-- the table of three nodes begins -->\n", "<!-- the table of three nodes ends -->"},
-}
-
-var oneNode = []figure{
+// brokers measures them beside Apache Kafka's.
+var brokers = suite{columns: everyColumn, nodes: 1, warmUp: "2s", place: "the table", figures: []figure{
 	{"produce", "produce 1 KB, 12 partitions, acks=all", "MB/s", produce1K, "mb/s", everyColumn, kafka, timesAtLeast(1.3), timesAtLeast(1.8)},
 	{"produce", "… broker CPU", "s/GB", produce1K, "cpu/gb", everyColumn, kafka, times(.5), times(.4)},
 	{"consume", "consume 1 KB, broker CPU", "s/GB", consume1K, "cpu/gb", asTheyCome, kafka, times(1), aim{}},
@@ -116,27 +112,4 @@ var oneNode = []figure{
 	{"partitions", "… restart after kill -9 → first ack", "s", manyPartitions, "crash", asTheyCome, kafka, atMost(1.5), aim{}},
 	{"crash", "restart after kill -9 with {gb} GB → first ack", "s", crash, "start", asTheyCome, kafka, atMost(.5), aim{}},
 	{"binary", "the program (Kafka: its jars, without Java)", "MB", binarySize, "size", asTheyCome, kafka, atMost(40), aim{}},
-}
-
-var threeNodes = []figure{
-	{"produce", "produce 1 KB, 12 partitions, acks=all", "MB/s", produceThree, "mb/s", ofThree, kafka, timesAtLeast(1.5), timesAtLeast(2)},
-	{"produce", "… CPU of all brokers", "s/GB", produceThree, "cpu/gb", ofThree, kafka, times(.5), times(.5)},
-	{"alone", "one record a request, 1 connection: ack p50", "ms", requests1, "p50", ofThree, kafka, atMost(.6), aim{}},
-	{"alone", "… rate", "1/s", requests1, "records/s", ofThree, kafka, aim{}, aim{}},
-	{"alone", "… CPU of all brokers", "µs/request", requests1, "cpu/record", ofThree, kafka, times(.3), aim{}},
-	{"requests", "one record a request, 32 connections: ack p50", "ms", requests32, "p50", ofThree, kafka, aim{}, aim{}},
-	{"requests", "… rate", "1/s", requests32, "records/s", ofThree, kafka, timesAtLeast(5), aim{}},
-	{"requests", "… CPU of all brokers", "µs/request", requests32, "cpu/record", ofThree, kafka, aim{}, aim{}},
-	{"rate", "5,000 records/s of 1 KB, open loop: ack p99", "ms", openLoopThree, "p99", ofThree, kafka, atMost(10), aim{}},
-	{"idle", "idle: RSS of all brokers", "MB", idle, "rss", asTheyCome, kafka, atMost(120), aim{}},
-	{"idle", "… CPU of all brokers", "% of a core", idle, "cpu", asTheyCome, kafka, atMost(2), aim{}},
-	{"kill", "leader killed (kill -9), {kills} times: longest time without an ack in its partitions, p50", "s", kills, "hit p50", asTheyCome, kafka, atMost(.5), aim{}},
-	{"kill", "… longest of all", "s", kills, "hit", asTheyCome, kafka, atMost(.5), aim{}},
-	{"kill", "… in the other partitions, p50", "s", kills, "other p50", asTheyCome, kafka, aim{}, aim{}},
-	{"kill", "… longest of all", "s", kills, "other", asTheyCome, kafka, aim{}, aim{}},
-	{"kill", "… their p50 in parts of the longest when nothing is killed", "×", kills, "noise", asTheyCome, kafka, atMost(1), aim{}},
-	{"partitions", "{partitions} partitions × 3 replicas: create", "s", manyThree, "create", asTheyCome, kafka, atMost(8), aim{}},
-	{"partitions", "… idle: CPU of all brokers", "% of a core", manyThree, "cpu", asTheyCome, kafka, atMost(5), aim{}},
-	{"partitions", "… idle: RSS of all brokers", "MB", manyThree, "rss", asTheyCome, kafka, atMost(450), aim{}},
-	{"partitions", "… node killed → all led again", "s", manyThree, "led", asTheyCome, kafka, atMost(3), aim{}},
-}
+}}

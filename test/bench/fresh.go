@@ -18,7 +18,6 @@ var (
 	idle           = &measurement{name: "idle", loaded: measureIdle}
 	start          = &measurement{name: "start", fresh: measureStart}
 	manyPartitions = &measurement{name: "partitions", fresh: measurePartitions}
-	manyThree      = &measurement{name: "partitions of three nodes", fresh: measureManyThree}
 	crash          = &measurement{name: "crash", fresh: measureCrash}
 	binarySize     = &measurement{name: "binary", fresh: measureBinary}
 )
@@ -97,40 +96,6 @@ func measurePartitions(ctx context.Context, r *run, c *cluster) (values, error) 
 		return v, fmt.Errorf("restart after kill -9: %w", err)
 	}
 	v["crash"] = crashed
-	return v, nil
-}
-
-// measureManyThree is measurePartitions of a cluster, of which a node is killed.
-func measureManyThree(ctx context.Context, r *run, c *cluster) (values, error) {
-	if err := c.start(ctx); err != nil {
-		return nil, err
-	}
-	began := time.Now()
-	if err := createTopics(ctx, c, r.sizes.partitions); err != nil {
-		return nil, err
-	}
-	created := time.Since(began).Seconds()
-	v, err := measureIdle(ctx, r, c, kafka)
-	if err != nil {
-		return nil, err
-	}
-	v["create"] = created
-	client, err := c.connect()
-	if err != nil {
-		return v, err
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, startMost)
-	defer cancel()
-	gone := c.brokers[0]
-	killed := time.Now()
-	if err := gone.kill(); err != nil {
-		return v, err
-	}
-	if err := allLed(ctx, kadm.NewClient(client), r.sizes.partitions, int32(gone.number)); err != nil {
-		return v, fmt.Errorf("partitions of the killed node get no leader: %w", err)
-	}
-	v["led"] = time.Since(killed).Seconds()
 	return v, nil
 }
 

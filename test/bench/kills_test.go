@@ -34,16 +34,21 @@ func TestGapsBetweenAcknowledgements(t *testing.T) {
 	}
 }
 
-func TestTableOfSoManyNodes(t *testing.T) {
+func TestFiguresOfSoManyNodes(t *testing.T) {
 	for _, c := range []struct {
 		o       options
 		figures int // 0: refused
 	}{
-		{options{nodes: 1}, len(oneNode)}, {options{nodes: 3}, len(threeNodes)}, {options{nodes: 2}, 0},
+		{options{nodes: 1}, len(brokers.figures)}, {options{nodes: 3}, len(clusters.figures)}, {options{nodes: 2}, 0},
 		{options{nodes: 3, only: "kill"}, 5}, {options{nodes: 1, only: "kill"}, 0}, {options{nodes: 3, only: "crash"}, 0},
 	} {
-		if table, err := c.o.table(); len(table.figures) != c.figures || (err == nil) != (c.figures > 0) {
-			t.Errorf("%+v: %d figures, %v", c.o, len(table.figures), err)
+		of, err := c.o.suite()
+		var figures []figure
+		if err == nil {
+			figures, err = c.o.figures(of)
+		}
+		if len(figures) != c.figures || (err == nil) != (c.figures > 0) {
+			t.Errorf("%+v: %d figures, %v", c.o, len(figures), err)
 		}
 	}
 }

@@ -35,10 +35,6 @@ var (
 	requests32  = load("produce", byTime, "--in-flight", "1", "--connections", "32")
 	requests1   = load("produce", byTime, "--in-flight", "1")
 	openLoop    = load("produce", byTime, "--rate", "50000")
-
-	// of three nodes, which write everything three times
-	produceThree  = load("produce", byRecords(1_500_000))
-	openLoopThree = load("produce", byTime, "--rate", "5000")
 )
 
 // byRecords writes so much that both write the same, in a full run.

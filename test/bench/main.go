@@ -16,7 +16,7 @@ import (
 func main() {
 	o := options{}
 	flag.IntVar(&o.nodes, "nodes", 1, "how many `nodes` each of the two has: 1 or 3")
-	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(names(oneNode), ", ")+"; of three nodes: "+strings.Join(names(threeNodes), ", "))
+	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(brokers.names(), ", ")+"; of three nodes: "+strings.Join(clusters.names(), ", "))
 	flag.BoolVar(&o.quick, "quick", false, "small sizes: shows that everything works, the figures mean nothing")
 	flag.Float64Var(&o.crashGB, "crash-gb", 10, "how many `GB` to restart with after kill -9")
 	flag.StringVar(&o.json, "json", "", "write the figures as JSON to this `file` too; - for standard output")
@@ -48,40 +48,48 @@ type options struct {
 }
 
 // names gives those of the figures.
-func names(of []figure) (all []string) {
-	for _, f := range of {
+func (s suite) names() (all []string) {
+	for _, f := range s.figures {
 		all = append(all, f.name)
 	}
 	return slices.Compact(all)
 }
 
-// table gives the one that is asked for, with the figures that are.
-func (o *options) table() (table, error) {
-	i := slices.IndexFunc(tables, func(t table) bool { return t.nodes == o.nodes })
-	if i < 0 {
-		return table{}, fmt.Errorf("-nodes must be 1 or 3, not %d", o.nodes)
+// suite gives the one that is asked for.
+func (o *options) suite() (suite, error) {
+	switch o.nodes {
+	case brokers.nodes:
+		return brokers, nil
+	case clusters.nodes:
+		return clusters, nil
 	}
-	t := tables[i]
+	return suite{}, fmt.Errorf("-nodes must be %d or %d, not %d", brokers.nodes, clusters.nodes, o.nodes)
+}
+
+func (o *options) figures(of suite) ([]figure, error) {
 	if o.only == "" {
-		return t, nil
+		return of.figures, nil
 	}
 	only := strings.Split(o.only, ",")
 	for _, name := range only {
-		if !slices.Contains(names(t.figures), name) {
-			return table{}, fmt.Errorf("no figure %q with -nodes %d: there are %s", name, o.nodes, strings.Join(names(t.figures), ", "))
+		if !slices.Contains(of.names(), name) {
+			return nil, fmt.Errorf("no figure %q: there are %s", name, strings.Join(of.names(), ", "))
 		}
 	}
-	t.figures = slices.DeleteFunc(slices.Clone(t.figures), func(f figure) bool { return !slices.Contains(only, f.name) })
-	return t, nil
+	return slices.DeleteFunc(slices.Clone(of.figures), func(f figure) bool { return !slices.Contains(only, f.name) }), nil
 }
 
 func (o *options) run(ctx context.Context) (err error) {
-	t, err := o.table()
+	of, err := o.suite()
+	if err != nil {
+		return err
+	}
+	chosen, err := o.figures(of)
 	if err != nil {
 		return err
 	}
 	s, most := full, int64(math.MaxInt64)
-	s.crashGB, s.warmUp = o.crashGB, t.warmUp
+	s.crashGB, s.warmUp = o.crashGB, of.warmUp
 	if o.quick {
 		s, most = small, 256<<20
 	}
@@ -105,15 +113,15 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	f.Nodes = o.nodes
-	r := &run{binary: o.binary, dir: dir, nodes: o.nodes, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
-	if err := r.all(ctx, t.figures); err != nil {
+	f.Nodes = of.nodes
+	r := &run{binary: o.binary, dir: dir, nodes: of.nodes, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
+	if err := r.all(ctx, chosen); err != nil {
 		return err
 	}
-	rows := r.rows(t.figures)
-	var text strings.Builder
-	writeTable(&text, t.columns, f, o.quick, rows)
-	fmt.Print(text.String())
+	rows := r.rows(chosen)
+	var table strings.Builder
+	writeTable(&table, of, f, o.quick, rows)
+	fmt.Print(table.String())
 	var failed error
 	if len(r.failures) > 0 {
 		failed = fmt.Errorf("failed: %s", strings.Join(r.failures, "; "))
@@ -122,7 +130,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		failed = errors.Join(failed, writeJSON(o.json, f, o.quick, rows))
 	}
 	if o.page != "" {
-		failed = errors.Join(failed, writePage(o.page, t, text.String()))
+		failed = errors.Join(failed, writePage(o.page, of.place, table.String()))
 	}
 	return failed
 }

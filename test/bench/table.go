@@ -103,20 +103,20 @@ func both[T any](of map[string]T, text func(T) string) string {
 	return strings.Join(all, "; ")
 }
 
-func writeTable(w io.Writer, columns []column, f facts, quick bool, rows []row) {
+func writeTable(w io.Writer, of suite, f facts, quick bool, rows []row) {
 	line := func(cells ...string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }
 	if quick {
 		fmt.Fprint(w, "**A quick run, with small sizes: it shows that everything works, and its figures mean nothing.**\n\n")
 	}
 	head := []string{"Figure", "Unit"}
-	for _, c := range columns {
+	for _, c := range of.columns {
 		head = append(head, columnNames[c])
 	}
 	line(append(head, "Ratio", "Aim", "Met")...)
 	line(strings.Split(strings.Repeat("---,", len(head)+2)+"---", ",")...)
 	for _, r := range rows {
 		cells := []string{r.Title, r.Unit}
-		for _, c := range columns {
+		for _, c := range of.columns {
 			cells = append(cells, cell(r.Values[columnKeys[c]], r.Failed[columnKeys[c]]))
 		}
 		ratio := both(r.Ratio, func(v float64) string { return number(v) + " ×" })
@@ -151,16 +151,21 @@ func writeJSON(path string, f facts, quick bool, rows []row) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
-// writePage puts a table's text into a page, between the lines that are for it.
-func writePage(path string, t table, with string) error {
+// around gives what stands before and after a table in a page.
+func around(place string) (begins, ends string) {
+	return "<!-- " + place + " begins -->\n", "<!-- " + place + " ends -->"
+}
+
+func writePage(path, place, table string) error {
+	tableBegins, tableEnds := around(place)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	before, rest, begins := strings.Cut(string(text), t.begins)
-	_, after, ends := strings.Cut(rest, t.ends)
+	before, rest, begins := strings.Cut(string(text), tableBegins)
+	_, after, ends := strings.Cut(rest, tableEnds)
 	if !begins || !ends {
-		return fmt.Errorf("%s has no place for the table: lines %q and %q", path, t.begins, t.ends)
+		return fmt.Errorf("%s has no place for the table: lines %q and %q", path, tableBegins, tableEnds)
 	}
-	return os.WriteFile(path, []byte(before+t.begins+with+t.ends+after), 0o644)
+	return os.WriteFile(path, []byte(before+tableBegins+table+tableEnds+after), 0o644)
 }
