@@ -137,7 +137,7 @@ func allLed(ctx context.Context, admin *kadm.Client, partitions int, gone int32)
 		if led >= partitions {
 			return nil
 		}
-		if err := pause(ctx); err != nil {
+		if err := sleep(ctx, lookTime); err != nil {
 			return err
 		}
 	}
