@@ -123,12 +123,12 @@ func createTopics(ctx context.Context, c *cluster, partitions int) error {
 
 // allLed returns when all of the many partitions have leaders, none of which is the node that is gone.
 func allLed(ctx context.Context, admin *kadm.Client, partitions int, gone int32) error {
-	for {
+	for led := 0; ; {
 		topics, err := admin.ListTopics(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("%d of %d partitions are led: %w", led, partitions, err)
 		}
-		led := 0
+		led = 0
 		topics.EachPartition(func(p kadm.PartitionDetail) {
 			if p.Err == nil && p.Leader >= 0 && p.Leader != gone && strings.HasPrefix(p.Topic, "many-") {
 				led++
@@ -138,7 +138,7 @@ func allLed(ctx context.Context, admin *kadm.Client, partitions int, gone int32)
 			return nil
 		}
 		if err := sleep(ctx, lookTime); err != nil {
-			return err
+			return fmt.Errorf("%d of %d partitions are led: %w", led, partitions, err)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func measureManyThree(ctx context.Context, r *run, c *cluster) (values, error) {
 		return v, err
 	}
 	if err := allLed(ctx, kadm.NewClient(client), r.sizes.partitions, int32(gone.number)); err != nil {
-		return v, fmt.Errorf("partitions of the killed node get no leader: %w", err)
+		return v, fmt.Errorf("after a node was killed: %w\n%s", err, c.said())
 	}
 	v["led"] = time.Since(killed).Seconds()
 	return v, nil
