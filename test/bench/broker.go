@@ -1,10 +1,8 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -15,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,92 +32,98 @@ const kafkaJVM = "-Xmx1G -Xms1G -server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX
 type broker struct {
 	product product
 	binary  string // of Weir
-	home    string
+	cluster string // the directory of all
+	home    string // its own
 	address string
-	pid     int
+	number  int // from 1 on
+	of      int // brokers that there are
+	port    int // of the first; those of all follow, and then those that they have for each other
 
-	// where a start's first record goes
-	topic     string
-	partition int32
-
+	pid    int
 	group  int // of processes, in which everything runs that was started
 	before int // the process that ran the last time
 	reaped chan struct{}
 }
 
-func newBroker(p product, binary, dir string) (*broker, error) {
-	port, err := freePorts()
-	if err != nil {
-		return nil, err
+func newBroker(p product, binary, dir string, number, of, port int) *broker {
+	home := dir
+	if number > 1 { // as Kafka's script has it
+		home = filepath.Join(dir, strconv.Itoa(number))
 	}
-	home, err := os.MkdirTemp(dir, strings.ToLower(string(p))+"-")
-	return &broker{product: p, binary: binary, home: home, address: fmt.Sprintf("127.0.0.1:%d", port), topic: "first"}, err
+	return &broker{product: p, binary: binary, cluster: dir, home: home, address: local(port + number - 1), number: number, of: of, port: port}
 }
 
-// remove kills the broker if it runs, and deletes its files.
-func (b *broker) remove() error { return errors.Join(b.kill(), os.RemoveAll(b.home)) }
+func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
 func (b *broker) output() string { return filepath.Join(b.home, "output") }
 
 // said gives the end of what the broker has said.
-func (b *broker) said() string {
+func (b *broker) said() string { return tail(b.output()) + tail(filepath.Join(b.home, "log")) }
+
+// tail gives the end of a file.
+func tail(path string) string {
 	const most = 4000
-	var all []byte
-	for _, name := range []string{b.output(), filepath.Join(b.home, "log")} {
-		text, _ := os.ReadFile(name)
-		all = append(all, text[max(len(text)-most, 0):]...)
-	}
-	return string(all)
+	text, _ := os.ReadFile(path)
+	return string(text[max(len(text)-most, 0):])
 }
 
-// started starts the broker if it does not run.
-func (b *broker) started(ctx context.Context) error {
-	if b.group != 0 {
-		return nil
-	}
-	return b.start(ctx)
-}
-
-// start starts the process and returns when it has acknowledged a record.
-func (b *broker) start(ctx context.Context) error {
-	_, port, _ := net.SplitHostPort(b.address)
-	cmd := exec.Command(b.binary, "serve", "--set", "log.dirs="+filepath.Join(b.home, "data"),
-		"--set", "listeners=PLAINTEXT://"+b.address, "--set", "http.listener=")
+// command gives what starts it.
+func (b *broker) command() *exec.Cmd {
 	if b.product == theKafka {
-		cmd = exec.Command(kafkaScript, "start", b.home, port, "log.segment.delete.delay.ms=1000", "log.initial.task.delay.ms=1000")
-		cmd.Env = append(os.Environ(), "KAFKA_JVM="+kafkaJVM)
+		cmd := exec.Command(kafkaScript, "start", b.cluster, strconv.Itoa(b.port), "log.segment.delete.delay.ms=1000", "log.initial.task.delay.ms=1000")
+		cmd.Env = append(os.Environ(), "KAFKA_JVM="+kafkaJVM, fmt.Sprintf("NODES=%d", b.of), fmt.Sprintf("NODE=%d", b.number))
+		return cmd
+	}
+	listeners, more := "PLAINTEXT://"+b.address, []string(nil)
+	if b.of > 1 {
+		var voters []string
+		for n := range b.of {
+			voters = append(voters, fmt.Sprintf("%d@%s", n+1, local(b.port+b.of+n)))
+		}
+		listeners += ",CONTROLLER://" + local(b.port+b.of+b.number-1)
+		more = []string{"process.roles=broker,controller", fmt.Sprintf("node.id=%d", b.number), "controller.listener.names=CONTROLLER",
+			"controller.quorum.voters=" + strings.Join(voters, ","), "offsets.topic.replication.factor=3", "default.replication.factor=3", "min.insync.replicas=2"}
+	}
+	cmd := exec.Command(b.binary, "serve")
+	for _, option := range append([]string{"log.dirs=" + filepath.Join(b.home, "data"), "listeners=" + listeners, "http.listener=", "connect.listener="}, more...) {
+		cmd.Args = append(cmd.Args, "--set", option)
+	}
+	return cmd
+}
+
+// begin starts the process. If it does not come up, or ends again, ended gets to know.
+func (b *broker) begin(ended func(error)) error {
+	if err := os.MkdirAll(b.home, 0o755); err != nil {
+		return err
 	}
 	out, err := os.OpenFile(b.output(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = out.Close() }()
+	cmd := b.command()
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that it can be ended as a whole, and an interrupt is ours alone
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w; run make build", b.product, err)
 	}
 	b.group, b.reaped = cmd.Process.Pid, make(chan struct{})
-	ctx, ended := context.WithCancelCause(ctx)
-	defer ended(nil)
-	go func() {
+	go func(reaped chan struct{}) {
 		err := cmd.Wait()
-		close(b.reaped)
+		close(reaped)
 		if b.product == theWeir || err != nil { // Kafka's script ends when Kafka runs
 			ended(fmt.Errorf("%s ended: %v\n%s", b.product, err, b.said()))
 		}
-	}()
-	if err := b.acknowledged(ctx); err != nil {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		return fmt.Errorf("%w; the end of what it said:\n%s", err, b.said())
-	}
+	}(b.reaped)
+	return nil
+}
+
+// up returns when the process that begin has started is known.
+func (b *broker) up() {
 	if b.product == theKafka {
 		<-b.reaped
 	}
 	b.find()
-	return nil
 }
 
 // find sets which process it is. Kafka's is in a file, if the script has come so far.
@@ -183,89 +186,22 @@ func (b *broker) end(how func() error) error {
 	}
 }
 
-// connect gives a client that asks again soon.
-func (b *broker) connect(opts ...kgo.Opt) (*kgo.Client, error) {
-	soon := func(int) time.Duration { return pauseTime }
-	return kgo.NewClient(append(opts, kgo.SeedBrokers(b.address), kgo.RetryBackoffFn(soon), kgo.MetadataMinAge(10*time.Millisecond), kgo.RequestRetries(1<<30),
-		kgo.RecordRetries(1<<30), kgo.RetryTimeout(startMost), kgo.UnknownTopicRetries(-1), kgo.AllowAutoTopicCreation(),
-		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.RequestTimeoutOverhead(startMost))...)
-}
-
-const (
-	pauseTime = 2 * time.Millisecond
-	startMost = 3 * time.Minute
-)
-
-func pause(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(pauseTime):
-		return nil
-	}
-}
-
-// acknowledged returns when a record is acknowledged.
-func (b *broker) acknowledged(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startMost)
-	defer cancel()
-	for { // the client library would begin again later, the longer the later
-		connection, err := net.Dial("tcp", b.address)
-		if err == nil {
-			_ = connection.Close()
-			break
-		}
-		if err := pause(ctx); err != nil {
-			return fmt.Errorf("%s does not listen after %v: %w", b.product, startMost, err)
-		}
-	}
-	client, err := b.connect()
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	if err := client.ProduceSync(ctx, &kgo.Record{Topic: b.topic, Partition: b.partition, Value: []byte("first")}).FirstErr(); err != nil {
-		return fmt.Errorf("%s acknowledged no record: %w", b.product, err)
-	}
-	return nil
-}
-
-// settle returns when the files of deleted topics are gone, so that their deletion is not measured with what comes next.
-func (b *broker) settle(ctx context.Context) error {
-	for {
-		left := false
-		err := filepath.WalkDir(filepath.Join(b.home, "data"), func(_ string, d fs.DirEntry, err error) error {
-			if errors.Is(err, fs.ErrNotExist) { // deleted just now
-				return nil
-			}
-			left = left || err == nil && d.IsDir() && strings.HasPrefix(d.Name(), "bench-")
-			return err
-		})
-		if err != nil || !left {
-			return err
-		}
-		if err := pause(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// freePorts gives a port that is free, as is the one above it. It is not one of those that connections get by themselves, for
-// Kafka takes seconds until it listens.
-func freePorts() (int, error) {
+// freePorts gives the first of so many ports beside each other that are free. They are none of those that connections get by
+// themselves, for Kafka takes seconds until it listens.
+func freePorts(n int) (int, error) {
 	const from, many = 20_000, 10_000
 	for range 100 {
-		port := from + rand.IntN(many)
-		a, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
+		port, free := from+rand.IntN(many), true
+		for i := range n {
+			l, err := net.Listen("tcp", local(port+i))
+			if free = err == nil; !free {
+				break
+			}
+			_ = l.Close()
 		}
-		above, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		_ = a.Close()
-		if err == nil {
-			_ = above.Close()
+		if free {
 			return port, nil
 		}
 	}
-	return 0, errors.New("no two free ports beside each other")
+	return 0, fmt.Errorf("no %d free ports beside each other", n)
 }

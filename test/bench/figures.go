@@ -78,10 +78,20 @@ func (a aim) met(value, base float64) bool {
 var (
 	everyColumn = []column{kafka, kafkaSynced, weirSynced, weirRelaxed}
 	asTheyCome  = []column{kafka, weirSynced}
+	ofThree     = []column{kafka, weirSynced, weirRelaxed} // Kafka with replicas relies on them, not on the disk
 )
 
-// figures is the table, in the order in which it is printed.
-var figures = []figure{
+// A suite is what one run measures.
+type suite struct {
+	figures []figure // the table, in the order in which it is printed
+	columns []column // of the table
+	nodes   int      // of each cluster
+	warmUp  string   // before each load of a full run
+	place   string   // of the table in a page
+}
+
+// brokers measures them beside Apache Kafka's.
+var brokers = suite{columns: everyColumn, nodes: 1, warmUp: "2s", place: "the table", figures: []figure{
 	{"produce", "produce 1 KB, 12 partitions, acks=all", "MB/s", produce1K, "mb/s", everyColumn, kafka, timesAtLeast(1.3), timesAtLeast(1.8)},
 	{"produce", "… broker CPU", "s/GB", produce1K, "cpu/gb", everyColumn, kafka, times(.5), times(.4)},
 	{"consume", "consume 1 KB, broker CPU", "s/GB", consume1K, "cpu/gb", asTheyCome, kafka, times(1), aim{}},
@@ -102,4 +112,4 @@ var figures = []figure{
 	{"partitions", "… restart after kill -9 → first ack", "s", manyPartitions, "crash", asTheyCome, kafka, atMost(1.5), aim{}},
 	{"crash", "restart after kill -9 with {gb} GB → first ack", "s", crash, "start", asTheyCome, kafka, atMost(.5), aim{}},
 	{"binary", "the program (Kafka: its jars, without Java)", "MB", binarySize, "size", asTheyCome, kafka, atMost(40), aim{}},
-}
+}}

@@ -19,10 +19,10 @@ type values map[string]float64
 // A measurement is made once for each column that a figure wants of it. One that fails may give the values that it came to.
 type measurement struct {
 	name string
-	// loaded measures a broker that others have been measured with before.
-	loaded func(context.Context, *run, *broker, column) (values, error)
-	// fresh measures with a broker of its own, which it starts and stops.
-	fresh func(context.Context, *run, *broker) (values, error)
+	// loaded measures brokers that others have been measured with before.
+	loaded func(context.Context, *run, *cluster, column) (values, error)
+	// fresh measures with brokers of its own, which it starts and stops.
+	fresh func(context.Context, *run, *cluster) (values, error)
 }
 
 var (
@@ -48,30 +48,38 @@ func byTime(s sizes) []string { return []string{"--duration", s.duration, "--war
 func load(kind string, sized func(sizes) []string, flags ...string) *measurement {
 	return &measurement{
 		name: strings.Join(append([]string{kind}, flags...), " "),
-		loaded: func(ctx context.Context, r *run, b *broker, c column) (values, error) {
-			args := append(append([]string{"--pid", strconv.Itoa(b.pid)}, sized(r.sizes)...), flags...)
+		loaded: func(ctx context.Context, r *run, of *cluster, c column) (values, error) {
+			args := append(append([]string{"--pid", numbers(of.pids())}, sized(r.sizes)...), flags...)
 			if columnConfigs[c] != "" {
 				args = append(args, "--config", columnConfigs[c])
 			}
-			v, err := r.weirBench(ctx, b, kind, args...)
+			v, err := r.weirBench(ctx, of, kind, args...)
 			if err != nil {
 				return nil, err
 			}
-			return v, b.settle(ctx)
+			return v, of.settle(ctx)
 		},
 	}
 }
 
+func numbers(of []int) string {
+	var all []string
+	for _, n := range of {
+		all = append(all, strconv.Itoa(n))
+	}
+	return strings.Join(all, ",")
+}
+
 // weirBench runs weir bench and gives what it measured.
-func (r *run) weirBench(ctx context.Context, b *broker, kind string, args ...string) (values, error) {
-	args = append([]string{"bench", kind, "--bootstrap-server", b.address, "--output", "json"}, args...)
+func (r *run) weirBench(ctx context.Context, c *cluster, kind string, args ...string) (values, error) {
+	args = append([]string{"bench", kind, "--bootstrap-server", strings.Join(c.bootstrap(), ","), "--output", "json"}, args...)
 	cmd := exec.CommandContext(ctx, r.binary, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, errors.Join(ctx.Err(), fmt.Errorf("weir %s: %w\n%s", strings.Join(args, " "), err, b.said()))
+		return nil, errors.Join(ctx.Err(), fmt.Errorf("weir %s: %w\n%s", strings.Join(args, " "), err, c.said()))
 	}
 	var result struct {
 		Records  float64                    `json:"records_per_second"`

@@ -16,11 +16,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// usage is what a process has used: CPU in seconds, and memory in MB.
+// usage is what processes have used: CPU in seconds, and memory in MB.
 type usage struct{ cpu, rss float64 }
 
-// usageOf reads /proc/PID/stat; man 5 proc has its fields. A tick is 10 ms on every platform of Linux that Go has.
-func usageOf(pid int) (usage, error) {
+func usageOf(pids ...int) (all usage, err error) {
+	for _, pid := range pids {
+		u, err := usageOfOne(pid)
+		if err != nil {
+			return usage{}, err
+		}
+		all.cpu += u.cpu
+		all.rss += u.rss
+	}
+	return all, nil
+}
+
+// usageOfOne reads /proc/PID/stat; man 5 proc has its fields. A tick is 10 ms on every platform of Linux that Go has.
+func usageOfOne(pid int) (usage, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return usage{}, err
@@ -98,6 +110,7 @@ func syncTime(dir string) (time.Duration, error) {
 // facts tells where and with what was measured.
 type facts struct {
 	Date    string  `json:"date"`
+	Nodes   int     `json:"nodes"`
 	Command string  `json:"command"`
 	CPU     string  `json:"cpu"`
 	Cores   int     `json:"cores"`

@@ -15,7 +15,8 @@ import (
 
 func main() {
 	o := options{}
-	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(names(), ", "))
+	flag.IntVar(&o.nodes, "nodes", 1, "how many `nodes` each of the two has: 1 or 3")
+	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(brokers.names(), ", ")+"; of three nodes: "+strings.Join(clusters.names(), ", "))
 	flag.BoolVar(&o.quick, "quick", false, "small sizes: shows that everything works, the figures mean nothing")
 	flag.Float64Var(&o.crashGB, "crash-gb", 10, "how many `GB` to restart with after kill -9")
 	flag.StringVar(&o.json, "json", "", "write the figures as JSON to this `file` too; - for standard output")
@@ -42,37 +43,53 @@ func main() {
 type options struct {
 	only, json, page, binary, dir string
 	quick                         bool
+	nodes                         int
 	crashGB                       float64
 }
 
 // names gives those of the figures.
-func names() (all []string) {
-	for _, f := range figures {
+func (s suite) names() (all []string) {
+	for _, f := range s.figures {
 		all = append(all, f.name)
 	}
 	return slices.Compact(all)
 }
 
-func (o *options) figures() ([]figure, error) {
+// suite gives the one that is asked for.
+func (o *options) suite() (suite, error) {
+	switch o.nodes {
+	case brokers.nodes:
+		return brokers, nil
+	case clusters.nodes:
+		return clusters, nil
+	}
+	return suite{}, fmt.Errorf("-nodes must be %d or %d, not %d", brokers.nodes, clusters.nodes, o.nodes)
+}
+
+func (o *options) figures(of suite) ([]figure, error) {
 	if o.only == "" {
-		return figures, nil
+		return of.figures, nil
 	}
 	only := strings.Split(o.only, ",")
 	for _, name := range only {
-		if !slices.Contains(names(), name) {
-			return nil, fmt.Errorf("no figure %q: there are %s", name, strings.Join(names(), ", "))
+		if !slices.Contains(of.names(), name) {
+			return nil, fmt.Errorf("no figure %q: there are %s", name, strings.Join(of.names(), ", "))
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(figures), func(f figure) bool { return !slices.Contains(only, f.name) }), nil
+	return slices.DeleteFunc(slices.Clone(of.figures), func(f figure) bool { return !slices.Contains(only, f.name) }), nil
 }
 
 func (o *options) run(ctx context.Context) (err error) {
-	chosen, err := o.figures()
+	of, err := o.suite()
+	if err != nil {
+		return err
+	}
+	chosen, err := o.figures(of)
 	if err != nil {
 		return err
 	}
 	s, most := full, int64(math.MaxInt64)
-	s.crashGB = o.crashGB
+	s.crashGB, s.warmUp = o.crashGB, of.warmUp
 	if o.quick {
 		s, most = small, 256<<20
 	}
@@ -96,13 +113,14 @@ func (o *options) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &run{binary: o.binary, dir: dir, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
+	f.Nodes = of.nodes
+	r := &run{binary: o.binary, dir: dir, nodes: of.nodes, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
 	if err := r.all(ctx, chosen); err != nil {
 		return err
 	}
 	rows := r.rows(chosen)
 	var table strings.Builder
-	writeTable(&table, f, o.quick, rows)
+	writeTable(&table, of, f, o.quick, rows)
 	fmt.Print(table.String())
 	var failed error
 	if len(r.failures) > 0 {
@@ -112,7 +130,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		failed = errors.Join(failed, writeJSON(o.json, f, o.quick, rows))
 	}
 	if o.page != "" {
-		failed = errors.Join(failed, writePage(o.page, table.String()))
+		failed = errors.Join(failed, writePage(o.page, of.place, table.String()))
 	}
 	return failed
 }

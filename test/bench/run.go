@@ -16,15 +16,17 @@ type sizes struct {
 	part             int // of the records of a full run
 	loadGB           float64
 	warmUp, duration string
-	idle             time.Duration
+	idle, calm       time.Duration // calm: before it is measured whether a cluster is idle
 	partitions       int
+	kills            int           // of nodes
+	watch            time.Duration // for how long gaps are looked for, at least
 	crashGB          float64
 }
 
 var (
-	// loadGB: what the longest load can write, as fast as the disks of today.
-	full  = sizes{part: 1, loadGB: 10, warmUp: "2s", duration: "5s", idle: 5 * time.Second, partitions: 10_000}
-	small = sizes{part: 40, loadGB: 1, warmUp: "200ms", duration: "500ms", idle: time.Second, partitions: 300, crashGB: .1}
+	// loadGB: what the longest load can write, all replicas together, as fast as the disks of today.
+	full  = sizes{part: 1, loadGB: 10, duration: "5s", idle: 5 * time.Second, calm: 10 * time.Second, partitions: 10_000, kills: 5, watch: 2 * time.Second}
+	small = sizes{part: 40, loadGB: 1, warmUp: "200ms", duration: "500ms", idle: time.Second, calm: time.Second, partitions: 300, kills: 2, watch: time.Second, crashGB: .1}
 )
 
 func (s sizes) records(n int) string { return strconv.Itoa(n / s.part) }
@@ -32,6 +34,7 @@ func (s sizes) records(n int) string { return strconv.Itoa(n / s.part) }
 // A run makes the measurements and keeps what they give.
 type run struct {
 	binary, dir string
+	nodes       int
 	sizes       sizes
 	memory      *memory
 	measured    map[*measurement]map[column][]values // one that failed has only the values that it came to
@@ -72,12 +75,12 @@ func (r *run) all(ctx context.Context, chosen []figure) error {
 		}
 		for _, c := range asTheyCome {
 			t := task{m, c}
-			if err := r.withBroker(c.product(), func(b *broker) error {
+			if err := r.withCluster(c.product(), func(of *cluster) error {
 				r.make(ctx, t, func() (values, error) {
 					if err := r.memory.fill(ctx); err != nil {
 						return nil, err
 					}
-					return m.fresh(ctx, r, b)
+					return m.fresh(ctx, r, of)
 				})
 				return ctx.Err()
 			}); err != nil {
@@ -101,19 +104,19 @@ func tasks(p product, needed []*measurement, chosen []figure) (all []task) {
 	return all
 }
 
-// load takes one broker through measurements under load. After one that failed a new broker goes on with the next.
+// load takes one cluster through measurements under load. After one that failed a new one goes on with the next.
 func (r *run) load(ctx context.Context, p product, left []task) error {
 	for len(left) > 0 {
-		if err := r.withBroker(p, func(b *broker) error {
+		if err := r.withCluster(p, func(c *cluster) error {
 			for made := true; made && len(left) > 0; left = left[1:] {
 				made = r.make(ctx, left[0], func() (values, error) {
-					if err := b.started(ctx); err != nil {
+					if err := c.started(ctx); err != nil {
 						return nil, err
 					}
 					if err := r.memory.fill(ctx); err != nil {
 						return nil, err
 					}
-					return left[0].of.loaded(ctx, r, b, left[0].column)
+					return left[0].of.loaded(ctx, r, c, left[0].column)
 				})
 			}
 			return ctx.Err()
@@ -124,13 +127,13 @@ func (r *run) load(ctx context.Context, p product, left []task) error {
 	return nil
 }
 
-func (r *run) withBroker(p product, do func(*broker) error) (err error) {
-	b, err := newBroker(p, r.binary, r.dir)
+func (r *run) withCluster(p product, do func(*cluster) error) (err error) {
+	c, err := newCluster(p, r.binary, r.dir, r.nodes)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.remove()) }()
-	return do(b)
+	defer func() { err = errors.Join(err, c.remove()) }()
+	return do(c)
 }
 
 // make makes one measurement and keeps what it gives. One that fails is told of at once, and the run goes on.
@@ -152,7 +155,7 @@ func (r *run) make(ctx context.Context, t task, measure func() (values, error)) 
 
 // rows gives the table.
 func (r *run) rows(chosen []figure) (all []row) {
-	sized := strings.NewReplacer("{partitions}", strconv.Itoa(r.sizes.partitions), "{gb}", number(r.sizes.crashGB))
+	sized := strings.NewReplacer("{partitions}", strconv.Itoa(r.sizes.partitions), "{kills}", strconv.Itoa(r.sizes.kills), "{gb}", number(r.sizes.crashGB))
 	for _, f := range chosen {
 		of, failed := map[column][]float64{}, map[column]bool{}
 		for c, each := range r.measured[f.from] {

@@ -103,18 +103,21 @@ func both[T any](of map[string]T, text func(T) string) string {
 	return strings.Join(all, "; ")
 }
 
-func writeTable(w io.Writer, f facts, quick bool, rows []row) {
+func writeTable(w io.Writer, of suite, f facts, quick bool, rows []row) {
 	line := func(cells ...string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }
 	if quick {
 		fmt.Fprint(w, "**A quick run, with small sizes: it shows that everything works, and its figures mean nothing.**\n\n")
 	}
-	head := append([]string{"Figure", "Unit"}, columnNames[:]...)
+	head := []string{"Figure", "Unit"}
+	for _, c := range of.columns {
+		head = append(head, columnNames[c])
+	}
 	line(append(head, "Ratio", "Aim", "Met")...)
 	line(strings.Split(strings.Repeat("---,", len(head)+2)+"---", ",")...)
 	for _, r := range rows {
 		cells := []string{r.Title, r.Unit}
-		for _, key := range columnKeys {
-			cells = append(cells, cell(r.Values[key], r.Failed[key]))
+		for _, c := range of.columns {
+			cells = append(cells, cell(r.Values[columnKeys[c]], r.Failed[columnKeys[c]]))
 		}
 		ratio := both(r.Ratio, func(v float64) string { return number(v) + " ×" })
 		if r.base == kafkaSynced && ratio != "" {
@@ -148,13 +151,13 @@ func writeJSON(path string, f facts, quick bool, rows []row) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
-// The table in a page stands between these.
-const (
-	tableBegins = "<!-- the table begins -->\n"
-	tableEnds   = "<!-- the table ends -->"
-)
+// around gives what stands before and after a table in a page.
+func around(place string) (begins, ends string) {
+	return "<!-- " + place + " begins -->\n", "<!-- " + place + " ends -->"
+}
 
-func writePage(path, table string) error {
+func writePage(path, place, table string) error {
+	tableBegins, tableEnds := around(place)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@
 #                              that runs is killed before, as a crash does
 #   NODES=N kafka.sh start ... starts a cluster on PORT, PORT+1, ... (and the controllers on PORT+N, ...); started again, only
 #                              the first node is killed and started
+#   NODES=N NODE=n kafka.sh start ...  starts the n-th node of such a cluster only, and returns when that answers
 #   kafka.sh stop DIR
 # What it complains of is in DIR/log, and the others in DIR/2/log, ...
 # KAFKA_JVM may be set to other options of the Java machine.
@@ -22,8 +23,8 @@ home() { if [ "$2" = 1 ]; then echo "$1"; else echo "$1/$2"; fi; }
 case ${1:-} in
 libs) echo "$libs" ;;
 start)
-  nodes=${NODES:-1} voters= replicas=$((${NODES:-1} < 3 ? 1 : 3)) start=1
-  [ -e "$2/pid" ] || start=$(seq "$nodes")
+  nodes=${NODES:-1} voters= replicas=$((${NODES:-1} < 3 ? 1 : 3)) start=${NODE:-1}
+  [ -n "${NODE:-}" ] || [ -e "$2/pid" ] || start=$(seq "$nodes")
   for n in $(seq "$nodes"); do voters+=,$n@127.0.0.1:$(($3 + nodes - 1 + n)); done
   java=(java ${KAFKA_JVM:--Xmx512M -XX:TieredStopAtLevel=1 -XX:+UseSerialGC} -Dorg.slf4j.simpleLogger.defaultLogLevel=warn
     -Dorg.slf4j.simpleLogger.showDateTime=true -cp "$libs/*")
@@ -67,5 +68,5 @@ stop)
     kill -9 "$(cat "$pid")" 2>/dev/null || true
     rm "$pid"
   done ;;
-*) sed -n 2,13p "$0"; exit 2 ;;
+*) sed -n 2,14p "$0"; exit 2 ;;
 esac
