@@ -39,6 +39,8 @@ type broker struct {
 	address string
 	pid     int
 
+	options []string // of Weir, as name=value
+
 	// where a start's first record goes
 	topic     string
 	partition int32
@@ -63,14 +65,13 @@ func (b *broker) remove() error { return errors.Join(b.kill(), os.RemoveAll(b.ho
 func (b *broker) output() string { return filepath.Join(b.home, "output") }
 
 // said gives the end of what the broker has said.
-func (b *broker) said() string {
+func (b *broker) said() string { return tail(b.output()) + tail(filepath.Join(b.home, "log")) }
+
+// tail gives the end of a file.
+func tail(path string) string {
 	const most = 4000
-	var all []byte
-	for _, name := range []string{b.output(), filepath.Join(b.home, "log")} {
-		text, _ := os.ReadFile(name)
-		all = append(all, text[max(len(text)-most, 0):]...)
-	}
-	return string(all)
+	text, _ := os.ReadFile(path)
+	return string(text[max(len(text)-most, 0):])
 }
 
 // started starts the broker if it does not run.
@@ -86,6 +87,9 @@ func (b *broker) start(ctx context.Context) error {
 	_, port, _ := net.SplitHostPort(b.address)
 	cmd := exec.Command(b.binary, "serve", "--set", "log.dirs="+filepath.Join(b.home, "data"),
 		"--set", "listeners=PLAINTEXT://"+b.address, "--set", "http.listener=")
+	for _, option := range b.options {
+		cmd.Args = append(cmd.Args, "--set", option)
+	}
 	if b.product == theKafka {
 		cmd = exec.Command(kafkaScript, "start", b.home, port, "log.segment.delete.delay.ms=1000", "log.initial.task.delay.ms=1000")
 		cmd.Env = append(os.Environ(), "KAFKA_JVM="+kafkaJVM)

@@ -23,6 +23,8 @@ type measurement struct {
 	loaded func(context.Context, *run, *broker, column) (values, error)
 	// fresh measures with a broker of its own, which it starts and stops.
 	fresh func(context.Context, *run, *broker) (values, error)
+	// worker measures a worker of Connect that others have been measured with before.
+	worker func(context.Context, *site) (values, error)
 }
 
 var (

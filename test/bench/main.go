@@ -15,7 +15,9 @@ import (
 
 func main() {
 	o := options{}
-	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(names(), ", "))
+	flag.BoolVar(&o.connect, "connect", false, "measure workers of Connect instead of brokers")
+	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(brokers.names(), ", ")+"; of Connect "+strings.Join(workers.names(), ", "))
+	flag.BoolVar(&o.alone, "alone", false, "with -connect: only Weir's worker")
 	flag.BoolVar(&o.quick, "quick", false, "small sizes: shows that everything works, the figures mean nothing")
 	flag.Float64Var(&o.crashGB, "crash-gb", 10, "how many `GB` to restart with after kill -9")
 	flag.StringVar(&o.json, "json", "", "write the figures as JSON to this `file` too; - for standard output")
@@ -23,7 +25,7 @@ func main() {
 	flag.StringVar(&o.binary, "bin", "bin/weir", "the weir to measure")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where to put data, on the disk to measure; all of it is deleted")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "Measures Weir beside Apache Kafka, and prints a table. Run it in the repository's root, on a quiet machine.")
+		fmt.Fprintln(os.Stderr, "Measures Weir beside Apache Kafka and its Connect, and prints a table. Run it in the repository's root, on a quiet machine.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -41,33 +43,37 @@ func main() {
 
 type options struct {
 	only, json, page, binary, dir string
-	quick                         bool
+	connect, alone, quick         bool
 	crashGB                       float64
 }
 
 // names gives those of the figures.
-func names() (all []string) {
-	for _, f := range figures {
+func (s suite) names() (all []string) {
+	for _, f := range s.figures {
 		all = append(all, f.name)
 	}
 	return slices.Compact(all)
 }
 
-func (o *options) figures() ([]figure, error) {
+func (o *options) figures(of suite) ([]figure, error) {
 	if o.only == "" {
-		return figures, nil
+		return of.figures, nil
 	}
 	only := strings.Split(o.only, ",")
 	for _, name := range only {
-		if !slices.Contains(names(), name) {
-			return nil, fmt.Errorf("no figure %q: there are %s", name, strings.Join(names(), ", "))
+		if !slices.Contains(of.names(), name) {
+			return nil, fmt.Errorf("no figure %q: there are %s", name, strings.Join(of.names(), ", "))
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(figures), func(f figure) bool { return !slices.Contains(only, f.name) }), nil
+	return slices.DeleteFunc(slices.Clone(of.figures), func(f figure) bool { return !slices.Contains(only, f.name) }), nil
 }
 
 func (o *options) run(ctx context.Context) (err error) {
-	chosen, err := o.figures()
+	of := brokers
+	if o.connect {
+		of = workers
+	}
+	chosen, err := o.figures(of)
 	if err != nil {
 		return err
 	}
@@ -92,17 +98,17 @@ func (o *options) run(ctx context.Context) (err error) {
 		m.release()
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	f, err := factsOf(ctx, o.binary, dir)
+	f, err := factsOf(ctx, of, o.binary, dir)
 	if err != nil {
 		return err
 	}
-	r := &run{binary: o.binary, dir: dir, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
-	if err := r.all(ctx, chosen); err != nil {
+	r := &run{binary: o.binary, dir: dir, alone: o.alone, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
+	if err := of.measure(r, ctx, chosen); err != nil {
 		return err
 	}
 	rows := r.rows(chosen)
 	var table strings.Builder
-	writeTable(&table, f, o.quick, rows)
+	writeTable(&table, of, f, o.quick, rows)
 	fmt.Print(table.String())
 	var failed error
 	if len(r.failures) > 0 {
@@ -112,7 +118,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		failed = errors.Join(failed, writeJSON(o.json, f, o.quick, rows))
 	}
 	if o.page != "" {
-		failed = errors.Join(failed, writePage(o.page, table.String()))
+		failed = errors.Join(failed, writePage(o.page, of.place, table.String()))
 	}
 	return failed
 }

@@ -17,21 +17,25 @@ type sizes struct {
 	loadGB           float64
 	warmUp, duration string
 	idle             time.Duration
+	trickle          time.Duration // of changes one by one
 	partitions       int
 	crashGB          float64
 }
 
 var (
 	// loadGB: what the longest load can write, as fast as the disks of today.
-	full  = sizes{part: 1, loadGB: 10, warmUp: "2s", duration: "5s", idle: 5 * time.Second, partitions: 10_000}
-	small = sizes{part: 40, loadGB: 1, warmUp: "200ms", duration: "500ms", idle: time.Second, partitions: 300, crashGB: .1}
+	full  = sizes{part: 1, loadGB: 10, warmUp: "2s", duration: "5s", idle: 5 * time.Second, trickle: 15 * time.Second, partitions: 10_000}
+	small = sizes{part: 40, loadGB: 1, warmUp: "200ms", duration: "500ms", idle: time.Second, trickle: 3 * time.Second, partitions: 300, crashGB: .1}
 )
 
-func (s sizes) records(n int) string { return strconv.Itoa(n / s.part) }
+func (s sizes) records(n int) string { return strconv.Itoa(s.count(n)) }
+
+func (s sizes) count(n int) int { return n / s.part }
 
 // A run makes the measurements and keeps what they give.
 type run struct {
 	binary, dir string
+	alone       bool // without Kafka's worker
 	sizes       sizes
 	memory      *memory
 	measured    map[*measurement]map[column][]values // one that failed has only the values that it came to

@@ -38,7 +38,7 @@ func newRow(f figure, title string, measured map[column][]float64, failed map[co
 		r.Failed[columnKeys[c]] = true
 	}
 	base := mean(measured[f.base])
-	for c, a := range map[column]aim{weirSynced: f.aim, weirRelaxed: f.relaxed} {
+	for c, a := range map[column]aim{weirSynced: f.aim, weirRelaxed: f.relaxed, weirWorker: f.aim} {
 		if of := measured[c]; len(of) > 0 {
 			if len(measured[f.base]) > 0 && base > 0 {
 				r.Ratio[columnKeys[c]] = mean(of) / base
@@ -92,10 +92,10 @@ func texts(of []float64) (all []string) {
 	return all
 }
 
-// both gives what there is of weirSynced and weirRelaxed.
+// both gives what there is of Weir's columns.
 func both[T any](of map[string]T, text func(T) string) string {
 	var all []string
-	for _, c := range []column{weirSynced, weirRelaxed} {
+	for _, c := range []column{weirSynced, weirRelaxed, weirWorker} {
 		if v, ok := of[columnKeys[c]]; ok {
 			all = append(all, text(v))
 		}
@@ -103,18 +103,21 @@ func both[T any](of map[string]T, text func(T) string) string {
 	return strings.Join(all, "; ")
 }
 
-func writeTable(w io.Writer, f facts, quick bool, rows []row) {
+func writeTable(w io.Writer, of suite, f facts, quick bool, rows []row) {
 	line := func(cells ...string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }
 	if quick {
 		fmt.Fprint(w, "**A quick run, with small sizes: it shows that everything works, and its figures mean nothing.**\n\n")
 	}
-	head := append([]string{"Figure", "Unit"}, columnNames[:]...)
+	head := []string{"Figure", "Unit"}
+	for _, c := range of.columns {
+		head = append(head, columnNames[c])
+	}
 	line(append(head, "Ratio", "Aim", "Met")...)
 	line(strings.Split(strings.Repeat("---,", len(head)+2)+"---", ",")...)
 	for _, r := range rows {
 		cells := []string{r.Title, r.Unit}
-		for _, key := range columnKeys {
-			cells = append(cells, cell(r.Values[key], r.Failed[key]))
+		for _, c := range of.columns {
+			cells = append(cells, cell(r.Values[columnKeys[c]], r.Failed[columnKeys[c]]))
 		}
 		ratio := both(r.Ratio, func(v float64) string { return number(v) + " ×" })
 		if r.base == kafkaSynced && ratio != "" {
@@ -148,13 +151,13 @@ func writeJSON(path string, f facts, quick bool, rows []row) error {
 	return os.WriteFile(path, text, 0o644)
 }
 
-// The table in a page stands between these.
-const (
-	tableBegins = "<!-- the table begins -->\n"
-	tableEnds   = "<!-- the table ends -->"
-)
+// around gives what stands before and after a table in a page.
+func around(place string) (begins, ends string) {
+	return "<!-- " + place + " begins -->\n", "<!-- " + place + " ends -->"
+}
 
-func writePage(path, table string) error {
+func writePage(path, place, table string) error {
+	tableBegins, tableEnds := around(place)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ func TestRow(t *testing.T) {
 	f := figure{title: "rate", unit: "MB/s", base: kafka, aim: timesAtLeast(1.3), relaxed: timesAtLeast(1.8)}
 	r := newRow(f, f.title, map[column][]float64{kafka: {90, 110}, weirSynced: {130}, weirRelaxed: {170}}, nil)
 	var out strings.Builder
-	writeTable(&out, facts{}, false, []row{r})
+	writeTable(&out, brokers, facts{}, false, []row{r})
 	want := "| rate | MB/s | 90, 110 |  | 130 | 170 | 1.3 ×; 1.7 × | ≥ 1.3 ×; relaxed ≥ 1.8 × | yes; no |"
 	if lines := strings.Split(out.String(), "\n"); lines[2] != want {
 		t.Errorf("have %s\nwant %s", lines[2], want)
@@ -29,7 +29,7 @@ func TestRowWithFailures(t *testing.T) {
 		{title: "rate", unit: "MB/s", from: produce1K, value: "mb/s", aim: timesAtLeast(1.3)},
 	})
 	var out strings.Builder
-	writeTable(&out, facts{}, false, rows)
+	writeTable(&out, brokers, facts{}, false, rows)
 	for i, want := range []string{
 		"| create | s | 9 |  | failed |  |  | ≤ 3 s |  |",
 		"| restart | s | failed |  | failed |  |  | ≤ 0.5 s |  |",
@@ -64,24 +64,27 @@ func TestNumber(t *testing.T) {
 	}
 }
 
-func TestPageHasRoomForTheTable(t *testing.T) {
+func TestPageHasRoomForTheTables(t *testing.T) {
 	text, err := os.ReadFile("../../docs/benchmarks.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "page.md")
 	for _, table := range []string{"| first |\n", "| second |\n"} {
-		if err := os.WriteFile(path, text, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if err := writePage(path, table); err != nil {
-			t.Fatal(err)
-		}
-		if text, err = os.ReadFile(path); err != nil || !strings.Contains(string(text), tableBegins+table+tableEnds) {
-			t.Fatalf("%v\n%s", err, text)
+		for _, of := range []suite{brokers, workers} {
+			if err := os.WriteFile(path, text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := writePage(path, of.place, table); err != nil {
+				t.Fatal(err)
+			}
+			begins, ends := around(of.place)
+			if text, err = os.ReadFile(path); err != nil || !strings.Contains(string(text), begins+table+ends) {
+				t.Fatalf("%v\n%s", err, text)
+			}
 		}
 	}
 	if strings.Contains(string(text), "| first |") {
-		t.Error("the table before is still there")
+		t.Error("a table before is still there")
 	}
 }
