@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -43,7 +44,7 @@ func newSite(ctx context.Context, r *run, node *broker) (s *site, err error) {
 	if s.pg, err = startPostgres(ctx, r.dir); err != nil {
 		return nil, err
 	}
-	if s.client, err = kgo.NewClient(kgo.SeedBrokers(node.address), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(50_000)); err != nil {
+	if s.client, err = kgo.NewClient(kgo.SeedBrokers(node.address), kgo.MetadataMinAge(lookTime), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedRecords(50_000)); err != nil {
 		return nil, err
 	}
 	s.admin = kadm.NewClient(s.client)
@@ -148,12 +149,14 @@ func (s *site) slot(ctx context.Context, name string, active bool) error {
 // held gives how many records a topic holds.
 func (s *site) held(ctx context.Context, topic string) (int, error) {
 	offsets, err := s.admin.ListEndOffsets(ctx, topic)
-	if err != nil {
+	if kerr.IsRetriable(err) { // it is just made
+		return 0, nil
+	} else if err != nil {
 		return 0, err
 	}
 	n := 0
 	offsets.Each(func(o kadm.ListedOffset) {
-		if o.Err == nil { // it may not be there yet
+		if o.Err == nil { // none: it is not there yet
 			n += int(o.Offset)
 		}
 	})
@@ -166,13 +169,17 @@ const (
 )
 
 // carry waits until a connector has carried so much. The rate, and the CPU for a million, count from the moment on at which the first
-// of it was seen; the latter is in seconds, from then until the end. first is how long that took.
+// of it was seen, or of all, if it was all there by then; the latter is in seconds. first is how long that took.
 func (s *site) carry(ctx context.Context, name string, all int, count func(context.Context) (int, error)) (values, error) {
+	before, err := usageOf(s.worker.pid())
+	if err != nil {
+		return nil, err
+	}
 	began := time.Now()
-	var first, moved time.Time
+	moved := began
+	var first, from time.Time
 	var had, last int
-	var before usage
-	for moved = began; ; {
+	for {
 		n, err := count(ctx)
 		if err != nil {
 			return nil, err
@@ -186,10 +193,12 @@ func (s *site) carry(ctx context.Context, name string, all int, count func(conte
 			moved, last = now, n
 		}
 		if n > 0 && first.IsZero() {
-			first, had, before = now, n, used
+			if first, from = now, began; n < all {
+				from, had, before = now, n, used
+			}
 		}
 		if n >= all {
-			took, of := now.Sub(first).Seconds(), float64(n-had)
+			took, of := now.Sub(from).Seconds(), float64(n-had)
 			return values{"rate": of / took, "cpu": (used.cpu - before.cpu) / of * 1e6, "first": first.Sub(began).Seconds(), "rss": used.rss}, nil
 		}
 		if now.Sub(moved) > stallMost {

@@ -141,8 +141,7 @@ func measureKill(ctx context.Context, s *site) (values, error) {
 	if err := t.end(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, s.status(ctx, name))
 	}
-	gap, again := t.afterCut()
-	return values{"gap": gap.Seconds(), "again": float64(again)}, s.drop(ctx, name)
+	return values{"gap": t.gap.Seconds(), "again": float64(t.again)}, s.drop(ctx, name)
 }
 
 // trickling makes a source, and inserts rows.

@@ -31,13 +31,15 @@ type trickle struct {
 	committed map[int64]time.Time
 	seen      map[int64]time.Time
 	failed    error
-	again     int // events that came before
+	inserted  int64 // the highest id that is committed
+	reached   int64 // and seen
+	again     int   // events that came before
 	arrived   time.Time
-	gap       time.Duration // the longest since the cut
+	gap       time.Duration // the longest without events since the cut
 }
 
 func newTrickle(ctx context.Context, pg *postgres, kafka, topic string) (*trickle, error) {
-	consumer, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.MetadataMinAge(lookTime), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +49,7 @@ func newTrickle(ctx context.Context, pg *postgres, kafka, topic string) (*trickl
 	t.reader.Go(func() {
 		defer consumer.Close()
 		for reading.Err() == nil {
-			t.saw(consumer.PollFetches(reading), time.Now)
+			t.saw(consumer.PollFetches(reading).Records(), time.Now())
 		}
 	})
 	start := time.Now()
@@ -82,16 +84,16 @@ func (t *trickle) insert(ctx context.Context, session *pgx.Conn, id int64) {
 		return
 	}
 	t.committed[id] = now
+	t.inserted = max(t.inserted, id)
 }
 
-func (t *trickle) saw(fetches kgo.Fetches, clock func() time.Time) {
-	now := clock()
+func (t *trickle) saw(records []*kgo.Record, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	fetches.EachRecord(func(r *kgo.Record) {
+	for _, r := range records {
 		id := idOf(r.Key)
 		if id < trickleFrom {
-			return
+			continue
 		}
 		if !t.arrived.IsZero() {
 			t.gap = max(t.gap, now.Sub(t.arrived))
@@ -99,10 +101,10 @@ func (t *trickle) saw(fetches kgo.Fetches, clock func() time.Time) {
 		t.arrived = now
 		if _, before := t.seen[id]; before {
 			t.again++
-			return
+			continue
 		}
-		t.seen[id] = now
-	})
+		t.seen[id], t.reached = now, max(t.reached, id)
+	}
 }
 
 // cut begins to look for the longest gap.
@@ -122,7 +124,9 @@ func (t *trickle) end(ctx context.Context) error {
 		t.halt()
 		t.reader.Wait()
 	}()
-	from := time.Now()
+	t.mu.Lock()
+	from := t.inserted
+	t.mu.Unlock()
 	await := func(so func() bool) error {
 		for {
 			t.mu.Lock()
@@ -137,22 +141,13 @@ func (t *trickle) end(ctx context.Context) error {
 			}
 		}
 	}
-	if err := await(func() bool {
-		for id, at := range t.seen {
-			if c, ok := t.committed[id]; ok && c.After(from) && !at.IsZero() {
-				return true
-			}
-		}
-		return false
-	}); err != nil {
+	if err := await(func() bool { return t.reached > from }); err != nil {
 		return err
 	}
 	t.stop()
 	t.writers.Wait()
 	return await(func() bool { return len(t.seen) >= len(t.committed) })
 }
-
-func (t *trickle) afterCut() (gap time.Duration, again int) { return t.gap, t.again }
 
 // latency gives a quantile of the times from commit to arrival, in ms.
 func (t *trickle) latency(quantile float64) float64 {
