@@ -14,6 +14,8 @@ type slab struct {
 	values  []any
 	text    []byte
 
+	made, most struct{ structs, values int } // of the record that is being made, and of any so far
+
 	strings  chunk[string]
 	ints     chunk[int32]
 	longs    chunk[int64]
@@ -22,15 +24,25 @@ type slab struct {
 }
 
 const (
-	slabSize  = 512
+	slabSize  = 64 // records that structures and their values are allocated for
 	textSize  = 32 << 10
 	longText  = 2 << 10 // from here on a text is allocated for itself
 	chunkSize = 256
 )
 
+// record makes the record whose structures were made since the one before.
+//
+// No record has structures of two allocations, unless it is larger than all before it: structures refer to each other, so that record would
+// keep the former allocation alive with the latter, as one in that would keep the one before, and so on to the first: nothing would ever
+// be freed.
 func (s *slab) record() *sdk.Record {
+	s.most.structs, s.most.values = max(s.most.structs, s.made.structs), max(s.most.values, s.made.values)
+	s.made.structs, s.made.values = 0, 0
+	if len(s.structs) < s.most.structs || len(s.values) < s.most.values {
+		s.structs, s.values = nil, nil
+	}
 	if len(s.records) == 0 {
-		s.records = make([]sdk.Record, slabSize/4)
+		s.records = make([]sdk.Record, slabSize)
 	}
 	r := &s.records[0]
 	s.records = s.records[1:]
@@ -40,14 +52,16 @@ func (s *slab) record() *sdk.Record {
 // structure makes a structure whose values are all null.
 func (s *slab) structure(schema *sdk.Schema) *sdk.Struct {
 	if len(s.structs) == 0 {
-		s.structs = make([]sdk.Struct, slabSize)
+		s.structs = make([]sdk.Struct, max(1, slabSize*s.most.structs))
 	}
 	out := &s.structs[0]
 	s.structs = s.structs[1:]
 	n := len(schema.Fields)
 	if len(s.values) < n {
-		s.values = make([]any, max(n, 3*slabSize))
+		s.values = make([]any, max(n, slabSize*s.most.values))
 	}
+	s.made.structs++
+	s.made.values += n
 	out.Schema, out.Values = schema, s.values[:n:n]
 	s.values = s.values[n:]
 	return out
