@@ -8,7 +8,7 @@ GO ?= go
 NODES ?= 3
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: help build run cluster test lint race fuzz sim bugs shop shop-connect clients differential opensearch chaos bench bench-kafka generate clean
+.PHONY: help build run cluster test lint race fuzz sim bugs shop shop-connect clients differential opensearch chaos bench bench-kafka bench-connect generate clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -79,6 +79,10 @@ bench: ## benchmarks of the packages
 bench-kafka: build ## measure beside Apache Kafka; BENCH="-only produce" and others: docs/benchmarks.md
 	$(GO) build -o bin/bench ./test/bench
 	bin/bench $(BENCH)
+
+bench-connect: build ## measure beside Kafka Connect with Debezium; BENCH="-only snapshot" and others: docs/benchmarks.md
+	$(GO) build -o bin/bench ./test/bench
+	bin/bench -connect $(BENCH)
 
 generate: ## write the generated pages of docs/ anew
 	$(GO) generate ./...

@@ -38,11 +38,10 @@ type broker struct {
 	number  int // from 1 on
 	of      int // brokers that there are
 	port    int // of the first; those of all follow, and then those that they have for each other
-
-	pid    int
-	group  int // of processes, in which everything runs that was started
-	before int // the process that ran the last time
-	reaped chan struct{}
+	pid     int
+	group   int // of processes, in which everything runs that was started
+	before  int // the process that ran the last time
+	reaped  chan struct{}
 }
 
 func newBroker(p product, binary, dir string, number, of, port int) *broker {

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // A column is a broker with a way to make records durable.
 type column int
@@ -10,13 +13,16 @@ const (
 	kafkaSynced               // flush.messages=1: syncs every batch
 	weirSynced                // as it comes: acknowledges when the disk has a record
 	weirRelaxed               // durability=relaxed: acknowledges as Kafka does
+
+	kafkaWorker // of Connect, with Debezium
+	weirWorker
 	columns
 )
 
-var columnNames = [columns]string{"Kafka", "Kafka, fsynced", "Weir, fsynced", "Weir, relaxed"}
+var columnNames = [columns]string{"Kafka", "Kafka, fsynced", "Weir, fsynced", "Weir, relaxed", "Kafka Connect", "Weir"}
 
 // columnKeys name them in JSON.
-var columnKeys = [columns]string{"kafka", "kafka_fsynced", "weir_fsynced", "weir_relaxed"}
+var columnKeys = [columns]string{"kafka", "kafka_fsynced", "weir_fsynced", "weir_relaxed", "kafka_connect", "weir_connect"}
 
 // columnConfigs are set in the topics that are made.
 var columnConfigs = [columns]string{kafkaSynced: "flush.messages=1", weirRelaxed: "durability=relaxed"}
@@ -37,7 +43,7 @@ type figure struct {
 	value   string // of those that the measurement gives
 	columns []column
 	base    column // what Weir is compared with
-	aim     aim    // for weirSynced
+	aim     aim    // for weirSynced, or weirWorker
 	relaxed aim    // for weirRelaxed
 }
 
@@ -83,15 +89,17 @@ var (
 
 // A suite is what one run measures.
 type suite struct {
-	figures []figure // the table, in the order in which it is printed
-	columns []column // of the table
-	nodes   int      // of each cluster
-	warmUp  string   // before each load of a full run
-	place   string   // of the table in a page
+	figures  []figure // the table, in the order in which it is printed
+	columns  []column // of the table
+	nodes    int      // of each cluster
+	warmUp   string   // before each load of a full run
+	measure  func(*run, context.Context, []figure) error
+	versions func(context.Context) (string, error) // of what Weir is measured beside
+	place    string                                // of the table in a page
 }
 
 // brokers measures them beside Apache Kafka's.
-var brokers = suite{columns: everyColumn, nodes: 1, warmUp: "2s", place: "the table", figures: []figure{
+var brokers = suite{columns: everyColumn, nodes: 1, warmUp: "2s", measure: (*run).all, versions: kafkaVersion, place: "the table", figures: []figure{
 	{"produce", "produce 1 KB, 12 partitions, acks=all", "MB/s", produce1K, "mb/s", everyColumn, kafka, timesAtLeast(1.3), timesAtLeast(1.8)},
 	{"produce", "… broker CPU", "s/GB", produce1K, "cpu/gb", everyColumn, kafka, times(.5), times(.4)},
 	{"consume", "consume 1 KB, broker CPU", "s/GB", consume1K, "cpu/gb", asTheyCome, kafka, times(1), aim{}},

@@ -23,6 +23,8 @@ type measurement struct {
 	loaded func(context.Context, *run, *cluster, column) (values, error)
 	// fresh measures with brokers of its own, which it starts and stops.
 	fresh func(context.Context, *run, *cluster) (values, error)
+	// worker measures a worker of Connect that others have been measured with before.
+	worker func(context.Context, *site) (values, error)
 }
 
 var (

@@ -123,12 +123,16 @@ type facts struct {
 	Java    string  `json:"java"`
 }
 
-func factsOf(ctx context.Context, binary, dir string) (facts, error) {
+func factsOf(ctx context.Context, of suite, binary, dir string) (facts, error) {
 	memory, err := memoryOf("MemTotal")
 	if err != nil {
 		return facts{}, err
 	}
 	sync, err := syncTime(dir)
+	if err != nil {
+		return facts{}, err
+	}
+	beside, err := of.versions(ctx)
 	if err != nil {
 		return facts{}, err
 	}
@@ -147,8 +151,16 @@ func factsOf(ctx context.Context, binary, dir string) (facts, error) {
 		CPU: lineOf("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), Memory: float64(memory) / 1e9,
 		Kernel: runtime.GOOS + " " + lineOf("/proc/sys/kernel/osrelease", ""), Files: fileSystem(dir), SyncMs: sync.Seconds() * 1e3,
 		Weir:  strings.TrimPrefix(first(binary, "version"), "weir "),
-		Kafka: strings.TrimPrefix(filepath.Base(first(kafkaScript, "libs")), "kafka-"),
+		Kafka: beside,
 		Java:  first("java", "-version"),
 	}
 	return f, err
+}
+
+func kafkaVersion(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, kafkaScript, "libs").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s libs: %w", kafkaScript, err)
+	}
+	return strings.TrimPrefix(filepath.Base(strings.TrimSpace(string(out))), "kafka-"), nil
 }

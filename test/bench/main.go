@@ -16,7 +16,9 @@ import (
 func main() {
 	o := options{}
 	flag.IntVar(&o.nodes, "nodes", 1, "how many `nodes` each of the two has: 1 or 3")
-	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(brokers.names(), ", ")+"; of three nodes: "+strings.Join(clusters.names(), ", "))
+	flag.BoolVar(&o.connect, "connect", false, "measure workers of Connect instead of brokers")
+	flag.StringVar(&o.only, "only", "", "only the figures with these `names`, separated by commas: "+strings.Join(brokers.names(), ", ")+"; of three nodes: "+strings.Join(clusters.names(), ", ")+"; of Connect: "+strings.Join(workers.names(), ", "))
+	flag.BoolVar(&o.alone, "alone", false, "with -connect: only Weir's worker")
 	flag.BoolVar(&o.quick, "quick", false, "small sizes: shows that everything works, the figures mean nothing")
 	flag.Float64Var(&o.crashGB, "crash-gb", 10, "how many `GB` to restart with after kill -9")
 	flag.StringVar(&o.json, "json", "", "write the figures as JSON to this `file` too; - for standard output")
@@ -24,7 +26,7 @@ func main() {
 	flag.StringVar(&o.binary, "bin", "bin/weir", "the weir to measure")
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where to put data, on the disk to measure; all of it is deleted")
 	flag.Usage = func() {
-		fmt.Fprintln(os.Stderr, "Measures Weir beside Apache Kafka, and prints a table. Run it in the repository's root, on a quiet machine.")
+		fmt.Fprintln(os.Stderr, "Measures Weir beside Apache Kafka and its Connect, and prints a table. Run it in the repository's root, on a quiet machine.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()
@@ -42,7 +44,7 @@ func main() {
 
 type options struct {
 	only, json, page, binary, dir string
-	quick                         bool
+	connect, alone, quick         bool
 	nodes                         int
 	crashGB                       float64
 }
@@ -57,10 +59,12 @@ func (s suite) names() (all []string) {
 
 // suite gives the one that is asked for.
 func (o *options) suite() (suite, error) {
-	switch o.nodes {
-	case brokers.nodes:
+	switch {
+	case o.connect:
+		return workers, nil
+	case o.nodes == brokers.nodes:
 		return brokers, nil
-	case clusters.nodes:
+	case o.nodes == clusters.nodes:
 		return clusters, nil
 	}
 	return suite{}, fmt.Errorf("-nodes must be %d or %d, not %d", brokers.nodes, clusters.nodes, o.nodes)
@@ -109,13 +113,13 @@ func (o *options) run(ctx context.Context) (err error) {
 		m.release()
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	f, err := factsOf(ctx, o.binary, dir)
+	f, err := factsOf(ctx, of, o.binary, dir)
 	if err != nil {
 		return err
 	}
 	f.Nodes = of.nodes
-	r := &run{binary: o.binary, dir: dir, nodes: of.nodes, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
-	if err := r.all(ctx, chosen); err != nil {
+	r := &run{binary: o.binary, dir: dir, alone: o.alone, nodes: of.nodes, sizes: s, memory: m, measured: map[*measurement]map[column][]values{}}
+	if err := of.measure(r, ctx, chosen); err != nil {
 		return err
 	}
 	rows := r.rows(chosen)

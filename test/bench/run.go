@@ -17,6 +17,7 @@ type sizes struct {
 	loadGB           float64
 	warmUp, duration string
 	idle, calm       time.Duration // calm: before it is measured whether a cluster is idle
+	trickle          time.Duration // of changes one by one
 	partitions       int
 	kills            int           // of nodes
 	watch            time.Duration // for how long gaps are looked for, at least
@@ -25,16 +26,19 @@ type sizes struct {
 
 var (
 	// loadGB: what the longest load can write, all replicas together, as fast as the disks of today.
-	full  = sizes{part: 1, loadGB: 10, duration: "5s", idle: 5 * time.Second, calm: 10 * time.Second, partitions: 10_000, kills: 5, watch: 2 * time.Second}
-	small = sizes{part: 40, loadGB: 1, warmUp: "200ms", duration: "500ms", idle: time.Second, calm: time.Second, partitions: 300, kills: 2, watch: time.Second, crashGB: .1}
+	full  = sizes{part: 1, loadGB: 10, duration: "5s", idle: 5 * time.Second, calm: 10 * time.Second, trickle: 15 * time.Second, partitions: 10_000, kills: 5, watch: 2 * time.Second}
+	small = sizes{part: 40, loadGB: 1, warmUp: "200ms", duration: "500ms", idle: time.Second, calm: time.Second, trickle: 3 * time.Second, partitions: 300, kills: 2, watch: time.Second, crashGB: .1}
 )
 
-func (s sizes) records(n int) string { return strconv.Itoa(n / s.part) }
+func (s sizes) records(n int) string { return strconv.Itoa(s.count(n)) }
+
+func (s sizes) count(n int) int { return n / s.part }
 
 // A run makes the measurements and keeps what they give.
 type run struct {
 	binary, dir string
 	nodes       int
+	alone       bool // without Kafka's worker
 	sizes       sizes
 	memory      *memory
 	measured    map[*measurement]map[column][]values // one that failed has only the values that it came to

@@ -38,7 +38,7 @@ func newRow(f figure, title string, measured map[column][]float64, failed map[co
 		r.Failed[columnKeys[c]] = true
 	}
 	base := mean(measured[f.base])
-	for c, a := range map[column]aim{weirSynced: f.aim, weirRelaxed: f.relaxed} {
+	for c, a := range map[column]aim{weirSynced: f.aim, weirRelaxed: f.relaxed, weirWorker: f.aim} {
 		if of := measured[c]; len(of) > 0 {
 			if len(measured[f.base]) > 0 && base > 0 {
 				r.Ratio[columnKeys[c]] = mean(of) / base
@@ -92,10 +92,10 @@ func texts(of []float64) (all []string) {
 	return all
 }
 
-// both gives what there is of weirSynced and weirRelaxed.
+// both gives what there is of Weir's columns.
 func both[T any](of map[string]T, text func(T) string) string {
 	var all []string
-	for _, c := range []column{weirSynced, weirRelaxed} {
+	for _, c := range []column{weirSynced, weirRelaxed, weirWorker} {
 		if v, ok := of[columnKeys[c]]; ok {
 			all = append(all, text(v))
 		}

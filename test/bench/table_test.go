@@ -71,7 +71,7 @@ func TestPageHasRoomForTheTables(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "page.md")
 	for _, table := range []string{"| first |\n", "| second |\n"} {
-		for _, of := range []suite{brokers, clusters} {
+		for _, of := range []suite{brokers, clusters, workers} {
 			if err := os.WriteFile(path, text, 0o644); err != nil {
 				t.Fatal(err)
 			}

@@ -9,7 +9,7 @@ import (
 )
 
 // clusters measures three nodes beside three of Apache Kafka.
-var clusters = suite{columns: ofThree, nodes: 3, warmUp: "5s", place: "the table of three nodes", figures: []figure{
+var clusters = suite{columns: ofThree, nodes: 3, warmUp: "5s", measure: (*run).all, versions: kafkaVersion, place: "the table of three nodes", figures: []figure{
 	{"produce", "produce 1 KB, 12 partitions, acks=all", "MB/s", produceThree, "mb/s", ofThree, kafka, timesAtLeast(1.5), timesAtLeast(2)},
 	{"produce", "… CPU of all brokers", "s/GB", produceThree, "cpu/gb", ofThree, kafka, times(.5), times(.5)},
 	{"alone", "one record a request, 1 connection: ack p50", "ms", requests1, "p50", ofThree, kafka, atMost(.6), aim{}},
