@@ -42,7 +42,9 @@ func topics() {
 			ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "3600000"}}}}})
 		fmt.Println("create", name, story.Outcome(made.Errors[name]))
 	}
-	metadata := story.Must(client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic, "absent"}}))
+	metadata := story.Again(func() (*kafka.MetadataResponse, error) {
+		return client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic, "absent"}})
+	})
 	for _, t := range metadata.Topics {
 		fmt.Println(t.Name, story.Outcome(t.Error), t.Internal)
 		for _, p := range t.Partitions {
@@ -89,7 +91,7 @@ func produce(w *kafka.Writer, m kafka.Message) {
 
 func offsets(request func(int) kafka.OffsetRequest) (out []kafka.PartitionOffsets) {
 	asked := &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{topic: {request(0), request(1), request(2)}}}
-	out = story.Must(client.ListOffsets(ctx, asked)).Topics[topic]
+	out = story.Again(func() (*kafka.ListOffsetsResponse, error) { return client.ListOffsets(ctx, asked) }).Topics[topic]
 	slices.SortFunc(out, func(a, b kafka.PartitionOffsets) int { return a.Partition - b.Partition })
 	return out
 }
@@ -141,7 +143,9 @@ func take(r *kafka.Reader, count int) (taken []kafka.Message) {
 // shares waits until a group's members have so many partitions each.
 func shares(group string, want ...int) {
 	story.Until(fmt.Sprint("shares ", want), func() bool {
-		described := story.Must(client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{group}})).Groups[0]
+		described := story.Again(func() (*kafka.DescribeGroupsResponse, error) {
+			return client.DescribeGroups(ctx, &kafka.DescribeGroupsRequest{GroupIDs: []string{group}})
+		}).Groups[0]
 		var got []int
 		for _, m := range described.Members {
 			for _, t := range m.MemberAssignments.Topics {
@@ -173,7 +177,9 @@ func groups() {
 }
 
 func committed() {
-	got := story.Must(client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: topic, Topics: map[string][]int{topic: {0, 1, 2}}}))
+	got := story.Again(func() (*kafka.OffsetFetchResponse, error) {
+		return client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: topic, Topics: map[string][]int{topic: {0, 1, 2}}})
+	})
 	for _, p := range got.Topics[topic] {
 		fmt.Println("committed", p.Partition, p.CommittedOffset, story.Outcome(p.Error))
 	}
