@@ -187,29 +187,29 @@ func (source) Watch(ctx context.Context, v sdk.Values, changed func()) error {
 // sleep waits for the shortest of intervals, of which each is named after the option that enables it; if none is enabled, for the end of ctx.
 // false: ctx has ended.
 func (o *options) sleep(ctx context.Context, names ...string) bool {
-	timer := time.NewTimer(cmp.Or(o.shortest(names...), 1<<62))
+	return pause(ctx, cmp.Or(o.shortest(names...), never))
+}
+
+// rest waits as sleep does, since a time, but no longer than Poll may. false: there is nothing to do yet, or ctx has ended.
+func (o *options) rest(ctx context.Context, since time.Time, names ...string) bool {
+	wait := never
+	if every := o.shortest(names...); every > 0 {
+		wait = every - time.Since(since)
+	}
+	return pause(ctx, min(wait, sdk.PollWithin)) && wait <= sdk.PollWithin
+}
+
+const never = time.Duration(1 << 62)
+
+// pause waits. false: ctx has ended.
+func pause(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
 		return true
-	}
-}
-
-// rest waits as sleep does, since a time, but no longer than Poll may. false: there is nothing to do yet, or ctx has ended.
-func (o *options) rest(ctx context.Context, since time.Time, names ...string) bool {
-	wait := time.Duration(1 << 62)
-	if every := o.shortest(names...); every > 0 {
-		wait = every - time.Since(since)
-	}
-	timer := time.NewTimer(min(wait, sdk.PollWithin))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return wait <= sdk.PollWithin
 	}
 }
 
