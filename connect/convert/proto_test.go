@@ -177,13 +177,15 @@ func FuzzProtobuf(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	written := map[string]payloadReader{} // readers of what is written, by its schema
+	f.Add([]byte("\x04\x00\x00"))
 	f.Add([]byte("\x00\x0a\x01x\x12\x08\x00\x00\x00\x00\x00\x00\xf0\x3f\x1a\x09\x0a\x01k\x12\x04\x0a\x02\x18\x01\x22\x02\x08\x01"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, v, err := r.read(b)
 		if err != nil {
 			return
 		}
-		w, _, _, err := format.writer(s)
+		w, text, _, err := format.writer(s) // of a message in another, it is a file of that message alone
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -191,7 +193,14 @@ func FuzzProtobuf(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, v2, err := r.read(once)
+		r2, ok := written[text.Schema]
+		if !ok {
+			if r2, err = format.reader(text, nil); err != nil {
+				t.Fatalf("%s is written, which is not read: %v", text.Schema, err)
+			}
+			written[text.Schema] = r2
+		}
+		_, v2, err := r2.read(once)
 		if err != nil {
 			t.Fatalf("%x is written as %x, which is not read: %v", b, once, err)
 		}
