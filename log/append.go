@@ -69,7 +69,11 @@ func (l *Log) appendSome(entries []Entry) (int, error) {
 		n++
 	}
 	if err := writeAt(file, buf, s.size); err != nil {
+		s.room = 0
 		return 0, errors.Join(err, file.Truncate(s.size))
+	}
+	if p.at > s.room && gathered && !l.relaxed {
+		s.makeRoom(file, p.at, min(s.size, roomMax, cfg.SegmentBytes-p.at))
 	}
 	if gathered {
 		l.staging = buf[:0]
@@ -178,6 +182,9 @@ func (l *Log) Roll() error {
 	old := l.active()
 	if old.size <= headerFrame {
 		return nil
+	}
+	if err := l.trim(old); err != nil {
+		return err
 	}
 	s := &segment{
 		fs: l.fs, name: segmentName(l.dir, l.end), base: l.end, firstIndex: l.lastIndex + 1, prevTerm: l.lastTerm,

@@ -369,8 +369,11 @@ func (s *segmentCheck) frames() error {
 		default:
 			reason = s.misplaced(f)
 		}
-		if reason != "" && !s.passOver(pos, f, reason) {
-			return s.read(s.size - pos)
+		if reason != "" {
+			unused, err := isRoom(s.w.file, pos, s.size)
+			if err != nil || unused && pos >= s.covered || !s.passOver(pos, f, reason) {
+				return errors.Join(err, s.read(s.size-pos))
+			}
 		}
 		if reason == "" {
 			s.take(f, b, pos)

@@ -28,6 +28,9 @@
 // plus the number of entries before it. Readers never see our own frames: the log knows where the few of them are and gives
 // out the runs of batches between them.
 //
+// The segment that is written to may end with zeros, which are room for what comes next (see room.go). A frame never begins with as
+// many zeros as it has bytes before its data.
+//
 // An index entry is 24 bytes: offset, Raft index (both relative to the segment's), position (all uint32), CRC32C of the rest
 // (uint32), and the newest timestamp before that position (int64, ms). The last entry of a sealed segment stands for its end.
 //

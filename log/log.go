@@ -262,6 +262,9 @@ func (l *Log) segmentOf(offset int64) int {
 
 // Close closes all files. It writes no checkpoint.
 func (l *Log) Close() error {
+	if len(l.segments) > 0 {
+		_ = l.trim(l.active()) // or the next Open does
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.segments {

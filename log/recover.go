@@ -461,7 +461,12 @@ func (l *Log) scanSegment(r *Recovery) (*CorruptError, error) {
 		}
 		var damage *CorruptError
 		if errors.As(err, &damage) {
-			return damage, nil
+			unused, err := isRoom(file, s.size, size)
+			if err != nil || !unused {
+				return damage, err
+			}
+			s.room = size
+			return nil, l.trim(s)
 		}
 		if err != nil {
 			return nil, err

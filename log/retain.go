@@ -258,6 +258,7 @@ func (l *Log) cutActive(to mark, lastIndex uint64) error {
 	if err := file.Truncate(to.pos); err != nil {
 		return err
 	}
+	s.room = 0
 	if s.sealed {
 		if err := l.loadIndex(s); err != nil {
 			return err

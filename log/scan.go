@@ -40,6 +40,9 @@ func ScanSegment(fs vfs.FS, name string, f func(Frame) error) error {
 		}
 		var damage *CorruptError
 		if errors.As(err, &damage) {
+			if unused, err := isRoom(file, damage.Pos, size); err != nil || unused && damage.Pos > 0 {
+				return err
+			}
 			return f(Frame{Pos: damage.Pos, Size: size - damage.Pos, Offset: damage.Offset, Damage: damage.Reason})
 		}
 		if err != nil {

@@ -22,6 +22,7 @@ type segment struct {
 	firstIndex uint64
 	prevTerm   uint64 // term of the entry before the first
 	size       int64  // bytes that are part of the log
+	room       int64  // up to where the file has zeros for what comes next (see room.go), if that is more than size; the writer's own
 	firstTime  int64  // newest timestamp of the first batch; -1: none yet
 	maxTime    int64  // newest timestamp; -1: none
 	sealed     bool
