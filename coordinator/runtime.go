@@ -87,6 +87,7 @@ type Runtime struct {
 	live       int64         // bytes of the last rewrite; 0: not known
 	rewriting  *rewrite      // nil: none is under way
 	broken     chan struct{} // closed when the log cannot be replayed
+	brokenBy   error         // why; set before that
 	brokenOnce sync.Once
 	stopping   chan struct{}
 }
@@ -145,6 +146,9 @@ func (r *Runtime) Inspect(f func(machine.Machine)) {
 
 // Broken is closed when the machine's log cannot be replayed.
 func (r *Runtime) Broken() <-chan struct{} { return r.broken }
+
+// BrokenBy is why it cannot, once Broken is closed.
+func (r *Runtime) BrokenBy() error { return r.brokenBy }
 
 // Stop ends the runtime: what waits is answered, no time passes any more.
 func (r *Runtime) Stop() {
@@ -237,6 +241,7 @@ func (r *Runtime) load(epoch int32) {
 func (r *Runtime) breakDown(err error) {
 	r.brokenOnce.Do(func() {
 		r.cfg.Logger.Error("a coordinator's log cannot be replayed", "partition", r.cfg.Partition.String(), "error", err)
+		r.brokenBy = err
 		close(r.broken)
 	})
 }

@@ -37,9 +37,13 @@ type several struct {
 	logs    []*said
 	set     []string
 	connect host.Make
-	grows   bool  // nodes join the first one
-	boots   []int // how often each machine was started
+	grows   bool         // nodes join the first one
+	boots   []int        // how often each machine was started
+	newer   map[int]bool // the nodes that have a newer version
 }
+
+// newerVersion is what a version supports that comes after this one.
+var newerVersion = []cluster.Feature{{Name: cluster.MetadataVersion, Min: 33, Max: 33}, {Name: cluster.WeirVersion, Min: 1, Max: 2}}
 
 // given are the ports that freeAddress gave.
 var given = map[int]bool{}
@@ -93,7 +97,11 @@ func (c *several) begin(i int) error {
 	if c.grows {
 		formed = []string{"controller.quorum.bootstrap.servers=" + c.peers[0]}
 	}
-	n, err := startWith(c.t, Options{FS: c.disks[i], BootID: fmt.Sprint("boot ", c.boots[i]), Connect: c.connect, Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}, append(append(formed,
+	opts := Options{FS: c.disks[i], BootID: fmt.Sprint("boot ", c.boots[i]), Connect: c.connect, Logger: slog.New(slog.NewTextHandler(c.logs[i], nil))}
+	if c.newer[i] {
+		opts.features = newerVersion
+	}
+	n, err := startWith(c.t, opts, append(append(formed,
 		fmt.Sprintf("broker.rack=rack%d", i+1),
 		"listeners=PLAINTEXT://"+c.ports[i]+",CONTROLLER://"+c.peers[i],
 		"default.replication.factor=3", "min.insync.replicas=2", "offsets.topic.replication.factor=3", "offsets.topic.num.partitions=3",

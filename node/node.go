@@ -53,6 +53,8 @@ type Options struct {
 	Version string
 	// Listen opens a listener, which is given by its name; nil: net.Listen. Its address must be a *net.TCPAddr.
 	Listen func(name, address string) (net.Listener, error)
+	// features is what another version supports; nil: what this one does.
+	features []cluster.Feature
 }
 
 // Node is a running node.
@@ -452,7 +454,7 @@ func (n *Node) startMetadata() error {
 	case err := <-n.failed:
 		return err
 	case <-n.metadata.runtime.Broken():
-		return errors.New("the metadata log cannot be read, see above; the node cannot start without it")
+		return fmt.Errorf("the metadata log cannot be read, and the node cannot start without it: %w", n.metadata.runtime.BrokenBy())
 	}
 }
 
@@ -479,6 +481,7 @@ func (n *Node) controllerConfig() cluster.Config {
 		NewID:                func() cluster.UUID { return randomID() },
 		Pick:                 rand.IntN,
 		Self:                 n.cfg.NodeID,
+		Features:             n.features(),
 		Alive:                n.peers.Alive,
 		Partitions:           n.cfg.NumPartitions,
 		ReplicationFactor:    n.cfg.DefaultReplicationFactor,
@@ -500,9 +503,16 @@ func (n *Node) controllerConfig() cluster.Config {
 	}
 }
 
+func (n *Node) features() []cluster.Feature {
+	if n.opts.features != nil {
+		return n.opts.features
+	}
+	return cluster.Features()
+}
+
 // asBroker describes this node as a broker.
 func (n *Node) asBroker() cluster.Broker {
-	b := cluster.Broker{ID: n.cfg.NodeID, Rack: n.cfg.BrokerRack, Directory: n.dir.id, Features: cluster.Features()}
+	b := cluster.Broker{ID: n.cfg.NodeID, Rack: n.cfg.BrokerRack, Directory: n.dir.id, Features: n.features()}
 	for _, l := range n.bound {
 		e := l.endpoint()
 		b.Endpoints = append(b.Endpoints, e)
