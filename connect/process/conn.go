@@ -44,6 +44,7 @@ type conn struct {
 	notes            int               // in the second
 	noted            int64
 	answers          chan *message // closed when no more come; why says why then
+	quiet            chan struct{} // closed when nothing more is read
 	asked            chan map[string]any
 	lastRecords      int    // how many the last batch had
 	topicText, topic string // the last topic's name, as it came
@@ -74,7 +75,7 @@ type hearers struct {
 func dial(program string, l limits, h hearers) (*conn, error) {
 	c := &conn{
 		limits: l, mask: h.mask, noting: h.noting, schemas: map[int64]*sdk.Schema{}, places: map[string]map[string]any{}, json: convert.NewJSON(), again: convert.NewJSON(),
-		answers: make(chan *message, mostDue+1), asked: make(chan map[string]any, 1),
+		answers: make(chan *message, mostDue+1), asked: make(chan map[string]any, 1), quiet: make(chan struct{}),
 	}
 	if c.mask == nil {
 		c.mask = func(text string) string { return text }
@@ -109,6 +110,7 @@ func (c *conn) reads() {
 		c.fail(err)
 		_ = c.out.Close()
 		close(c.answers)
+		close(c.quiet)
 		return
 	}
 }
@@ -209,8 +211,8 @@ func (c *conn) write(ctx context.Context, text ...[]byte) error {
 			return c.fail(c.failure(sdk.Unknown, "the process %s hangs: it has not read what it was sent for %v (%s); it was ended", c.name, c.limits.answer, answerOption))
 		default: // it ends, and reads says how
 			select {
-			case <-c.gone:
-				return c.fail(c.lost())
+			case <-c.quiet:
+				return c.reason()
 			case <-time.After(2 * readRest):
 				return c.fail(c.failure(sdk.Unknown, "the process %s has closed its standard input and goes on; a connector's process has to end then", c.name))
 			}

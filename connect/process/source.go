@@ -36,6 +36,7 @@ type sourceTask struct {
 	freed   chan struct{} // has one when fewer are open
 	news    chan struct{}
 	ended   chan struct{}
+	ending  sync.Once
 	telling bool
 	told    chan struct{} // closed when the process is told nothing more
 	writes  context.Context
@@ -97,7 +98,11 @@ func (t *sourceTask) begin(ctx context.Context, c sdk.SourceContext, v sdk.Value
 // Poll implements sdk.SourceTask.
 func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 	if err := t.ask(ctx); err != nil {
-		return nil, err
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		m, ok := <-t.c.answers // it may have answered before it ended
+		return t.take(m, ok)
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -123,8 +128,8 @@ func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 		case m, ok := <-t.c.answers:
 			return t.take(m, ok)
 		case <-t.freed:
-			if err := t.ask(ctx); err != nil {
-				return nil, err
+			if t.ask(ctx) != nil {
+				continue // answers are closed then
 			}
 		case <-timer.C:
 		case <-ctx.Done():
@@ -289,7 +294,7 @@ func (t *sourceTask) Stop() error {
 	if t.c == nil {
 		return nil
 	}
-	close(t.ended)
+	t.ending.Do(func() { close(t.ended) })
 	timer := time.AfterFunc(t.c.limits.stop/2, t.giveUp)
 	defer timer.Stop()
 	defer t.giveUp()
