@@ -42,7 +42,7 @@ var workerOptions = []sdk.Option{
 	{Name: "access.control.allow.origin", Kind: sdk.StringOption, Default: "", Doc: "Value of the header Access-Control-Allow-Origin; empty: web pages of elsewhere may not use the REST API."},
 	{Name: "access.control.allow.methods", Kind: sdk.StringOption, Default: "", Doc: "Methods that web pages of elsewhere may use; empty: GET, POST and HEAD."},
 	{Name: "file.root", Kind: sdk.StringOption, Default: "", Doc: "Folder that file connectors may use and ${file:...} may read; empty: any file."},
-	{Name: "plugin.path", Kind: sdk.ListOption, Default: "", Doc: "Folders with programs that are connectors. The worker runs each of them when it starts, to ask what it is; see connect-process.md."},
+	{Name: "plugin.path", Kind: sdk.ListOption, Default: "", Doc: "Folders with programs that are connectors. The worker runs each of them when it starts, to ask what it is: [connect-process.md](connect-process.md)."},
 	{Name: "config.providers", Kind: sdk.ListOption, Default: "", Doc: "What configurations may refer to, as in ${env:NAME}: env, file, directory. config.providers.* are their options."},
 	{Name: "offset.storage.file.filename", Kind: sdk.StringOption, Default: "", Doc: "File with the positions of sources, of a standalone worker; empty: offset.storage.topic has them."},
 	{Name: "exactly.once.source.support", Kind: sdk.StringOption, Default: "disabled", Doc: "Whether sources write exactly once.", Unsupported: "brokers of Weir have no transactions yet", Accepts: []string{"disabled"}},
