@@ -19,8 +19,9 @@ type child struct {
 	name string   // of the program, without its folder
 	in   *os.File // what it reads
 	out  *os.File // what it writes
-	log  func(line string)
-	gone chan struct{} // closed when it has ended, and its log was read
+	mask func(text string) string
+	log  func(line string) // nil: nobody hears its log
+	gone chan struct{}     // closed when it has ended, and its log was read
 
 	mu    sync.Mutex
 	cmd   *exec.Cmd
@@ -35,9 +36,9 @@ type child struct {
 // behind that could write still.
 const readRest = time.Second
 
-// begin starts a program. log is given the lines that it writes to its standard error.
-func begin(program string, log func(line string)) (*child, error) {
-	c := &child{name: filepath.Base(program), log: log, gone: make(chan struct{})}
+// begin starts a program. log is given the lines that it writes to its standard error, after mask.
+func begin(program string, mask func(text string) string, log func(line string)) (*child, error) {
+	c := &child{name: filepath.Base(program), mask: mask, log: log, gone: make(chan struct{})}
 	theirs, ours := [3]*os.File{}, [3]*os.File{}
 	defer func() {
 		for _, f := range theirs {
@@ -104,8 +105,20 @@ func (c *child) wait(stderr *os.File, logged chan struct{}) {
 	close(c.gone)
 }
 
-// mostOfLine is how much of a line of a log is kept.
-const mostOfLine = 4 << 10
+// mostOfLine is how much of a line of a log is read, and mostOfText how much of that, and of other texts, is shown: so much less that what is
+// secret in it is not cut in two before it is hidden.
+const (
+	mostOfLine = 64 << 10
+	mostOfText = 4 << 10
+)
+
+// shorten cuts a text that is to be shown.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
+}
 
 func (c *child) readLog(stderr *os.File, logged chan struct{}) {
 	defer close(logged)
@@ -115,8 +128,11 @@ func (c *child) readLog(stderr *os.File, logged chan struct{}) {
 		if err != nil {
 			return
 		}
-		line := strings.TrimRight(strings.ToValidUTF8(string(b), "\uFFFD"), " \r\t")
-		if line != "" && !cut {
+		line := ""
+		if !cut {
+			line = shorten(c.mask(strings.TrimRight(strings.ToValidUTF8(string(b), "\uFFFD"), " \r\t")), mostOfText)
+		}
+		if line != "" {
 			c.mu.Lock()
 			c.last = line
 			c.mu.Unlock()

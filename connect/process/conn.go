@@ -35,7 +35,6 @@ type limits struct {
 type conn struct {
 	*child
 	limits
-	mask             func(string) string
 	schemas          map[int64]*sdk.Schema // of the process, by their numbers
 	places           map[string]map[string]any
 	json             *convert.JSON // for the goroutine that reads
@@ -73,19 +72,15 @@ type hearers struct {
 
 // dial starts a program and begins to read what it says.
 func dial(program string, l limits, h hearers) (*conn, error) {
+	if h.mask == nil {
+		h.mask = func(text string) string { return text }
+	}
 	c := &conn{
-		limits: l, mask: h.mask, noting: h.noting, schemas: map[int64]*sdk.Schema{}, places: map[string]map[string]any{}, json: convert.NewJSON(), again: convert.NewJSON(),
+		limits: l, noting: h.noting, schemas: map[int64]*sdk.Schema{}, places: map[string]map[string]any{}, json: convert.NewJSON(), again: convert.NewJSON(),
 		answers: make(chan *message, mostDue+1), asked: make(chan map[string]any, 1), quiet: make(chan struct{}),
 	}
-	if c.mask == nil {
-		c.mask = func(text string) string { return text }
-	}
-	masked := h.log
-	if h.log != nil {
-		masked = func(line string) { h.log(c.mask(line)) }
-	}
 	var err error
-	if c.child, err = begin(program, masked); err != nil {
+	if c.child, err = begin(program, h.mask, h.log); err != nil {
 		return nil, sdk.Misconfigured("The program %s cannot be started: %w; see that it is there and may be executed, and begins with #! and its interpreter if it is a script", program, err)
 	}
 	go c.reads()
@@ -144,7 +139,15 @@ func (c *conn) lost() error {
 
 // failure makes an error whose text has no secrets.
 func (c *conn) failure(cause sdk.Cause, format string, args ...any) error {
-	return sdk.Because(cause, errors.New(c.mask(fmt.Sprintf(format, args...))))
+	return sdk.Because(cause, errors.New(c.clean(fmt.Sprintf(format, args...))))
+}
+
+// clean makes a text one that can be shown.
+func (c *conn) clean(text string) string { return shorten(c.mask(text), mostOfText) }
+
+// quote makes the begin of what a process sends one that can be shown.
+func (c *conn) quote(text string) string {
+	return strconv.Quote(short(c.mask(shorten(text, mostOfLine))))
 }
 
 // wrong makes an error of what a process may not do.
@@ -317,7 +320,7 @@ func (c *conn) hear(line []byte) error {
 	case "hello", "done", "records", "error":
 		return c.answer(m)
 	}
-	return c.wrong("a message of the type %q, which there is not", short(m.kind))
+	return c.wrong("a message of the type %s, which there is not", c.quote(m.kind))
 }
 
 // answer gives an answer to who waits for it.
@@ -429,9 +432,4 @@ func logLine(logger *slog.Logger) func(string) {
 }
 
 // short cuts what is told of a text.
-func short(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "..."
-	}
-	return s
-}
+func short(s string) string { return shorten(s, 60) }

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -82,13 +83,19 @@ func (p *plugin) config(v sdk.Values) map[string]string {
 // fields appends what a request has besides its kind.
 func fields(b []byte, more ...any) []byte {
 	for i := 0; i < len(more); i += 2 {
-		value, err := json.Marshal(more[i+1])
-		if err != nil {
-			panic("BUG: a request that is no JSON: " + err.Error())
-		}
-		b = append(append(append(append(b, `,"`...), more[i].(string)...), `":`...), value...)
+		b = append(append(append(append(b, `,"`...), more[i].(string)...), `":`...), inJSON(more[i+1])...)
 	}
 	return b
+}
+
+func inJSON(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("BUG: a request that is no JSON: " + err.Error())
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
 // masks hides the values of passwords.
@@ -99,7 +106,20 @@ func (p *plugin) masks(v sdk.Values) func(string) string {
 			secrets = append(secrets, secret, "[hidden]")
 		}
 	}
-	return strings.NewReplacer(secrets...).Replace
+	return masked(strings.NewReplacer(secrets...).Replace, v.Map())
+}
+
+// masked hides besides what mask does also how that looks in JSON, which a process may repeat.
+func masked(mask func(string) string, config map[string]string) func(string) string {
+	var secrets []string
+	for _, value := range config {
+		quoted := string(inJSON(value))
+		if quoted = quoted[1 : len(quoted)-1]; quoted != value && mask(value) != value {
+			secrets = append(secrets, quoted, "[hidden]")
+		}
+	}
+	inside := strings.NewReplacer(secrets...)
+	return func(text string) string { return mask(inside.Replace(text)) }
 }
 
 // shortestSecret is how long a value has to be to be hidden: the letters of a shorter one are everywhere.
@@ -185,7 +205,7 @@ type taskContext interface {
 func (p *plugin) start(ctx context.Context, t taskContext, v sdk.Values) (*conn, error) {
 	h := hearers{log: logLine(t.Logger().With("program", p.program)), mask: p.masks(v)}
 	if m, ok := t.(sdk.Masking); ok {
-		h.mask = m.Mask
+		h.mask = masked(m.Mask, v.Map())
 	}
 	if n, ok := t.(sdk.Noting); ok {
 		h.noting = n.Note

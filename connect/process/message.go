@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/weir/weir/connect/sdk"
@@ -41,9 +40,6 @@ type refusal struct {
 	text   string
 }
 
-// mostOfText bounds texts for people.
-const mostOfText = 8 << 10
-
 // parse reads a message.
 func (c *conn) parse(line []byte) (*message, error) {
 	j := c.json
@@ -75,9 +71,7 @@ func (c *conn) parse(line []byte) (*message, error) {
 		case "cause":
 			m.cause, err = c.cause()
 		case "error", "note":
-			if m.text, err = j.Text(); len(m.text) > mostOfText {
-				m.text = strings.ToValidUTF8(m.text[:mostOfText], "") + "..."
-			}
+			m.text, err = j.Text()
 		case "id":
 			m.id, err = j.Whole()
 		case "schema":
@@ -97,7 +91,7 @@ func (c *conn) parse(line []byte) (*message, error) {
 		err = j.End()
 	}
 	if err != nil {
-		return nil, c.wrong("what is not right: %v; it begins with %q", err, short(string(bytes.TrimSpace(line[:min(len(line), 60)]))))
+		return nil, c.wrong("what is not right: %v; it begins with %s", err, c.quote(string(bytes.TrimSpace(line[:min(len(line), mostOfLine)]))))
 	}
 	if m.kind == "" {
 		return nil, c.wrong("a message without a type")

@@ -199,6 +199,40 @@ func sinkRecords(topic string, from, to int64) (out []*sdk.Record) {
 	return out
 }
 
+// TestSinkParts: what is much is put in parts, and what was taken is not put again when the rest is tried again.
+func TestSinkParts(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "heard")
+	task, err := sinkOf(t, &fakeContext{}, nil, helloOf("sink", ""), started,
+		`puts=0
+while read -r line; do
+  case "$line" in *'"type":"schema"'*) continue ;; esac
+  puts=$((puts+1)); seq=${line#*'"seq":'}; seq=${seq%%,*}; first=${line#*'"offset":'}
+  echo "${first%%,*}" >>`+out+`
+  if [ $puts = 2 ]; then echo '{"type":"error","seq":'$seq',"cause":"transient","error":"it is down"}'; else echo '{"type":"done","seq":'$seq'}'; fi
+done`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := sinkRecords("t", 0, 2500)
+	if err := task.Put(soon(t), records); sdk.CauseOf(err) != sdk.Transient {
+		t.Fatal(err)
+	}
+	if err := task.Put(soon(t), records); err != nil {
+		t.Fatal(err)
+	}
+	if err := task.Put(soon(t), records[:10]); err != nil {
+		t.Fatal(err)
+	}
+	heard, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Fields(string(heard))
+	if len(got) != 5 || got[0] != "0" || got[1] == "0" || got[2] != got[1] || got[3] == got[2] || got[4] != "0" {
+		t.Errorf("puts began at %v", got)
+	}
+}
+
 // TestSink: what a sink is given, its answers, and what it refuses.
 func TestSink(t *testing.T) {
 	c := &fakeContext{tolerate: true}
@@ -268,7 +302,7 @@ func TestSink(t *testing.T) {
 // newConn makes one without a process, that has been asked for some things.
 func newConn(asked ...string) *conn {
 	c := &conn{
-		child: &child{name: "fake", over: true}, limits: limits{line: defaultLine}, mask: func(text string) string { return text },
+		child: &child{name: "fake", over: true, mask: func(text string) string { return text }}, limits: limits{line: defaultLine},
 		schemas: map[int64]*sdk.Schema{}, places: map[string]map[string]any{}, json: convert.NewJSON(), again: convert.NewJSON(),
 		answers: make(chan *message, mostDue+1), asked: make(chan map[string]any, 1),
 	}

@@ -122,7 +122,7 @@ func (t *sinkTask) put(ctx context.Context, f *frame) error {
 	for _, r := range refused {
 		record, err := t.find(r, f.sent)
 		if err == nil {
-			err = t.ctx.Report(record, errors.New(t.c.mask(r.text)))
+			err = t.ctx.Report(record, errors.New(t.c.clean(r.text)))
 		}
 		if err != nil {
 			return err
@@ -209,7 +209,7 @@ func (t flusher) Flush(ctx context.Context, put map[sdk.TopicPartition]int64) (m
 	for _, r := range m.refused {
 		record, err := t.find(r, nil)
 		if err == nil {
-			err = t.ctx.Report(record, errors.New(t.c.mask(r.text)))
+			err = t.ctx.Report(record, errors.New(t.c.clean(r.text)))
 		}
 		if err != nil {
 			return nil, err

@@ -376,6 +376,39 @@ func TestPlugins(t *testing.T) {
 	}
 }
 
+// TestSecrets: what a program repeats of what it was told, in its log, in its errors or where it may not, is seen by nobody.
+func TestSecrets(t *testing.T) {
+	const secret = `s3cret "of" <nobody>\\`
+	t.Setenv("WEIR_TEST_SECRET", secret)
+	for _, leak := range []string{
+		`printf '%s\n' "$line" >&2; exit 1`,
+		`printf 'x%s\n' "${line#*token}"`,
+		`token=${line#*'"token":'}; printf '{"type":"error","seq":2,"cause":"configuration","error":%s}\n' "${token%%\}*}"; read -r line`,
+	} {
+		folder := t.TempDir()
+		text := "#!/bin/sh\nread -r line || exit 0\necho '" + `{"type":"hello","seq":1,"protocol":1,"connectors":[{"class":"org.example.Leak","kind":"source","version":"1","options":[{"name":"password","type":"PASSWORD"},{"name":"token"}]}]}` +
+			"'\nread -r line || exit 0\n" + leak + "\n"
+		if err := os.WriteFile(filepath.Join(folder, "leak"), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		h, log := startWorker(t, weirtest.Start(t), map[string]string{"plugin.path": folder})
+		h.create(t, "leak", map[string]string{"connector.class": "Leak", "password": "passw0rd \"x\"", "token": "${env:WEIR_TEST_SECRET}"})
+		var status string
+		eventually(t, "it has failed", func() bool {
+			_, status = h("GET", "/connectors/leak/status", nil)
+			return strings.Contains(status, "FAILED")
+		})
+		for _, part := range []string{"s3cret", "nobody", "passw0rd"} {
+			if strings.Contains(status+log.String(), part) {
+				t.Errorf("%s: %s is seen in %s\n%s", leak, part, status, log)
+			}
+		}
+		if !strings.Contains(status, "[hidden]") {
+			t.Errorf("%s: status %s", leak, status)
+		}
+	}
+}
+
 func post(url, body string) (int, error) {
 	answer, err := http.Post(url, "application/json", strings.NewReader(body))
 	if err != nil {
