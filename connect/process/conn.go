@@ -167,6 +167,12 @@ func (c *conn) fail(err error) error {
 	return err
 }
 
+// refuse ends the process for what it has said, and gives that as the reason, also if it has ended already.
+func (c *conn) refuse(err error) error {
+	_ = c.fail(err)
+	return err
+}
+
 // reason says why there are no more answers.
 func (c *conn) reason() error {
 	c.mu.Lock()
@@ -270,7 +276,7 @@ func (c *conn) hello(ctx context.Context) (*hello, error) {
 		err = fmt.Errorf("it speaks version %d of the protocol, and this worker version %d", h.Protocol, protocol)
 	}
 	if err != nil {
-		return nil, c.fail(c.failure(sdk.Unknown, "the process %s says hello in a way that is not right: %v", c.name, err))
+		return nil, c.refuse(c.failure(sdk.Unknown, "the process %s says hello in a way that is not right: %v", c.name, err))
 	}
 	return h, nil
 }
@@ -278,11 +284,11 @@ func (c *conn) hello(ctx context.Context) (*hello, error) {
 // close lets the process end, and ends it if it does not. The error says how it ended if that was not well.
 func (c *conn) close() (err error) {
 	c.shutting.Do(func() {
+		ours := c.reason() != nil // it has ended before, and that was told
 		_ = c.in.SetWriteDeadline(time.Unix(1, 0)) // whoever writes does not hold it up
 		_ = c.in.Close()
 		timer := time.NewTimer(c.limits.stop)
 		defer timer.Stop()
-		ours := c.reason() != nil // it was ended, and that was told
 		late := false
 		select {
 		case <-c.gone:

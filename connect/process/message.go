@@ -15,6 +15,7 @@ import (
 type message struct {
 	kind string
 	seq  int64
+	size int   // bytes of the line
 	err  error // of an error
 
 	records   []*sdk.Record  // of records
@@ -43,7 +44,7 @@ type refusal struct {
 // parse reads a message.
 func (c *conn) parse(line []byte) (*message, error) {
 	j := c.json
-	m := &message{lag: -1, cause: sdk.Unknown}
+	m := &message{size: len(line), lag: -1, cause: sdk.Unknown}
 	whole := false
 	j.Reset(line)
 	err := j.Object(func(key []byte) (err error) {

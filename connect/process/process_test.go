@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -188,6 +189,54 @@ func TestWindow(t *testing.T) {
 		if err != nil || len(got) != 1 || got[0].Value != int64(3+mostOpen+i) {
 			t.Error(got, err)
 		}
+	}
+}
+
+// TestEnd: how a process ends when it has to.
+func TestEnd(t *testing.T) {
+	for _, test := range []struct{ name, line, want string }{
+		{"well", "exit 0", ""},
+		{"with an exit code", "echo 'the file cannot be closed' >&2; exit 4", "the source did not end well: the process connector ended: it ended with exit code 4; the last line of its log: the file cannot be closed"},
+		{"not", "exec sleep 60", "the source did not end well: the process connector has not ended 200ms after its standard input did (process.stop.timeout.ms); it was killed"},
+		{"with others left behind", "sleep 60 & exit 0", ""},
+	} {
+		task, err := sourceOf(t, &fakeContext{}, map[string]string{"process.stop.timeout.ms": "200"}, helloOf("source", ""), started,
+			"while read -r line; do :; done", test.line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = task.Stop()
+		if text := fmt.Sprint(err); err == nil && test.want != "" || err != nil && text != test.want {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if pid := task.c.cmd.Process.Pid; syscall.Kill(-pid, 0) == nil {
+			for end := time.Now().Add(patience); syscall.Kill(-pid, 0) == nil; time.Sleep(time.Millisecond) { // killed, and not gone at once
+				if time.Now().After(end) {
+					t.Fatalf("%s: something is left behind", test.name)
+				}
+			}
+		}
+	}
+}
+
+// TestBytes: a source is asked for nothing more while so many bytes are not durable.
+func TestBytes(t *testing.T) {
+	task, err := sourceOf(t, &fakeContext{}, nil, helloOf("source", ""), started, "while read -r line; do :; done")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range int64(2) {
+		if _, err := task.take(&message{seq: i, size: mostOpenBytes / 2, lag: -1, records: []*sdk.Record{{}}}, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	task.ahead = 0
+	if err := task.ask(soon(t)); err != nil || task.ahead != 0 {
+		t.Errorf("%d were asked for, %v", task.ahead, err)
+	}
+	task.Durable(1)
+	if err := task.ask(soon(t)); err != nil || task.ahead != mostAhead {
+		t.Errorf("%d were asked for, %v", task.ahead, err)
 	}
 }
 

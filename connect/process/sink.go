@@ -139,7 +139,7 @@ func (t *sinkTask) find(r refusal, sent []*sdk.Record) (*sdk.Record, error) {
 	case r.record < 0 && r.at.Topic != "" && r.offset >= 0:
 		return &sdk.Record{Topic: r.at.Topic, Partition: r.at.Partition, From: r.at, Offset: r.offset}, nil
 	}
-	return nil, t.c.fail(t.c.wrong("a refusal of a record that there is not (record %d of %d, offset %d)", r.record, len(sent), r.offset))
+	return nil, t.c.refuse(t.c.wrong("a refusal of a record that there is not (record %d of %d, offset %d)", r.record, len(sent), r.offset))
 }
 
 func (t *sinkTask) rewind(m *message) {
@@ -221,7 +221,7 @@ func (t flusher) Flush(ctx context.Context, put map[sdk.TopicPartition]int64) (m
 	}
 	for tp := range m.offsets {
 		if _, ok := put[tp]; !ok {
-			return nil, t.c.fail(t.c.wrong("that it is done with %s-%d, of which it was given nothing", short(tp.Topic), tp.Partition))
+			return nil, t.c.refuse(t.c.wrong("that it is done with %s-%d, of which it was given nothing", short(tp.Topic), tp.Partition))
 		}
 	}
 	return m.offsets, nil

@@ -12,10 +12,12 @@ import (
 	"github.com/weir/weir/connect/sdk"
 )
 
-// A source is asked for so many batches before the first of them is taken, and has no more than so many that are not durable.
+// A source is asked for so many batches before the first of them is taken, and has no more than so many, and so many bytes, that are not
+// durable.
 const (
-	mostAhead = 3
-	mostOpen  = 16
+	mostAhead     = 3
+	mostOpen      = 16
+	mostOpenBytes = 32 << 20
 )
 
 // sourceTask is a task of a source in a process.
@@ -30,7 +32,8 @@ type sourceTask struct {
 	lag     atomic.Int64 // ms; -1: not known
 
 	mu      sync.Mutex
-	undone  []int64 // the seqs of batches that are not durable
+	undone  []batch // those that are not durable
+	bytes   int     // of those
 	durable int64   // news for the process; 0: none
 	commits map[string]sdk.Position
 	freed   chan struct{} // has one when fewer are open
@@ -41,6 +44,12 @@ type sourceTask struct {
 	told    chan struct{} // closed when the process is told nothing more
 	writes  context.Context
 	giveUp  context.CancelFunc
+}
+
+// batch is what an answer to a poll had.
+type batch struct {
+	seq   int64
+	bytes int // of its line
 }
 
 // Start implements sdk.SourceTask.
@@ -142,6 +151,9 @@ func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 func (t *sourceTask) ask(ctx context.Context) error {
 	t.mu.Lock()
 	room := mostOpen - len(t.undone)
+	if t.bytes >= mostOpenBytes {
+		room = 0
+	}
 	t.mu.Unlock()
 	want := min(mostAhead, room)
 	if t.idle {
@@ -178,7 +190,8 @@ func (t *sourceTask) take(m *message, ok bool) ([]*sdk.Record, error) {
 		return nil, err
 	}
 	t.mu.Lock()
-	t.undone = append(t.undone, m.seq)
+	t.undone = append(t.undone, batch{m.seq, m.size})
+	t.bytes += m.size
 	t.mu.Unlock()
 	return m.records, nil
 }
@@ -192,7 +205,7 @@ func (t *sourceTask) place(m *message) error {
 			t.carried[runtime.PartitionKey(p.Partition)] = p
 		}
 		if places = places[:0]; len(t.carried) > mostPlaces {
-			return t.c.fail(t.c.wrong("positions of more than %d partitions without records", mostPlaces))
+			return t.c.refuse(t.c.wrong("positions of more than %d partitions without records", mostPlaces))
 		}
 		for key, p := range t.carried {
 			if len(places) == len(m.records) {
@@ -222,8 +235,11 @@ func (t *sourceTask) Durable(polls int) {
 		panic("BUG: more batches are durable than there were")
 	}
 	if t.uses(usesDurable) {
-		t.durable = t.undone[polls-1]
+		t.durable = t.undone[polls-1].seq
 		signal(t.news)
+	}
+	for _, b := range t.undone[:polls] {
+		t.bytes -= b.bytes
 	}
 	t.undone = t.undone[:copy(t.undone, t.undone[polls:])]
 	signal(t.freed)

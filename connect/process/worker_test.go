@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir/weir/connect"
+	"github.com/weir/weir/connect/host"
 	"github.com/weir/weir/weirtest"
 )
 
@@ -373,6 +376,34 @@ func TestPlugins(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "s3cret") {
 		t.Error("a password is in the log")
+	}
+}
+
+// TestNode: the worker in a node has the programs of the node's plugin.path.
+func TestNode(t *testing.T) {
+	folder := t.TempDir()
+	text := "#!/bin/sh\nread -r line\necho '" + `{"type":"hello","seq":1,"protocol":1,"connectors":[{"class":"org.example.InNode","kind":"source","version":"1"}]}` + "'\n"
+	if err := os.WriteFile(filepath.Join(folder, "program"), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := connect.InNode(nil)(host.Host{Listener: listener, PluginPath: []string{folder}, Logger: slog.New(slog.DiscardHandler), Exists: func(string) bool { return false }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Start()
+	defer w.Stop()
+	answer, err := http.Get("http://" + listener.Addr().String() + "/connector-plugins")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil || !bytes.Contains(b, []byte("org.example.InNode")) {
+		t.Errorf("%s %v", b, err)
 	}
 }
 
