@@ -284,7 +284,7 @@ func (c *conn) hello(ctx context.Context) (*hello, error) {
 // close lets the process end, and ends it if it does not. The error says how it ended if that was not well.
 func (c *conn) close() (err error) {
 	c.shutting.Do(func() {
-		ours := c.reason() != nil // it has ended before, and that was told
+		ours := c.reason() != nil                  // it has ended before, and that was told
 		_ = c.in.SetWriteDeadline(time.Unix(1, 0)) // whoever writes does not hold it up
 		_ = c.in.Close()
 		timer := time.NewTimer(c.limits.stop)

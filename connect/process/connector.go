@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir/weir/connect/sdk"
 )
@@ -17,6 +18,7 @@ const (
 	answerOption = "process.timeout.ms"
 	stopOption   = "process.stop.timeout.ms"
 	lineOption   = "process.message.max.bytes"
+	splitOption  = "process.split.interval.ms"
 )
 
 const defaultLine = 8 << 20
@@ -26,6 +28,9 @@ var processOptions = []sdk.Option{
 	{Name: stopOption, Kind: sdk.LongOption, Default: "3000", Importance: sdk.Low, Check: sdk.AtLeast(1), Group: "Process", Order: 2, Doc: "How long the connector's process may take to end when it has to. After that it is killed."},
 	{Name: lineOption, Kind: sdk.LongOption, Default: fmt.Sprint(defaultLine), Importance: sdk.Low, Check: sdk.AtLeast(1024), Group: "Process", Order: 3, Doc: "The most bytes of a message that the connector's process may send."},
 }
+
+// splitting is the option of those that divide their work.
+var splitting = sdk.Option{Name: splitOption, Kind: sdk.LongOption, Default: "60000", Importance: sdk.Low, Check: sdk.AtLeast(0), Group: "Process", Order: 4, Doc: "How often the connector is asked again how to divide its work. If it is another way then, its tasks begin anew. 0: only when it starts."}
 
 // plugin is a connector that a program has. It may be used by several goroutines.
 type plugin struct {
@@ -192,6 +197,48 @@ func (p *plugin) Split(ctx context.Context, v sdk.Values, most int) ([]map[strin
 		return nil, fmt.Errorf("the work cannot be divided: the answer to split is not right: %w", err)
 	}
 	return tasks, nil
+}
+
+// Watch implements sdk.Watcher: the work is divided anew from time to time, which changes nothing if it is the same.
+func (p *plugin) Watch(ctx context.Context, v sdk.Values, changed func()) error {
+	each := v.Milliseconds(splitOption)
+	if each <= 0 { // also if it does not divide its work
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(each)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			changed()
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// CheckPositions implements sdk.OffsetChecker.
+func (s source) CheckPositions(v sdk.Values, positions []sdk.Position) error {
+	if !s.uses(usesOffsets) {
+		return nil
+	}
+	_, err := s.once(context.Background(), v, "offsets", "positions", inWords(positions))
+	return err
+}
+
+// position is one as processes are told of it.
+type position struct {
+	Partition map[string]any `json:"partition"`
+	Offset    map[string]any `json:"offset"` // nil: it is forgotten
+}
+
+func inWords(positions []sdk.Position) []position {
+	out := make([]position, len(positions))
+	for i, p := range positions {
+		out[i] = position(p)
+	}
+	return out
 }
 
 // taskContext is what tasks of both kinds are given by the runtime.

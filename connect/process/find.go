@@ -174,6 +174,7 @@ func (s *scalar) UnmarshalJSON(b []byte) error {
 const (
 	usesValidate   = "validate"
 	usesSplit      = "split"
+	usesOffsets    = "offsets"
 	usesCommit     = "commit"
 	usesDurable    = "durable"
 	usesFlush      = "flush"
@@ -181,7 +182,7 @@ const (
 )
 
 var usable = map[string][]string{
-	"source": {usesValidate, usesSplit, usesCommit, usesDurable},
+	"source": {usesValidate, usesSplit, usesOffsets, usesCommit, usesDurable},
 	"sink":   {usesValidate, usesSplit, usesFlush, usesPartitions},
 }
 
@@ -237,6 +238,9 @@ func (p *plugin) complete() error {
 		p.options = append(p.options, o)
 	}
 	p.options = append(p.options, processOptions...)
+	if p.uses(usesSplit) {
+		p.options = append(p.options, splitting)
+	}
 	names := map[string]bool{}
 	for _, o := range p.options {
 		if names[o.Name] {

@@ -3,6 +3,8 @@ package process
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -290,16 +292,9 @@ func (t *sourceTask) tellOnce() error {
 		t.durable = 0
 	}
 	if len(t.commits) > 0 {
-		type position struct {
-			Partition map[string]any `json:"partition"`
-			Offset    map[string]any `json:"offset"`
-		}
-		all := make([]position, 0, len(t.commits))
-		for _, p := range t.commits {
-			all = append(all, position{p.Partition, p.Offset})
-		}
+		all := slices.Collect(maps.Values(t.commits))
 		clear(t.commits)
-		b = append(fields(append(b, `{"type":"commit"`...), "positions", all), "}\n"...)
+		b = append(fields(append(b, `{"type":"commit"`...), "positions", inWords(all)), "}\n"...)
 	}
 	t.mu.Unlock()
 	return t.c.write(t.writes, b)

@@ -24,6 +24,9 @@ import (
 
 	"github.com/weir/weir/connect"
 	"github.com/weir/weir/connect/host"
+	"github.com/weir/weir/connect/process"
+	"github.com/weir/weir/connect/sdk"
+	"github.com/weir/weir/connect/sdk/kit"
 	"github.com/weir/weir/weirtest"
 )
 
@@ -376,6 +379,112 @@ func TestPlugins(t *testing.T) {
 	}
 	if strings.Contains(log.String(), "s3cret") {
 		t.Error("a password is in the log")
+	}
+}
+
+// TestDivided: a connector is asked how to divide its work, again and again, and whether positions are right.
+func TestDivided(t *testing.T) {
+	folder := t.TempDir()
+	parts := filepath.Join(folder, "parts")
+	text := "#!/bin/sh\nread -r line\necho '" + `{"type":"hello","seq":1,"protocol":1,"connectors":[{"class":"org.example.Parts","kind":"source","version":"1","uses":["split","offsets"],"options":[{"name":"part.*"}]}]}` + `'
+read -r line || exit 0
+case "$line" in
+*'"type":"split"'*'"most":3'*) echo '{"type":"done","seq":2,"tasks":'$(cat ` + parts + `)'}'; exit ;;
+*'"type":"offsets"'*'"offset":{"n":-1}'*) echo '{"type":"error","seq":2,"error":"n may not be below zero"}'; exit ;;
+*'"type":"offsets"'*) echo '{"type":"done","seq":2}'; exit ;;
+esac
+part=${line#*'"part.name":"'}
+echo "part ${part%%\"*}" >&2
+echo '{"type":"done","seq":2}'
+while read -r line; do :; done
+`
+	divide := func(answer string) {
+		if err := os.WriteFile(parts+"-new", []byte(answer), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(parts+"-new", parts); err != nil {
+			t.Fatal(err)
+		}
+	}
+	divide(`[{"part.name":"one"},{"part.name":"two"}]`)
+	if err := os.WriteFile(filepath.Join(folder, "program"), []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h, log := startWorker(t, weirtest.Start(t), map[string]string{"plugin.path": folder})
+	h.create(t, "parts", map[string]string{"connector.class": "Parts", "tasks.max": "3", "process.split.interval.ms": "100"})
+	tasks := func(want ...string) {
+		t.Helper()
+		eventually(t, fmt.Sprint("the tasks are ", want), func() bool {
+			_, configs := h("GET", "/connectors/parts/tasks", nil)
+			for _, part := range want {
+				if !strings.Contains(configs, `"part.name":"`+part+`"`) || !strings.Contains(log.String(), "the connector says: part "+part) {
+					return false
+				}
+			}
+			return strings.Count(configs, "part.name") == len(want)
+		})
+	}
+	tasks("one", "two")
+	divide(`[{"part.name":"three"}]`)
+	tasks("three")
+	if status, text := h("PUT", "/connectors/parts/stop", nil); status/100 != 2 {
+		t.Fatal(status, text)
+	}
+	var answer string
+	for offset, want := range map[string]string{`{"n":-1}`: "n may not be below zero", `{"n":1}`: "The offsets for this connector have been altered successfully"} {
+		eventually(t, want, func() bool {
+			_, answer = h("PATCH", "/connectors/parts/offsets", json.RawMessage(`{"offsets":[{"partition":{"p":1},"offset":`+offset+`}]}`))
+			return strings.Contains(answer, want)
+		})
+	}
+}
+
+// TestRefused: a record that a sink refuses is in the dead-letter topic, and the others arrive.
+func TestRefused(t *testing.T) {
+	folder := examples(t)
+	node := weirtest.Start(t, weirtest.Topic("orders", 1))
+	h, _ := startWorker(t, node, map[string]string{"plugin.path": folder})
+	client, err := kgo.NewClient(kgo.SeedBrokers(node.Addr()), kgo.DefaultProduceTopic("orders"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(t.Context(),
+		&kgo.Record{Key: []byte("1"), Value: []byte("11")}, &kgo.Record{Value: []byte("22")}, &kgo.Record{Key: []byte("3"), Value: []byte("33")}, &kgo.Record{Key: []byte("1")},
+	).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "out.db")
+	h.create(t, "to", map[string]string{"connector.class": "SqliteSink", "database": out, "topics": "orders", "errors.tolerance": "all",
+		"errors.deadletterqueue.topic.name": "refused", "errors.deadletterqueue.topic.replication.factor": "1", "errors.deadletterqueue.context.headers.enable": "true"})
+	if got := node.Consume("refused", 1); got[0] != "22" {
+		t.Errorf("refused: %v", got)
+	}
+	eventually(t, "the others are there", func() bool {
+		return sqlite(t, out, "CREATE TABLE IF NOT EXISTS records (key TEXT PRIMARY KEY, value TEXT)", "SELECT * FROM records") == `[["3", "33"]]`
+	})
+}
+
+// TestCrash: the example, crashed as the kit does it, loses nothing.
+func TestCrash(t *testing.T) {
+	all, err := process.Describe(filepath.Join(examples(t), "sqlite_source.py"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := filepath.Join(t.TempDir(), "in.db")
+	sqlite(t, in, "CREATE TABLE orders (id INTEGER PRIMARY KEY, text TEXT)", rows(1, 3001))
+	var want []string
+	for i := range 3000 {
+		want = append(want, fmt.Sprintf("{id=%d, text=order %d}", i+1, i+1))
+	}
+	k := kit.New(t, kit.Topic("orders", 1))
+	source := all[0].(sdk.Source)
+	k.Crash(source, map[string]string{"database": in, "table": "orders", "topic": "orders", "batch.size": "20"}, func() bool {
+		at := k.Positions(source)
+		return len(at) == 1 && fmt.Sprint(at[0].Offset["rowid"]) == "3000"
+	})
+	if err := kit.Delivered(want, k.Values("orders")); err != nil {
+		t.Error(err)
 	}
 }
 
