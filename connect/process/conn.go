@@ -2,6 +2,7 @@ package process
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/weir/weir/connect/convert"
 	"github.com/weir/weir/connect/sdk"
 )
 
@@ -35,21 +35,16 @@ type limits struct {
 type conn struct {
 	*child
 	limits
-	schemas          map[int64]*sdk.Schema // of the process, by their numbers
-	places           map[string]map[string]any
-	json             *convert.JSON // for the goroutine that reads
-	again            *convert.JSON
-	noting           func(text string) // nil: nobody hears of notes
-	notes            int               // in the second
-	noted            int64
-	answers          chan *message // closed when no more come; why says why then
-	quiet            chan struct{} // closed when nothing more is read
-	asked            chan map[string]any
-	lastRecords      int    // how many the last batch had
-	topicText, topic string // the last topic's name, as it came
-	seq              int64
-	writing          sync.Mutex
-	shutting         sync.Once
+	parser   *parser
+	noting   func(text string) // nil: nobody hears of notes
+	notes    int               // in the second
+	noted    int64
+	answers  chan *message // closed when no more come; why says why then
+	quiet    chan struct{} // closed when nothing more is read
+	asked    chan map[string]any
+	seq      int64
+	writing  sync.Mutex
+	shutting sync.Once
 
 	mu       sync.Mutex
 	due      []request // not answered yet
@@ -76,7 +71,7 @@ func dial(program string, l limits, h hearers) (*conn, error) {
 		h.mask = func(text string) string { return text }
 	}
 	c := &conn{
-		limits: l, noting: h.noting, schemas: map[int64]*sdk.Schema{}, places: map[string]map[string]any{}, json: convert.NewJSON(), again: convert.NewJSON(),
+		limits: l, noting: h.noting, parser: newParser(),
 		answers: make(chan *message, mostDue+1), asked: make(chan map[string]any, 1), quiet: make(chan struct{}),
 	}
 	var err error
@@ -312,13 +307,16 @@ func (c *conn) close() (err error) {
 
 // hear takes what the process says.
 func (c *conn) hear(line []byte) error {
-	m, err := c.parse(line)
+	m, err := c.parser.parse(line)
+	if err == nil && m.kind == "schema" {
+		err = c.parser.define(m)
+	}
 	if err != nil {
-		return err
+		return c.wrong("what is not right: %v; it begins with %s", err, c.quote(string(bytes.TrimSpace(line[:min(len(line), mostOfLine)]))))
 	}
 	switch m.kind {
 	case "schema":
-		return c.define(m)
+		return nil
 	case "note":
 		return c.note(m.text)
 	case "position":
@@ -396,27 +394,6 @@ func (c *conn) note(text string) error {
 	if c.noting != nil {
 		c.noting(text)
 	}
-	return nil
-}
-
-// Schemas have numbers up to mostSchemas, and no more than mostOfSchema bytes.
-const (
-	mostSchemas  = 10_000
-	mostOfSchema = 256 << 10
-)
-
-func (c *conn) define(m *message) error {
-	switch {
-	case m.id < 1 || m.id > mostSchemas:
-		return c.wrong("a schema with the id %d: ids are from 1 to %d", m.id, mostSchemas)
-	case len(m.raw) > mostOfSchema:
-		return c.wrong("a schema of %d bytes: it may have %d", len(m.raw), mostOfSchema)
-	}
-	s, err := c.json.ParseSchema(m.raw)
-	if err != nil {
-		return c.wrong("a schema that is not right (id %d): %v", m.id, err)
-	}
-	c.schemas[m.id] = s
 	return nil
 }
 

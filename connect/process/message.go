@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weir/weir/connect/convert"
 	"github.com/weir/weir/connect/sdk"
 )
 
@@ -41,9 +42,23 @@ type refusal struct {
 	text   string
 }
 
-// parse reads a message.
-func (c *conn) parse(line []byte) (*message, error) {
-	j := c.json
+// parser reads the messages of a process. It is for one goroutine.
+type parser struct {
+	json, again *convert.JSON
+	schemas     map[int64]*sdk.Schema     // by their numbers
+	places      map[string]map[string]any // source partitions, by their text
+	lastRecords int                       // how many the last batch had
+	topicText   string                    // the last topic's name, as it came
+	topic       string
+}
+
+func newParser() *parser {
+	return &parser{json: convert.NewJSON(), again: convert.NewJSON(), schemas: map[int64]*sdk.Schema{}, places: map[string]map[string]any{}}
+}
+
+// parse reads a message. The error says what is wrong with it.
+func (p *parser) parse(line []byte) (*message, error) {
+	j := p.json
 	m := &message{size: len(line), lag: -1, cause: sdk.Unknown}
 	whole := false
 	j.Reset(line)
@@ -54,23 +69,23 @@ func (c *conn) parse(line []byte) (*message, error) {
 		case "seq":
 			m.seq, err = j.Whole()
 		case "records":
-			m.records, err = c.records()
+			m.records, err = p.records()
 		case "topic":
 			m.topic, err = j.Text()
 		case "positions":
-			m.places, err = c.positions()
+			m.places, err = p.positions()
 		case "lag":
 			m.lag, err = j.Whole()
 		case "partition":
-			m.partition, err = c.place()
+			m.partition, err = p.place()
 		case "refused":
-			m.refused, err = c.refusals()
+			m.refused, err = p.refusals()
 		case "offsets":
-			m.offsets, err = c.offsets()
+			m.offsets, err = p.offsets()
 		case "rewind":
-			m.rewind, err = c.offsets()
+			m.rewind, err = p.offsets()
 		case "cause":
-			m.cause, err = c.cause()
+			m.cause, err = p.cause()
 		case "error", "note":
 			m.text, err = j.Text()
 		case "id":
@@ -91,16 +106,16 @@ func (c *conn) parse(line []byte) (*message, error) {
 	if err == nil {
 		err = j.End()
 	}
-	if err != nil {
-		return nil, c.wrong("what is not right: %v; it begins with %s", err, c.quote(string(bytes.TrimSpace(line[:min(len(line), mostOfLine)]))))
+	if err == nil {
+		err = m.complete()
 	}
-	if m.kind == "" {
-		return nil, c.wrong("a message without a type")
+	if err != nil {
+		return nil, err
 	}
 	if whole {
 		m.whole = bytes.Clone(line)
 	}
-	return m, c.complete(m)
+	return m, nil
 }
 
 // inside tells in which field something is wrong.
@@ -119,32 +134,57 @@ type fieldError struct {
 func (f *fieldError) Error() string { return short(f.field) + ": " + f.err.Error() }
 func (f *fieldError) Unwrap() error { return f.err }
 
-// complete gives records their topic, and puts the positions into them: they are those after all of them.
-func (c *conn) complete(m *message) error {
+// complete gives records their topic, and sees that nothing is missing.
+func (m *message) complete() error {
+	if m.kind == "" {
+		return errors.New("a message without a type")
+	}
 	for _, r := range m.records {
 		if r.Topic == "" {
 			r.Topic = m.topic
 		}
 		if r.Topic == "" {
-			return c.wrong("a record without a topic")
+			return errors.New("a record without a topic")
 		}
 	}
 	return nil
 }
 
-func (c *conn) records() ([]*sdk.Record, error) {
+// Schemas have numbers up to mostSchemas, and no more than mostOfSchema bytes.
+const (
+	mostSchemas  = 10_000
+	mostOfSchema = 256 << 10
+)
+
+// define takes a schema.
+func (p *parser) define(m *message) error {
+	switch {
+	case m.id < 1 || m.id > mostSchemas:
+		return fmt.Errorf("a schema with the id %d: ids are from 1 to %d", m.id, mostSchemas)
+	case len(m.raw) > mostOfSchema:
+		return fmt.Errorf("a schema of %d bytes: it may have %d", len(m.raw), mostOfSchema)
+	}
+	s, err := p.json.ParseSchema(m.raw)
+	if err != nil {
+		return fmt.Errorf("a schema that is not right (id %d): %w", m.id, err)
+	}
+	p.schemas[m.id] = s
+	return nil
+}
+
+func (p *parser) records() ([]*sdk.Record, error) {
 	var all []sdk.Record
-	if n := c.lastRecords; n > 0 {
+	if n := p.lastRecords; n > 0 {
 		all = make([]sdk.Record, 0, n)
 	}
-	err := c.json.Array(func() error {
+	err := p.json.Array(func() error {
 		all = append(all, sdk.Record{Partition: -1})
-		if err := c.record(&all[len(all)-1]); err != nil {
+		if err := p.record(&all[len(all)-1]); err != nil {
 			return fmt.Errorf("record %d: %w", len(all)-1, err)
 		}
 		return nil
 	})
-	c.lastRecords = min(len(all), 10_000) // the next are likely as many
+	p.lastRecords = min(len(all), 10_000) // the next are likely as many
 	out := make([]*sdk.Record, len(all))
 	for i := range all {
 		out[i] = &all[i]
@@ -159,43 +199,43 @@ type part struct {
 	text   []byte // nil: it was not there yet
 }
 
-func (p *part) readValue(c *conn) (err error) {
-	p.value, p.text, err = c.json.RawValue(p.schema)
+func (v *part) read(p *parser) (err error) {
+	v.value, v.text, err = p.json.RawValue(v.schema)
 	return err
 }
 
-func (p *part) readSchema(c *conn) (err error) {
-	if p.schema, err = c.schema(); err != nil || p.text == nil {
+func (v *part) readSchema(p *parser) (err error) {
+	if v.schema, err = p.schema(); err != nil || v.text == nil {
 		return err
 	}
-	c.again.Reset(p.text)
-	p.value, err = c.again.Value(p.schema)
+	p.again.Reset(v.text)
+	v.value, err = p.again.Value(v.schema)
 	return err
 }
 
 // schema reads the number of a schema.
-func (c *conn) schema() (*sdk.Schema, error) {
-	if c.json.Null() {
+func (p *parser) schema() (*sdk.Schema, error) {
+	if p.json.Null() {
 		return nil, nil
 	}
-	id, err := c.json.Whole()
+	id, err := p.json.Whole()
 	if err != nil {
 		return nil, err
 	}
-	s := c.schemas[id]
+	s := p.schemas[id]
 	if s == nil {
 		return nil, fmt.Errorf("there is no schema with the id %d", id)
 	}
 	return s, nil
 }
 
-func (c *conn) record(r *sdk.Record) error {
-	j := c.json
+func (p *parser) record(r *sdk.Record) error {
+	j := p.json
 	var k, v part
 	err := j.Object(func(name []byte) (err error) {
 		switch string(name) {
 		case "topic":
-			r.Topic, err = c.topicName()
+			r.Topic, err = p.topicName()
 		case "partition":
 			var n int64
 			if n, err = j.Whole(); n < 0 || n > 1<<31-1 {
@@ -209,15 +249,15 @@ func (c *conn) record(r *sdk.Record) error {
 				r.Timestamp = time.UnixMilli(ms)
 			}
 		case "keySchema":
-			err = k.readSchema(c)
+			err = k.readSchema(p)
 		case "key":
-			err = k.readValue(c)
+			err = k.read(p)
 		case "valueSchema":
-			err = v.readSchema(c)
+			err = v.readSchema(p)
 		case "value":
-			err = v.readValue(c)
+			err = v.read(p)
 		case "headers":
-			r.Headers, err = c.headers()
+			r.Headers, err = p.headers()
 		default: // a mistyped one would be lost
 			err = fmt.Errorf("there is no such field")
 		}
@@ -231,32 +271,32 @@ func (c *conn) record(r *sdk.Record) error {
 }
 
 // topicName reads a topic's name, without taking memory again for the one before.
-func (c *conn) topicName() (string, error) {
-	text, err := c.json.Raw()
-	if err != nil || string(text) == c.topicText {
-		return c.topic, err
+func (p *parser) topicName() (string, error) {
+	text, err := p.json.Raw()
+	if err != nil || string(text) == p.topicText {
+		return p.topic, err
 	}
 	var name string
 	if json.Unmarshal(text, &name) != nil || name == "" {
 		return "", errors.New("it is no name")
 	}
-	c.topicText, c.topic = string(text), name
+	p.topicText, p.topic = string(text), name
 	return name, nil
 }
 
-func (c *conn) headers() ([]sdk.Header, error) {
+func (p *parser) headers() ([]sdk.Header, error) {
 	var out []sdk.Header
-	err := c.json.Array(func() error {
+	err := p.json.Array(func() error {
 		var h sdk.Header
 		var v part
-		err := c.json.Object(func(name []byte) (err error) {
+		err := p.json.Object(func(name []byte) (err error) {
 			switch string(name) {
 			case "key":
-				h.Key, err = c.json.Text()
+				h.Key, err = p.json.Text()
 			case "schema":
-				err = v.readSchema(c)
+				err = v.readSchema(p)
 			case "value":
-				err = v.readValue(c)
+				err = v.read(p)
 			default:
 				err = fmt.Errorf("there is no field %q", short(string(name)))
 			}
@@ -273,27 +313,27 @@ func (c *conn) headers() ([]sdk.Header, error) {
 const mostPlaces = 1000
 
 // place reads a source partition. One that came before is the same map again, by which the runtime knows it.
-func (c *conn) place() (map[string]any, error) {
-	text, err := c.json.Raw()
+func (p *parser) place() (map[string]any, error) {
+	text, err := p.json.Raw()
 	if err != nil {
 		return nil, err
 	}
-	if m, ok := c.places[string(text)]; ok {
+	if m, ok := p.places[string(text)]; ok {
 		return m, nil
 	}
-	m, err := c.object(text)
+	m, err := p.object(text)
 	if err == nil {
-		if len(c.places) >= mostPlaces {
-			clear(c.places)
+		if len(p.places) >= mostPlaces {
+			clear(p.places)
 		}
-		c.places[string(text)] = m
+		p.places[string(text)] = m
 	}
 	return m, err
 }
 
-func (c *conn) object(text []byte) (map[string]any, error) {
-	c.again.Reset(text)
-	v, err := c.again.Value(nil)
+func (p *parser) object(text []byte) (map[string]any, error) {
+	p.again.Reset(text)
+	v, err := p.again.Value(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -304,21 +344,21 @@ func (c *conn) object(text []byte) (map[string]any, error) {
 	return m, nil
 }
 
-func (c *conn) positions() ([]sdk.Position, error) {
+func (p *parser) positions() ([]sdk.Position, error) {
 	var out []sdk.Position
-	err := c.json.Array(func() error {
-		var p sdk.Position
+	err := p.json.Array(func() error {
+		var at sdk.Position
 		told := false
-		err := c.json.Object(func(name []byte) (err error) {
+		err := p.json.Object(func(name []byte) (err error) {
 			switch string(name) {
 			case "partition":
-				p.Partition, err = c.place()
+				at.Partition, err = p.place()
 			case "offset":
 				told = true
 				var text []byte
-				if !c.json.Null() {
-					if text, err = c.json.Raw(); err == nil {
-						p.Offset, err = c.object(text)
+				if !p.json.Null() {
+					if text, err = p.json.Raw(); err == nil {
+						at.Offset, err = p.object(text)
 					}
 				}
 			default:
@@ -326,29 +366,29 @@ func (c *conn) positions() ([]sdk.Position, error) {
 			}
 			return err
 		})
-		if err == nil && (p.Partition == nil || !told) {
+		if err == nil && (at.Partition == nil || !told) {
 			err = errors.New("one has a partition and an offset")
 		}
-		out = append(out, p)
+		out = append(out, at)
 		return err
 	})
 	return out, err
 }
 
 // spot reads what names a place in a topic. more reads fields that there are besides.
-func (c *conn) spot(tp *sdk.TopicPartition, offset *int64, more func(name string) (bool, error)) error {
-	return c.json.Object(func(name []byte) (err error) {
+func (p *parser) spot(tp *sdk.TopicPartition, offset *int64, more func(name string) (bool, error)) error {
+	return p.json.Object(func(name []byte) (err error) {
 		switch string(name) {
 		case "topic":
-			tp.Topic, err = c.topicName()
+			tp.Topic, err = p.topicName()
 		case "partition":
 			var n int64
-			if n, err = c.json.Whole(); n < 0 || n > 1<<31-1 {
+			if n, err = p.json.Whole(); n < 0 || n > 1<<31-1 {
 				err = fmt.Errorf("there is no partition %d", n)
 			}
 			tp.Partition = int32(n)
 		case "offset":
-			*offset, err = c.json.Whole()
+			*offset, err = p.json.Whole()
 		default:
 			known, wrong := more(string(name))
 			if err = wrong; !known {
@@ -359,15 +399,15 @@ func (c *conn) spot(tp *sdk.TopicPartition, offset *int64, more func(name string
 	})
 }
 
-func (c *conn) offsets() (map[sdk.TopicPartition]int64, error) {
-	if c.json.Null() {
+func (p *parser) offsets() (map[sdk.TopicPartition]int64, error) {
+	if p.json.Null() {
 		return nil, nil
 	}
 	out := map[sdk.TopicPartition]int64{}
-	err := c.json.Array(func() error {
+	err := p.json.Array(func() error {
 		var tp sdk.TopicPartition
 		at := int64(-1)
-		err := c.spot(&tp, &at, func(string) (bool, error) { return false, nil })
+		err := p.spot(&tp, &at, func(string) (bool, error) { return false, nil })
 		if err == nil && (tp.Topic == "" || at < 0) {
 			err = errors.New("one has a topic, a partition and an offset")
 		}
@@ -377,16 +417,16 @@ func (c *conn) offsets() (map[sdk.TopicPartition]int64, error) {
 	return out, err
 }
 
-func (c *conn) refusals() ([]refusal, error) {
+func (p *parser) refusals() ([]refusal, error) {
 	var out []refusal
-	err := c.json.Array(func() error {
+	err := p.json.Array(func() error {
 		r := refusal{record: -1, offset: -1}
-		err := c.spot(&r.at, &r.offset, func(name string) (known bool, err error) {
+		err := p.spot(&r.at, &r.offset, func(name string) (known bool, err error) {
 			switch name {
 			case "record":
-				r.record, err = c.json.Whole()
+				r.record, err = p.json.Whole()
 			case "error":
-				r.text, err = c.json.Text()
+				r.text, err = p.json.Text()
 			default:
 				return false, nil
 			}
@@ -404,8 +444,8 @@ func (c *conn) refusals() ([]refusal, error) {
 // causes are those that a process may give.
 var causes = []sdk.Cause{sdk.Unknown, sdk.Transient, sdk.Configuration, sdk.Poison, sdk.Lost}
 
-func (c *conn) cause() (sdk.Cause, error) {
-	text, err := c.json.Text()
+func (p *parser) cause() (sdk.Cause, error) {
+	text, err := p.json.Text()
 	if err == nil && !slices.Contains(causes, sdk.Cause(text)) {
 		err = fmt.Errorf("there is no cause %q: choose transient, configuration, poison record, source gone or unknown", short(text))
 	}

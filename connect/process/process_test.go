@@ -14,7 +14,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/weir/weir/connect/convert"
 	"github.com/weir/weir/connect/sdk"
 )
 
@@ -32,7 +31,7 @@ func TestMisbehaviour(t *testing.T) {
 		{"half a message", []string{"printf '{\"type\":'"}, "the process connector ended: it ended with exit code 0, and has logged nothing"},
 		{"two values", []string{says(`{"type":"records","seq":3} 4`)}, "something after the end at byte 27"},
 		{"another type", []string{says(`{"type":"record","seq":3}`)}, `it sends a message of the type "record", which there is not`},
-		{"no type", []string{says(`{"seq":3}`)}, "it sends a message without a type"},
+		{"no type", []string{says(`{"seq":3}`)}, "a message without a type"},
 		{"another seq", []string{says(`{"type":"records","seq":9}`)}, `"records" with seq 9, where the answer to poll with seq 3 is wanted`},
 		{"another answer", []string{says(`{"type":"done","seq":3}`)}, `"done" as the answer to poll, which is "records"`},
 		{"a question too late", []string{says(`{"type":"position","partition":{}}`)}, "a question for a position, which it may only before it has answered start, as a source"},
@@ -248,6 +247,38 @@ func sinkRecords(topic string, from, to int64) (out []*sdk.Record) {
 	return out
 }
 
+// TestSinkMisbehaviour: what a sink does that it may not ends its task with one sentence, and so do causes that do not pass.
+func TestSinkMisbehaviour(t *testing.T) {
+	for _, test := range []struct {
+		name, answer string // to put, with seq 3; or, after a good one, to flush, with seq 4
+		flush        bool
+		want         string
+	}{
+		{"no such record", `{"type":"done","seq":3,"refused":[{"record":1,"error":"x"}]}`, false, "a refusal of a record that there is not (record 1 of 1, offset -1)"},
+		{"a refusal of nothing", `{"type":"done","seq":3,"refused":[{"error":"x"}]}`, false, "a refusal of a record that there is not"},
+		{"a refusal without a reason", `{"type":"done","seq":3,"refused":[{"record":0}]}`, false, "refused: one has to say why (error)"},
+		{"records of a sink", `{"type":"records","seq":3,"records":[]}`, false, `"records" as the answer to put, which is "done"`},
+		{"half an offset", `{"type":"done","seq":3,"rewind":[{"topic":"t","partition":1}]}`, false, "rewind: one has a topic, a partition and an offset"},
+		{"a place that was not put", `{"type":"done","seq":4,"offsets":[{"topic":"t","partition":7,"offset":1}]}`, true, "that it is done with t-7, of which it was given nothing"},
+		{"an error", `{"type":"error","seq":4,"cause":"configuration","error":"there is no table"}`, true, "there is no table"},
+	} {
+		answers := []string{reads, reads, says(test.answer), "exec sleep 60"} // a schema and a put
+		if test.flush {
+			answers = []string{reads, reads, says(`{"type":"done","seq":3}`), reads, says(test.answer), "exec sleep 60"}
+		}
+		task, err := sinkOf(t, &fakeContext{}, map[string]string{"process.stop.timeout.ms": "100"}, append([]string{helloOf("sink", `,"uses":["flush"]`), started}, answers...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err = task.Put(soon(t), sinkRecords("t", 0, 1)); test.flush && err == nil {
+			_, err = task.(sdk.Flusher).Flush(soon(t), map[sdk.TopicPartition]int64{{Topic: "t", Partition: 1}: 1})
+		}
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v, want %s", test.name, err, test.want)
+		}
+	}
+}
+
 // TestSinkParts: what is much is put in parts, and what was taken is not put again when the rest is tried again.
 func TestSinkParts(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "heard")
@@ -352,8 +383,7 @@ func TestSink(t *testing.T) {
 func newConn(asked ...string) *conn {
 	c := &conn{
 		child: &child{name: "fake", over: true, mask: func(text string) string { return text }}, limits: limits{line: defaultLine},
-		schemas: map[int64]*sdk.Schema{}, places: map[string]map[string]any{}, json: convert.NewJSON(), again: convert.NewJSON(),
-		answers: make(chan *message, mostDue+1), asked: make(chan map[string]any, 1),
+		parser: newParser(), answers: make(chan *message, mostDue+1), asked: make(chan map[string]any, 1),
 	}
 	for i, kind := range asked {
 		c.due = append(c.due, request{int64(i + 1), kind})
@@ -411,11 +441,11 @@ func FuzzHear(f *testing.F) {
 		c.due = c.due[int(kind)%len(kinds):]
 		c.starting = true
 		for id, text := range []string{`{"type":"int8"}`, `{"type":"struct","fields":[{"field":"n","type":"int32"},{"field":"at","type":"int64","name":"org.apache.kafka.connect.data.Timestamp"},{"field":"list","type":"array","items":{"type":"string"}}]}`, `{"type":"double"}`} {
-			s, err := c.json.ParseSchema([]byte(text))
+			s, err := c.parser.json.ParseSchema([]byte(text))
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.schemas[int64(id)] = s
+			c.parser.schemas[int64(id)] = s
 		}
 		if err := c.hear([]byte(line)); err != nil {
 			if text := err.Error(); strings.ContainsAny(text, "\n\r") || len(text) > 1000 {
@@ -430,7 +460,7 @@ func FuzzHear(f *testing.F) {
 					schema *sdk.Schema
 					value  any
 				}{{r.KeySchema, r.Key}, {r.ValueSchema, r.Value}} {
-					if _, err := c.json.AppendValue(nil, v.schema, v.value); err != nil && !strings.Contains(err.Error(), "ecimal") && v.value != nil {
+					if _, err := c.parser.json.AppendValue(nil, v.schema, v.value); err != nil && !strings.Contains(err.Error(), "ecimal") && v.value != nil {
 						t.Errorf("a value was taken that cannot be written: %v", err)
 					}
 				}
