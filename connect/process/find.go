@@ -84,7 +84,10 @@ func programsIn(folders []string, logger *slog.Logger) []string {
 		for _, f := range files {
 			name := filepath.Join(folder, f.Name())
 			info, err := os.Stat(name)
-			if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 || strings.HasPrefix(f.Name(), ".") || slices.Contains(out, name) {
+			if err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 || slices.Contains(out, name) {
+				continue
+			}
+			if strings.HasPrefix(f.Name(), ".") || strings.HasSuffix(f.Name(), ".jar") { // Kafka's plugin.path has those
 				continue
 			}
 			out = append(out, name)

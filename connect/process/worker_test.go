@@ -333,6 +333,7 @@ func TestPlugins(t *testing.T) {
 		"f-crashes":  {0o755, "#!/bin/sh\necho 'no module named x' >&2\nexit 1\n"},
 		"g-none":     {0o755, "\x7fELF"},
 		"h-text":     {0o644, hello(one("org.example.Unseen"))},
+		"l-java.jar": {0o755, "PK"},
 		".hidden":    {0o755, hello(one("org.example.Hidden"))},
 		"i-option":   {0o755, hello(`{"class":"O","kind":"sink","version":"1","options":[{"name":"n","type":"INT","default":"many"}]}`)},
 		"j-uses":     {0o755, hello(`{"class":"O","kind":"sink","version":"1","uses":["commit"]}`)},
@@ -360,6 +361,9 @@ func TestPlugins(t *testing.T) {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("%s is not in the log", want)
 		}
+	}
+	if strings.Contains(log.String(), "l-java.jar") {
+		t.Error("a jar was asked what it is")
 	}
 	if t.Failed() {
 		t.Fatal(log)
