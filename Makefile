@@ -35,6 +35,7 @@ test: build lint ## the whole default suite
 	$(GO) test -count=1 ./test
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo "left out: what needs a PostgreSQL server (apt-get install postgresql)"
 	@[ -x /usr/sbin/mariadbd ] || echo "left out: what needs a MariaDB server (apt-get install mariadb-server)"
+	@command -v python3 >/dev/null || echo "left out: what needs Python (apt-get install python3)"
 	@[ -x "$$($(GO) env GOPATH)/bin/versitygw" ] || command -v versitygw >/dev/null || echo "left out: what needs an S3 server (go install github.com/versity/versitygw/cmd/versitygw@v1.8.0)"
 	@echo "separate: make race fuzz sim bugs shop clients differential opensearch shop-connect chaos (.ci/run does all of them)"
 

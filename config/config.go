@@ -29,6 +29,7 @@ type Config struct {
 	HTTPPprofEnable             bool     `option:"http.pprof.enable"`
 	ConnectListener             string   `option:"connect.listener"`
 	ConnectConfig               string   `option:"connect.config"`
+	PluginPath                  []string `option:"plugin.path"`
 	LogFormat                   string   `option:"log.format"`
 	LogLevel                    string   `option:"log.level"`
 	AutoCreateTopicsEnable      bool     `option:"auto.create.topics.enable"`

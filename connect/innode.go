@@ -27,6 +27,9 @@ func InNode(connectors []sdk.Connector) host.Make {
 		if err != nil {
 			return nil, err
 		}
+		if len(h.PluginPath) > 0 {
+			options["plugin.path"] = strings.Join(h.PluginPath, ",")
+		}
 		at := h.Listener.Addr().(*net.TCPAddr)
 		if _, set := options["rest.advertised.host.name"]; !set {
 			options["rest.advertised.host.name"] = h.Name

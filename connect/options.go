@@ -42,6 +42,7 @@ var workerOptions = []sdk.Option{
 	{Name: "access.control.allow.origin", Kind: sdk.StringOption, Default: "", Doc: "Value of the header Access-Control-Allow-Origin; empty: web pages of elsewhere may not use the REST API."},
 	{Name: "access.control.allow.methods", Kind: sdk.StringOption, Default: "", Doc: "Methods that web pages of elsewhere may use; empty: GET, POST and HEAD."},
 	{Name: "file.root", Kind: sdk.StringOption, Default: "", Doc: "Folder that file connectors may use and ${file:...} may read; empty: any file."},
+	{Name: "plugin.path", Kind: sdk.ListOption, Default: "", Doc: "Folders with programs that are connectors. The worker runs each of them when it starts, to ask what it is: [connect-process.md](connect-process.md)."},
 	{Name: "config.providers", Kind: sdk.ListOption, Default: "", Doc: "What configurations may refer to, as in ${env:NAME}: env, file, directory. config.providers.* are their options."},
 	{Name: "offset.storage.file.filename", Kind: sdk.StringOption, Default: "", Doc: "File with the positions of sources, of a standalone worker; empty: offset.storage.topic has them."},
 	{Name: "exactly.once.source.support", Kind: sdk.StringOption, Default: "disabled", Doc: "Whether sources write exactly once.", Unsupported: "brokers of Weir have no transactions yet", Accepts: []string{"disabled"}},
@@ -61,6 +62,7 @@ type settings struct {
 	tracking, resetTopics, makeTopics bool
 	origin, methods                   string
 	listen, advertised                string // host:port
+	plugins                           []string
 }
 
 type topicSetting struct {
@@ -113,6 +115,7 @@ func readSettings(raw map[string]string) (*settings, error) {
 		delay: v.Milliseconds("scheduled.rebalance.max.delay.ms"), flush: v.Milliseconds("offset.flush.interval.ms"), grace: v.Milliseconds("task.shutdown.graceful.timeout.ms"),
 		tracking: v.Bool("topic.tracking.enable"), resetTopics: v.Bool("topic.tracking.allow.reset"), makeTopics: v.Bool("topic.creation.enable"),
 		origin: v.String("access.control.allow.origin"), methods: v.String("access.control.allow.methods"),
+		plugins: v.List("plugin.path"),
 	}
 	if s.heartbeat >= s.session {
 		return nil, fmt.Errorf("heartbeat.interval.ms=%d must be less than session.timeout.ms=%d", s.heartbeat.Milliseconds(), s.session.Milliseconds())

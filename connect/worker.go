@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/weir/weir/connect/herder"
+	"github.com/weir/weir/connect/process"
 	"github.com/weir/weir/connect/sdk"
 )
 
@@ -107,7 +109,8 @@ func New(cfg Config) (*Worker, error) {
 		asleep: cfg.Exists != nil, generation: -1,
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
-	w.plugins = newPlugins(cfg.Connectors, append(otherPlugins(), cfg.others...))
+	connectors := slices.Concat(cfg.Connectors, process.Find(s.plugins, cfg.Connectors, cfg.Logger))
+	w.plugins = newPlugins(connectors, append(otherPlugins(), cfg.others...))
 	w.loggers = newLoggers(cfg.Level, w.plugins)
 	if cfg.engine == nil {
 		w.cfg.engine = newRuntime

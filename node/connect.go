@@ -47,7 +47,7 @@ func (n *Node) startConnect() error {
 		return nil
 	}
 	w, err := n.opts.Connect(host.Host{
-		Node: n.cfg.NodeID, Name: n.bound[0].endpoint().Host, Options: n.cfg.ConnectConfig, Listener: n.connect.listener, Kafka: n.ownClient(),
+		Node: n.cfg.NodeID, Name: n.bound[0].endpoint().Host, Options: n.cfg.ConnectConfig, PluginPath: n.cfg.PluginPath, Listener: n.connect.listener, Kafka: n.ownClient(),
 		Logger: n.opts.Logger, Level: n.opts.LogLevel, Version: n.opts.Version, ClusterID: n.ClusterID, Ask: n.askConnect,
 		Exists: func(topic string) bool { return n.metadata.Image().Topic(topic) != nil },
 	})

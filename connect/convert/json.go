@@ -32,6 +32,7 @@ type jsonConverter struct {
 	schemas     bool
 	numeric     bool // decimals as numbers
 	nullDefault bool // null is the default, if there is one
+	strict      bool // what is of another type than its schema says is refused
 	most        int  // schemas to remember
 	fixed       *sdk.Schema
 

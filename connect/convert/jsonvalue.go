@@ -17,6 +17,11 @@ func (c *jsonConverter) value(r *reader, s *sdk.Schema) (any, error) {
 	if r.word("null") {
 		return c.missing(s)
 	}
+	if c.strict {
+		if err := r.fits(s); err != nil {
+			return nil, err
+		}
+	}
 	switch s.Name {
 	case sdk.LogicalDecimal:
 		return decimal(r, s)
@@ -290,6 +295,9 @@ func (c *jsonConverter) structure(r *reader, s *sdk.Schema) (any, error) {
 		i := next
 		if i >= len(s.Fields) || s.Fields[i].Name != string(key) {
 			if i = s.Field(string(key)); i < 0 {
+				if c.strict {
+					return fmt.Errorf("there is a field %q that the schema does not have", key)
+				}
 				return r.skip()
 			}
 		}
@@ -341,6 +349,9 @@ func (c *jsonConverter) free(r *reader) (any, error) {
 			return nil, err
 		}
 		if n.integral {
+			if c.strict && !n.within(64) {
+				return nil, r.bad("a whole number that does not fit in 64 bits")
+			}
 			return n.long(), nil
 		}
 		return n.float(64), nil

@@ -16,6 +16,8 @@ type Host struct {
 	Name string // under which other machines know it
 	// Options is a file with options of the worker; "": there is none.
 	Options string
+	// PluginPath are folders with programs that are connectors.
+	PluginPath []string
 	// Listener is where the worker's REST API is to be.
 	Listener net.Listener
 	// Kafka are what clients have to be made with to reach this node, and through it the cluster.

@@ -352,6 +352,9 @@ func (c taskContext) Note(text string) {
 	}
 }
 
+// Mask implements sdk.Masking.
+func (c taskContext) Mask(text string) string { return c.r.mask(text) }
+
 // sleep waits between two tries. The error says that the run is to end.
 func (r *run) sleep(d time.Duration) error {
 	timer := time.NewTimer(d)

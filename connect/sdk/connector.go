@@ -97,6 +97,12 @@ type Noting interface {
 	Note(text string)
 }
 
+// Masking is a SourceContext or SinkContext that hides in a text what nobody may see: the values of passwords, and what the configuration
+// refers to. Errors are masked anyway; it is for what a task gets from elsewhere and hands on, as to the log.
+type Masking interface {
+	Mask(text string) string
+}
+
 // Acknowledged is a SourceTask that wants to know what is durable, to let the source forget it. Acknowledged is called between polls, or
 // while Poll waits, with the newest position of each source partition that is durable with all before it *and kept*, so that no
 // restart goes back behind it.

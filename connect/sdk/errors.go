@@ -36,6 +36,9 @@ func Misconfigured(format string, args ...any) error {
 // Gone makes an error of something to read that is not there any more. Say what, and what to do.
 func Gone(format string, args ...any) error { return &classified{Lost, fmt.Errorf(format, args...)} }
 
+// Because marks an error with its cause, where that is known only when the program runs. Otherwise use those above.
+func Because(cause Cause, err error) error { return &classified{cause, err} }
+
 // RecordError is a record that a sink refuses. The others of the same Put are done. See SinkContext.Report for tasks that go on
 // themselves.
 type RecordError struct {

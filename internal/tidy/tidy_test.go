@@ -22,7 +22,7 @@ var layers = [][]string{
 	{"node", "sim"},
 	{"connect"},
 	{"connect/builtin"},
-	{"connect/postgres", "connect/sql", "connect/opensearch", "connect/file", "connect/datagen", "connect/http", "connect/s3", "connect/mirror", "connect/sdk/kit"},
+	{"connect/postgres", "connect/sql", "connect/opensearch", "connect/file", "connect/datagen", "connect/http", "connect/s3", "connect/mirror", "connect/process", "connect/sdk/kit"},
 	{"connect/runtime"},
 	{"connect/convert", "connect/transform", "connect/herder"},
 	{"connect/values"},

@@ -1,0 +1,9 @@
+//go:build unix && !linux
+
+package process
+
+import "syscall"
+
+// attributes makes a process the first of a group of its own, so that what it has started ends with it, and keys for the worker do not
+// reach it.
+func attributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
