@@ -2,6 +2,7 @@ package opensearch
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/weir/weir/connect/sdk"
 )
@@ -30,13 +31,14 @@ var commonOptions = []sdk.Option{
 	{Name: "max.in.flight.requests", Kind: sdk.IntOption, Default: "5", Importance: sdk.Medium, Group: "Connector", Order: 12, Width: "SHORT", Display: "Max In-flight Requests", Check: sdk.AtLeast(1),
 		Doc: "How many bulk requests a task has under way at once. The order of what is for one document is kept all the same."},
 	{Name: "max.buffered.records", Kind: sdk.IntOption, Default: "20000", Importance: sdk.Low, Group: "Connector", Order: 13, Width: "SHORT", Display: "Max Buffered Records", Check: sdk.AtLeast(1),
-		Doc: "Taken, and has no effect here: no more is buffered than was read at once; see consumer.override.max.poll.records."},
+		Doc:      "Has no effect here: no more is buffered than was read at once; see consumer.override.max.poll.records.",
+		NoEffect: "no more is buffered than was read at once; see consumer.override.max.poll.records"},
 	{Name: "linger.ms", Kind: sdk.LongOption, Default: "1", Importance: sdk.Low, Group: "Connector", Order: 14, Width: "SHORT", Display: "Linger (ms)", Check: sdk.AtLeast(0),
-		Doc: "Taken, and has no effect here: what was read together is sent at once."},
+		Doc: "How long to wait, in milliseconds, after fewer records than batch.size were written, so that the next request has more."},
 	{Name: "flush.timeout.ms", Kind: sdk.LongOption, Default: "180000", Importance: sdk.Low, Group: "Connector", Order: 15, Width: "SHORT", Display: "Flush Timeout (ms)", Check: sdk.AtLeast(1),
-		Doc: "Taken, and has no effect here: what is not written yet is waited for."},
+		Doc: "How long it may take to write what was read together, in milliseconds; then the task fails, and starts again by itself. If it is not set: any time."},
 	{Name: "max.retries", Kind: sdk.IntOption, Default: "5", Importance: sdk.Low, Group: "Connector", Order: 16, Width: "SHORT", Display: "Max Retries", Check: sdk.AtLeast(0),
-		Doc: "How often a request is tried again before the task's status tells of it. It is not given up after that."},
+		Doc: "How often a request is tried again before the task fails, which then starts again by itself. If it is not set: until it succeeds; the task's status tells of it."},
 	{Name: "retry.backoff.ms", Kind: sdk.LongOption, Default: "100", Importance: sdk.Low, Group: "Connector", Order: 17, Width: "SHORT", Display: "Retry Backoff (ms)", Check: sdk.AtLeast(0),
 		Doc: "How long to wait before a request is tried again, in milliseconds; each time twice as long."},
 	{Name: "connection.compression", Kind: sdk.BooleanOption, Default: "false", Importance: sdk.Low, Group: "Connector", Order: 18, Width: "SHORT", Display: "Compression",
@@ -64,7 +66,8 @@ var commonOptions = []sdk.Option{
 		Doc:         "What happens with documents that the server refuses, as they do not fit the mapping: ignore and warn pass them over; fail and report do as errors.tolerance says, which may be the dead-letter topic.",
 		Recommended: oneOf("ignore", "warn", "fail", "report"), Check: sdk.OneOf("ignore", "warn", "fail", "report")},
 	{Name: "type.name", Kind: sdk.StringOption, NoDefault: true, Importance: sdk.Low, Group: "Data Conversion", Order: 9, Width: "SHORT", Display: "Type Name",
-		Doc: "Taken, and has no effect: indices have had no types since Elasticsearch 7."},
+		Doc:      "Has no effect here: indices have had no types since Elasticsearch 7.",
+		NoEffect: "indices have had no types since Elasticsearch 7"},
 }
 
 // aivenOptions are those that only Aiven's connector has.
@@ -119,7 +122,8 @@ var confluentOptions = []sdk.Option{
 	{Name: "topic.to.external.resource.mapping", Kind: sdk.ListOption, Importance: sdk.High, Group: "Connector", Order: 5, Width: "LONG", Display: "Topic to External Resource Mapping", Check: checkPairs,
 		Doc: "Where the records of topics go, as topic:resource."},
 	{Name: "max.external.resource.mappings", Kind: sdk.IntOption, Default: "15", Importance: sdk.Medium, Group: "Connector", Order: 6, Width: "SHORT", Display: "Maximum External Resource Mappings", Check: sdk.AtLeast(1),
-		Doc: "Taken, and has no effect here: there may be any number."},
+		Doc:      "Has no effect here: there may be any number.",
+		NoEffect: "there may be any number"},
 	{Name: "data.stream.type", Kind: sdk.StringOption, Default: "NONE", Importance: sdk.Low, Group: "Connector", Order: 7, Width: "SHORT", Display: "Data Stream Type",
 		Doc:         "With data.stream.dataset: records are written to the data stream type-dataset-namespace, which is made if it is not there.",
 		Recommended: oneOf("logs", "metrics", "none")},
@@ -130,11 +134,13 @@ var confluentOptions = []sdk.Option{
 	{Name: "data.stream.timestamp.field", Kind: sdk.ListOption, Importance: sdk.Low, Group: "Connector", Order: 9, Width: "LONG", Display: "Data Stream Timestamp Field",
 		Doc: "Fields of which the first that a record has becomes @timestamp; without it the record's time."},
 	{Name: "flush.synchronously", Kind: sdk.BooleanOption, Default: "false", Importance: sdk.Low, Group: "Connector", Order: 31, Width: "SHORT", Display: "Flush synchronously",
-		Doc: "Taken, and has no effect here: transforms may change topics anyway."},
+		Doc:      "Has no effect here: transforms may change topics anyway.",
+		NoEffect: "transforms may change topics anyway"},
 	{Name: "max.connection.idle.time.ms", Kind: sdk.IntOption, Default: "60000", Importance: sdk.Low, Group: "Connector", Order: 32, Width: "SHORT", Display: "Max Connection Idle Time", Check: sdk.AtLeast(-1),
 		Doc: "How long a connection may be idle before it is closed, in milliseconds; -1: for ever."},
 	{Name: "auto.create.indices.at.start", Kind: sdk.BooleanOption, Default: "true", Importance: sdk.Low, Group: "Connector", Order: 33, Width: "SHORT", Display: "Create indices at startup",
-		Doc: "Taken, and has no effect here: an index is made when the first record for it comes."},
+		Doc:      "Has no effect here: an index is made when the first record for it comes.",
+		NoEffect: "an index is made when the first record for it comes"},
 	{Name: "proxy.host", Kind: sdk.StringOption, Importance: sdk.Low, Group: "Proxy", Order: 1, Width: "LONG", Display: "Proxy Host",
 		Doc: "Host of an HTTP proxy to connect by."},
 	{Name: "proxy.port", Kind: sdk.IntOption, Default: "8080", Importance: sdk.Low, Group: "Proxy", Order: 2, Width: "LONG", Display: "Proxy Port", Check: sdk.AtLeast(1),
@@ -163,7 +169,7 @@ func tlsOptions(prefix string) []sdk.Option {
 	all := []sdk.Option{
 		option("truststore.type", sdk.StringOption, "PEM."),
 		option("truststore.location", sdk.StringOption, "File with the certificates of authorities to trust, as PEM."),
-		option("truststore.password", sdk.PasswordOption, "Taken, and has no effect: PEM files with certificates have none."),
+		option("truststore.password", sdk.PasswordOption, "Has no effect here: PEM files with certificates have none."),
 		option("truststore.certificates", sdk.PasswordOption, "The certificates of authorities to trust, as PEM."),
 		option("keystore.type", sdk.StringOption, "PEM."),
 		option("keystore.location", sdk.StringOption, "File with the client's certificate and its key, as PEM."),
@@ -172,16 +178,19 @@ func tlsOptions(prefix string) []sdk.Option {
 		option("keystore.key", sdk.PasswordOption, "The key of the client's certificate, as PEM."),
 		option("key.password", sdk.PasswordOption, "Keys have to be without one."),
 		option("endpoint.identification.algorithm", sdk.StringOption, "Empty: the server's certificate may be for another host."),
-		option("protocol", sdk.StringOption, "Taken, and has no effect: the newest version is spoken that the server has."),
-		option("enabled.protocols", sdk.ListOption, "Taken, and has no effect: the newest version is spoken that the server has."),
-		option("cipher.suites", sdk.ListOption, "Taken, and has no effect."),
-		option("provider", sdk.StringOption, "Taken, and has no effect."),
-		option("keymanager.algorithm", sdk.StringOption, "Taken, and has no effect."),
-		option("trustmanager.algorithm", sdk.StringOption, "Taken, and has no effect."),
-		option("secure.random.implementation", sdk.StringOption, "Taken, and has no effect."),
+		option("protocol", sdk.StringOption, "Has no effect here: the newest version is spoken that the server has."),
+		option("enabled.protocols", sdk.ListOption, "Has no effect here: the newest version is spoken that the server has."),
+		option("cipher.suites", sdk.ListOption, "Has no effect here: only safe ones are used."),
+		option("provider", sdk.StringOption, "Has no effect here: it is for Java."),
+		option("keymanager.algorithm", sdk.StringOption, "Has no effect here: it is for Java."),
+		option("trustmanager.algorithm", sdk.StringOption, "Has no effect here: it is for Java."),
+		option("secure.random.implementation", sdk.StringOption, "Has no effect here: it is for Java."),
 		option("engine.factory.class", sdk.ClassOption, "Classes of Java cannot be loaded."),
 	}
 	for i := range all {
+		if _, why, idle := strings.Cut(all[i].Doc, "Has no effect here: "); idle {
+			all[i].NoEffect = strings.TrimSuffix(why, ".")
+		}
 		switch all[i].Name[len(prefix):] {
 		case "truststore.type", "keystore.type":
 			all[i].Default, all[i].NoDefault = "PEM", false

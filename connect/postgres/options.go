@@ -41,6 +41,10 @@ type options struct {
 	batch             int
 	status            time.Duration
 	heartbeat         time.Duration
+	retryMost         int           // < 0: for ever
+	retryWait         time.Duration // < 0: as the runtime thinks fit
+	validateIn        time.Duration
+	order             string // of the tables of a snapshot, by their rows: disabled, ascending, descending
 	heartbeatTopic    string
 	heartbeatQuery    string
 
@@ -138,6 +142,13 @@ func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
 		messageInclude: list("message.prefix.include.list"), messageExclude: list("message.prefix.exclude.list"),
 		snapshotTables: list("snapshot.include.collection.list"),
 		overrides:      map[string]string{},
+		retryMost:      int(v.Int("errors.max.retries")), retryWait: -1, validateIn: 15 * time.Second, order: lower(v, "snapshot.tables.order.by.row.count"),
+	}
+	if v.Has("retriable.restart.connector.wait.ms") {
+		o.retryWait = v.Milliseconds("retriable.restart.connector.wait.ms")
+	}
+	if v.Has("connection.validation.timeout.ms") {
+		o.validateIn = v.Milliseconds("connection.validation.timeout.ms")
 	}
 	if o.status <= 0 {
 		o.status = 10 * time.Second
@@ -165,12 +176,6 @@ func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
 		if v.Map()[pair[0]] != "" && v.Map()[pair[1]] != "" {
 			fail(pair[1], `"%s" is already specified`, pair[0])
 		}
-	}
-	if v.Int("max.queue.size") <= v.Int("max.batch.size") {
-		fail("max.queue.size", "Must be larger than the maximum batch size")
-	}
-	if v.Int("poll.interval.ms") <= 0 {
-		fail("poll.interval.ms", "A positive, non-zero integer value is expected")
 	}
 	if v.Has("plugin.name") && lower(v, "plugin.name") == "decoderbufs" {
 		fail("plugin.name", "only pgoutput is supported, which every PostgreSQL since 10 has: set plugin.name=pgoutput")
@@ -388,6 +393,9 @@ func connection(v sdk.Values) (*pgconn.Config, error) {
 	c.Password = v.String("database.password")
 	c.RuntimeParams = map[string]string{"application_name": "Weir", "client_encoding": "UTF8", "DateStyle": "ISO", "IntervalStyle": "postgres",
 		"TimeZone": "UTC", "bytea_output": "hex", "extra_float_digits": "1", "lc_monetary": "C"}
+	if v.Has("database.query.timeout.ms") {
+		c.RuntimeParams["statement_timeout"] = strconv.FormatInt(max(0, v.Int("database.query.timeout.ms")), 10)
+	}
 	return c, nil
 }
 

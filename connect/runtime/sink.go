@@ -353,10 +353,13 @@ func (s *sink) putAll() error {
 			return err
 		}
 		tries++
-		s.troubled(tries, err)
+		wait, err := s.nextTry(s.task, tries, err)
+		if err != nil {
+			return err
+		}
 		s.unlock()
 		s.client.AllowRebalance()
-		ended := s.sleep(backoff(tries, retrySoon, retryLate))
+		ended := s.sleep(wait)
 		s.work <- struct{}{} // those who hold it do not wait for others when the run is cut off
 		if ended != nil {
 			return ended

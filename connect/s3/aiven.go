@@ -51,10 +51,10 @@ var aivenOptions = ordered(append([]sdk.Option{
 	option(groupAWS, "aws.s3.prefix.template", sdk.StringOption, noValue, sdk.Medium, "The same as aws.s3.prefix."),
 	checked(option(groupAWS, "aws.s3.part.size.bytes", sdk.IntOption, "5242880", sdk.Medium, "How many bytes of a file are kept in memory before they are sent."), within(5<<20, 1<<31-1)),
 	checked(option(groupAWS, "aws.s3.sse.algorithm", sdk.StringOption, noValue, sdk.Medium, "How the store encrypts files: AES256 or aws:kms."), sdk.OneOf("", "AES256", "aws:kms")),
-	ignored(groupAWS, "aws.s3.backoff.delay.ms", sdk.LongOption, "100"),
-	ignored(groupAWS, "aws.s3.backoff.max.delay.ms", sdk.LongOption, "20000"),
-	ignored(groupAWS, "aws.s3.backoff.max.retries", sdk.IntOption, "3"),
-	ignored(groupAWS, "kafka.retry.backoff.ms", sdk.LongOption, noValue),
+	idle(groupAWS, "aws.s3.backoff.delay.ms", sdk.LongOption, "100", "a request is tried again after some tenths of a second"),
+	idle(groupAWS, "aws.s3.backoff.max.delay.ms", sdk.LongOption, "20000", "a request is tried again after some tenths of a second"),
+	checked(option(groupAWS, "aws.s3.backoff.max.retries", sdk.IntOption, "3", sdk.Low, "How often a request is sent again at once, before the runtime tries all again, and says so. If it is not set: once."), sdk.AtLeast(0)),
+	checked(option(groupAWS, "kafka.retry.backoff.ms", sdk.LongOption, noValue, sdk.Low, "How long to wait before records are tried again after an error that passes, in milliseconds. If it is not set: a moment, and longer each time up to 10 seconds."), sdk.AtLeast(0)),
 	other(groupAWS, "aws.credentials.provider", sdk.ClassOption, "com.amazonaws.auth.DefaultAWSCredentialsProviderChain", "classes of Java cannot be loaded; set the keys, or the environment"),
 	other(groupAWS, "aws.sts.role.arn", sdk.StringOption, noValue, noRoles),
 	other(groupAWS, "aws.sts.role.external.id", sdk.StringOption, noValue, noRoles),
@@ -133,7 +133,8 @@ func aivenSettings(v sdk.Values) (*settings, error) {
 	a := access{
 		bucket: either(v, "aws.s3.bucket.name"), region: cmp.Or(either(v, "aws.s3.region"), "us-east-1"), url: either(v, "aws.s3.endpoint"),
 		key: either(v, "aws.access.key.id"), secret: either(v, "aws.secret.access.key"), pathStyle: true,
-		named: accessNames{"aws.s3.bucket.name", "aws.s3.region", "aws.s3.endpoint", "aws.access.key.id", "aws.secret.access.key"},
+		retries: setOr(v, "aws.s3.backoff.max.retries", 1),
+		named:   accessNames{"aws.s3.bucket.name", "aws.s3.region", "aws.s3.endpoint", "aws.access.key.id", "aws.secret.access.key"},
 	}
 	if a.bucket == "" {
 		return nil, sdk.Misconfigured("aws.s3.bucket.name has to be set")
@@ -153,7 +154,8 @@ func aivenSettings(v sdk.Values) (*settings, error) {
 			return nil, err
 		}
 	}
-	s := &settings{store: st, partSize: int(v.Int("aws.s3.part.size.bytes")), most: int(v.Int("file.max.records")), each: v.Milliseconds("rotate.schedule.interval.ms"), zone: time.UTC, wantNulls: true}
+	s := &settings{store: st, partSize: int(v.Int("aws.s3.part.size.bytes")), most: int(v.Int("file.max.records")), each: v.Milliseconds("rotate.schedule.interval.ms"), zone: time.UTC, wantNulls: true,
+		retryWait: waitOf(v, "kafka.retry.backoff.ms")}
 	if s.most == 0 {
 		s.most = notBounded
 	}

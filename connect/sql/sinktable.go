@@ -15,7 +15,7 @@ var sinkTable = slices.Concat(connectionTable("Connection"), []sdk.Option{
 	{Name: "delete.enabled", Kind: sdk.BooleanOption, Default: "false", Importance: sdk.Medium, Group: "Writes", Order: 3, Width: "SHORT", Display: "Enable deletes",
 		Doc: "Whether a record without value deletes the row of its key. Needs pk.mode=record_key.", Dependents: []string{"pk.mode"}},
 	{Name: "table.types", Kind: sdk.ListOption, Default: "TABLE", Importance: sdk.Low, Group: "Writes", Order: 4, Width: "MEDIUM", Display: "Table Types",
-		Doc: "Taken: what the database lets be written is written, also views and partitioned tables."},
+		Doc: "Kinds of tables that may be written to: TABLE, PARTITIONED TABLE, VIEW, FOREIGN TABLE. If it is not set: all that the database lets be written to."},
 	{Name: "replace.null.with.default", Kind: sdk.BooleanOption, Default: "true", Importance: sdk.Low, Group: "Writes", Order: 5, Width: "SHORT", Display: "Replace null value with default value",
 		Doc: "Whether null becomes the default value that the field's schema has."},
 	{Name: "table.name.format", Kind: sdk.StringOption, Default: "${topic}", Importance: sdk.Medium, Group: "Data Mapping", Order: 1, Width: "LONG", Display: "Table Name Format",
@@ -39,12 +39,12 @@ var sinkTable = slices.Concat(connectionTable("Connection"), []sdk.Option{
 	{Name: "auto.evolve", Kind: sdk.BooleanOption, Default: "false", Importance: sdk.Medium, Group: "DDL Support", Order: 2, Width: "SHORT", Display: "Auto-Evolve",
 		Doc: "Whether columns that are missing are added."},
 	{Name: "mssql.use.merge.holdlock", Kind: sdk.BooleanOption, Default: "true", Importance: sdk.Low, Group: "DML Support", Order: 1, Width: "MEDIUM", Display: "SQL Server - Use HOLDLOCK in MERGE",
-		Doc: noEffect},
+		Doc: "It is for SQL Server.", NoEffect: "it is for SQL Server"},
 	{Name: "max.retries", Kind: sdk.IntOption, Default: "10", Importance: sdk.Medium, Group: "Retries", Order: 1, Width: "SHORT", Display: "Maximum Retries",
-		Doc: "Taken, and has no effect here: errors that pass are tried again until they do.", Check: sdk.AtLeast(0)},
+		Doc: "How often records are tried again after an error that passes, before the task fails, which then starts again by itself. If it is not set: until they are taken.", Check: sdk.AtLeast(0)},
 	{Name: "retry.backoff.ms", Kind: sdk.IntOption, Default: "3000", Importance: sdk.Medium, Group: "Retries", Order: 2, Width: "SHORT", Display: "Retry Backoff (millis)",
-		Doc: noEffect, Check: sdk.AtLeast(0)},
-	{Name: "trim.sensitive.log", Kind: sdk.BooleanOption, Default: "false", Importance: sdk.Low, Doc: noEffect, Internal: true},
+		Doc: "How long to wait before each try, in milliseconds. If it is not set: a moment, and longer each time up to 10 seconds.", Check: sdk.AtLeast(0)},
+	{Name: "trim.sensitive.log", Kind: sdk.BooleanOption, Default: "false", Importance: sdk.Low, Doc: "Statements are not logged.", NoEffect: "statements and their values are not logged", Internal: true},
 })
 
 // aivenSinkTable has the options of Aiven's.
