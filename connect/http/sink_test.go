@@ -161,7 +161,7 @@ func TestRetries(t *testing.T) {
 		{[]string{"max.retries", "3", "retry.backoff.ms", "3000000"}, 3, time.Minute, 3000 * time.Second},
 		{[]string{"max.retries", "3", "kafka.retry.backoff.ms", "7200000"}, -1, -1, 2 * time.Hour},
 	} {
-		v, wrong := sdk.Parse(sinkOptions, config(s.URL, test.props...))
+		v, wrong := sdk.Parse(sinkOptions(), config(s.URL, test.props...))
 		task := &sinkTask{}
 		if err := task.Start(t.Context(), nil, v); err != nil || len(wrong) > 0 {
 			t.Fatal(err, wrong)
@@ -265,7 +265,7 @@ func TestSinkTrouble(t *testing.T) {
 		}
 		r.Stop()
 	}
-	v, _ := sdk.Parse(sinkOptions, config("http://me:hidden@127.0.0.1:1/"))
+	v, _ := sdk.Parse(sinkOptions(), config("http://me:hidden@127.0.0.1:1/"))
 	task := Sink{}.NewTask()
 	if err := task.Start(t.Context(), nil, v); err != nil {
 		t.Fatal(err)
@@ -283,12 +283,12 @@ func TestSinkTrouble(t *testing.T) {
 		t.Errorf("%s: %s", cause, text)
 	}
 	for _, wrong := range [][]string{{"http.url", "ftp://x"}, {"http.authorization.type", "magic"}, {"http.headers.additional", "a"}, {"http.headers.additional", "a:1,A:2"}, {"http.proxy.host", "p"}} {
-		if _, errs := sdk.Parse(sinkOptions, config(s.URL, wrong...)); len(errs) != 1 || errs[0].Option != wrong[0] {
+		if _, errs := sdk.Parse(sinkOptions(), config(s.URL, wrong...)); len(errs) != 1 || errs[0].Option != wrong[0] {
 			t.Errorf("%v: %v", wrong, errs)
 		}
 	}
 	for how, missing := range map[string]int{"none": 0, "static": 1, "oauth2": 3} {
-		v, _ = sdk.Parse(sinkOptions, config(s.URL, "http.authorization.type", how))
+		v, _ = sdk.Parse(sinkOptions(), config(s.URL, "http.authorization.type", how))
 		if wrong := (Sink{}).Validate(context.Background(), v); len(wrong) != missing {
 			t.Errorf("%s: %v", how, wrong)
 		}

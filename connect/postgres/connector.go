@@ -21,13 +21,13 @@ func (source) Info() sdk.Info {
 		Doc: "Captures the changes of a PostgreSQL database: a snapshot of its tables, then every insert, update, delete and truncate as it is committed."}
 }
 
-func (source) Options() []sdk.Option { return optionTable }
+func (source) Options() []sdk.Option { return optionTable() }
 
 func (source) NewTask() sdk.SourceTask { return &task{} }
 
 // HasOption tells of options whose names are only known by their form.
 func (source) HasOption(name string) bool {
-	return maskOption.MatchString(name) || truncateOption.MatchString(name) || hashOption.MatchString(name) || strings.HasPrefix(name, "snapshot.select.statement.overrides.")
+	return maskOption().MatchString(name) || truncateOption().MatchString(name) || hashOption().MatchString(name) || strings.HasPrefix(name, "snapshot.select.statement.overrides.")
 }
 
 // Validate checks the options together and, if they are right, whether the database lets them.

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"github.com/weir/weir/connect/sdk"
+	"sync"
 )
 
 // connectionTable has the options about the connection that sources and sinks have.
@@ -43,7 +44,9 @@ func checkZone(_ sdk.Values, value any) error {
 }
 
 // aivenTable has what is called otherwise, or is only there, in Aiven's connectors.
-var aivenTable = []sdk.Option{
-	{Name: "sql.quote.identifiers", Kind: sdk.BooleanOption, Default: "true", Importance: sdk.Medium, Group: "Connection", Order: 20, Width: "MEDIUM", Display: "Quote SQL Identifiers",
-		Doc: "Whether the names of tables and columns are quoted in statements."},
-}
+var aivenTable = sync.OnceValue(func() []sdk.Option {
+	return []sdk.Option{
+		{Name: "sql.quote.identifiers", Kind: sdk.BooleanOption, Default: "true", Importance: sdk.Medium, Group: "Connection", Order: 20, Width: "MEDIUM", Display: "Quote SQL Identifiers",
+			Doc: "Whether the names of tables and columns are quoted in statements."},
+	}
+})

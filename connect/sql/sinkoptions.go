@@ -26,9 +26,9 @@ func (s sink) Info() sdk.Info {
 // Options implements sdk.Connector.
 func (s sink) Options() []sdk.Option {
 	if s.aiven {
-		return aivenSinkTable
+		return aivenSinkTable()
 	}
-	return sinkTable
+	return sinkTable()
 }
 
 // NewTask implements sdk.Sink.

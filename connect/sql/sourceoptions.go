@@ -27,9 +27,9 @@ func (s source) Info() sdk.Info {
 // Options implements sdk.Connector.
 func (s source) Options() []sdk.Option {
 	if s.aiven {
-		return aivenSourceTable
+		return aivenSourceTable()
 	}
-	return sourceTable
+	return sourceTable()
 }
 
 // NewTask implements sdk.Source.

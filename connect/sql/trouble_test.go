@@ -120,7 +120,7 @@ func TestRetries(t *testing.T) {
 			name, value, _ := strings.Cut(one, "=")
 			props[name] = value
 		}
-		v, wrong := sdk.Parse(sinkTable, props)
+		v, wrong := sdk.Parse(sinkTable(), props)
 		if len(wrong) > 0 {
 			t.Fatal(wrong)
 		}
@@ -137,7 +137,7 @@ func TestRetries(t *testing.T) {
 			t.Errorf("%s: connecting: %v", test.props, got)
 		}
 	}
-	v, wrong := sdk.Parse(sourceTable, map[string]string{"connection.url": "jdbc:postgresql://h/x", "mode": "bulk", "topic.prefix": "p", "query.retry.attempts": "4"})
+	v, wrong := sdk.Parse(sourceTable(), map[string]string{"connection.url": "jdbc:postgresql://h/x", "mode": "bulk", "topic.prefix": "p", "query.retry.attempts": "4"})
 	o, _ := parseSource(v)
 	if most, _ := o.retries.after(errors.New("x")); len(wrong) > 0 || most != 4 {
 		t.Errorf("query.retry.attempts: %d, %v", most, wrong)
@@ -205,7 +205,7 @@ func TestTrouble(t *testing.T) {
 			"wrong query":    {[]string{"mode=bulk", "query=SELECT nothing FROM nowhere"}, "refuses a statement"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				v, _ := sdk.Parse(sourceTable, d.props(append(test.props, "topic.prefix=p")...))
+				v, _ := sdk.Parse(sourceTable(), d.props(append(test.props, "topic.prefix=p")...))
 				task := &sourceTask{}
 				err := task.Start(context.Background(), keeper(t), v)
 				if err == nil {
@@ -227,24 +227,24 @@ func TestOptions(t *testing.T) {
 		wrong   string
 		props   string
 	}{
-		"other database":     {sinkTable, "connection.url", "connection.url=jdbc:oracle:thin:@localhost:1521/x"},
-		"no url":             {sinkTable, "connection.url", ""},
-		"a word for a port":  {sinkTable, "connection.url", "connection.url=jdbc:mysql://a:b/c"},
-		"upsert by nothing":  {sinkTable, "pk.mode", "insert.mode=upsert"},
-		"deletes by nothing": {sinkTable, "delete.enabled", "delete.enabled=true"},
-		"two coordinates":    {sinkTable, "pk.fields", "pk.mode=kafka;pk.fields=a,b"},
-		"no such zone":       {sinkTable, "db.timezone", "db.timezone=Middle/Earth"},
-		"other dialect":      {sinkTable, "connection.url", "dialect.name=MySqlDatabaseDialect"},
-		"a class of Java":    {sinkTable, "jdbc.credentials.provider.class", "jdbc.credentials.provider.class=com.example.Vault"},
-		"no mode":            {sourceTable, "mode", "topic.prefix=x"},
-		"no timestamp":       {sourceTable, "timestamp.column.name", "topic.prefix=x;mode=timestamp"},
-		"query and tables":   {sourceTable, "query", "topic.prefix=x;mode=bulk;query=SELECT 1;table.whitelist=a"},
-		"two ways":           {sourceTable, "table.blacklist", "topic.prefix=x;mode=bulk;table.whitelist=a;table.blacklist=b"},
-		"wrong pattern":      {sourceTable, "table.include.list", "topic.prefix=x;mode=bulk;table.include.list=a("},
-		"isolation":          {sourceTable, "transaction.isolation.mode", "topic.prefix=x;mode=bulk;transaction.isolation.mode=SQL_SERVER_SNAPSHOT"},
-		"fine sink":          {sinkTable, "", "insert.mode=upsert;pk.mode=record_key;delete.enabled=true;db.timezone=+02:00"},
-		"fine source":        {sourceTable, "", "topic.prefix=x;mode=timestamp+incrementing;timestamp.column.name=a,b;incrementing.column.name=id;timestamp.initial=-1"},
-		"fine Aiven":         {aivenSinkTable, "", "sql.quote.identifiers=false;table.name.normalize=true;topics.to.tables.mapping=a:b,c:d"},
+		"other database":     {sinkTable(), "connection.url", "connection.url=jdbc:oracle:thin:@localhost:1521/x"},
+		"no url":             {sinkTable(), "connection.url", ""},
+		"a word for a port":  {sinkTable(), "connection.url", "connection.url=jdbc:mysql://a:b/c"},
+		"upsert by nothing":  {sinkTable(), "pk.mode", "insert.mode=upsert"},
+		"deletes by nothing": {sinkTable(), "delete.enabled", "delete.enabled=true"},
+		"two coordinates":    {sinkTable(), "pk.fields", "pk.mode=kafka;pk.fields=a,b"},
+		"no such zone":       {sinkTable(), "db.timezone", "db.timezone=Middle/Earth"},
+		"other dialect":      {sinkTable(), "connection.url", "dialect.name=MySqlDatabaseDialect"},
+		"a class of Java":    {sinkTable(), "jdbc.credentials.provider.class", "jdbc.credentials.provider.class=com.example.Vault"},
+		"no mode":            {sourceTable(), "mode", "topic.prefix=x"},
+		"no timestamp":       {sourceTable(), "timestamp.column.name", "topic.prefix=x;mode=timestamp"},
+		"query and tables":   {sourceTable(), "query", "topic.prefix=x;mode=bulk;query=SELECT 1;table.whitelist=a"},
+		"two ways":           {sourceTable(), "table.blacklist", "topic.prefix=x;mode=bulk;table.whitelist=a;table.blacklist=b"},
+		"wrong pattern":      {sourceTable(), "table.include.list", "topic.prefix=x;mode=bulk;table.include.list=a("},
+		"isolation":          {sourceTable(), "transaction.isolation.mode", "topic.prefix=x;mode=bulk;transaction.isolation.mode=SQL_SERVER_SNAPSHOT"},
+		"fine sink":          {sinkTable(), "", "insert.mode=upsert;pk.mode=record_key;delete.enabled=true;db.timezone=+02:00"},
+		"fine source":        {sourceTable(), "", "topic.prefix=x;mode=timestamp+incrementing;timestamp.column.name=a,b;incrementing.column.name=id;timestamp.initial=-1"},
+		"fine Aiven":         {aivenSinkTable(), "", "sql.quote.identifiers=false;table.name.normalize=true;topics.to.tables.mapping=a:b,c:d"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			props := map[string]string{"connection.url": "jdbc:postgresql://localhost/x"}
