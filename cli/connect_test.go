@@ -27,6 +27,8 @@ func (idle) Options() []sdk.Option {
 		{Name: "topic", Kind: sdk.StringOption, Required: true, Importance: sdk.High, Doc: "The topic. It is not written."},
 		{Name: "fail", Kind: sdk.StringOption, NoDefault: true, Importance: sdk.Low, Doc: "What to fail with."},
 		{Name: "queue", Kind: sdk.IntOption, Default: "5", Importance: sdk.Low, Doc: "Nothing.", NoEffect: "there is no queue"},
+		{Name: "key", Kind: sdk.PasswordOption, Default: "none", Importance: sdk.High, Doc: "Another secret."},
+		{Name: "never", Kind: sdk.StringOption, NoDefault: true, Importance: sdk.High, Doc: "What others do.", Unsupported: "it is for others"},
 		{Name: "password", Kind: sdk.PasswordOption, NoDefault: true, Importance: sdk.Low, Doc: "A secret."},
 	}
 }

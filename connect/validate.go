@@ -58,6 +58,9 @@ func define(o sdk.Option) *definition {
 		Name: o.Name, Type: o.Kind, Required: o.Required, Importance: o.Importance, Doc: o.Doc, Order: -1,
 		Width: o.Width, Display: o.Display, Dependents: slices.Clone(o.Dependents),
 	}
+	if o.Unsupported != "" && len(o.Accepts) == 0 {
+		d.Doc = "Not supported: " + o.Unsupported + "."
+	}
 	if !o.Required && !o.NoDefault {
 		d.Default = &o.Default
 	}
