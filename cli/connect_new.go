@@ -63,7 +63,8 @@ func (c *connectClient) new() *cobra.Command {
 		Short: "Make a connector step by step: ask, check, write, start",
 		Long: `Makes a connector: takes its options from --set, asks on a terminal for those that are missing, has the
 worker check all of them against the live system, asks again for those that are wrong, writes them to a
-JSON file, and starts the connector. The class is one that 'weir connect plugins' shows, the last part of it, or one of:
+JSON file, and starts the connector. The class is one that 'weir connect plugins' shows, the last part of
+it, or one of:
 ` + shortNames() + `.
 
 If anything is wrong, nothing is written, and the exit code is 1. JSON: the connector as the REST API tells
