@@ -175,9 +175,10 @@ type connectValidation struct {
 	Configs []struct {
 		Definition *connectOption
 		Value      struct {
-			Name   string
-			Value  *string
-			Errors []string
+			Name     string
+			Value    *string
+			Errors   []string
+			Warnings []string
 		}
 	}
 }
@@ -198,6 +199,15 @@ type connectFault struct {
 	Error  string `json:"error"`
 }
 
+// warn tells of what is no error: options that have no effect.
+func (v connectValidation) warn(cmd *cobra.Command) {
+	for _, option := range v.Configs {
+		for _, w := range option.Value.Warnings {
+			cmd.PrintErrf("%s\n", oneLine(w))
+		}
+	}
+}
+
 func (v connectValidation) faults() []connectFault {
 	out := []connectFault{}
 	for _, option := range v.Configs {
@@ -215,6 +225,7 @@ func (c *connectClient) check(ctx context.Context, cmd *cobra.Command, config ma
 		return v, errors.New("it has no connector.class")
 	}
 	err = c.ask(ctx, cmd, http.MethodPut, "/connector-plugins/"+class+"/config/validate", config, &v)
+	v.warn(cmd)
 	return v, err
 }
 

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -14,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // shortClasses are names for connectors that are easier to remember than their classes.
@@ -65,8 +62,9 @@ func (c *connectClient) new() *cobra.Command {
 		Use:   "new CLASS",
 		Short: "Make a connector step by step: ask, check, write, start",
 		Long: `Makes a connector: takes its options from --set, asks on a terminal for those that are missing, has the
-worker check all of them against the live system, writes them to a JSON file, and starts the connector.
-The class is one that 'weir connect plugins' shows, the last part of it, or one of:
+worker check all of them against the live system, asks again for those that are wrong, writes them to a
+JSON file, and starts the connector. The class is one that 'weir connect plugins' shows, the last part of
+it, or one of:
 ` + shortNames() + `.
 
 If anything is wrong, nothing is written, and the exit code is 1. JSON: the connector as the REST API tells
@@ -89,6 +87,7 @@ it, or what is wrong as for 'weir connect validate'.`,
 }
 
 func (c *connectClient) make(ctx context.Context, cmd *cobra.Command, class string, n newConnector) error {
+	short := class
 	class = longClass(class)
 	var options []connectOption
 	if err := c.ask(ctx, cmd, http.MethodGet, "/connector-plugins/"+class+"/config", nil, &options); err != nil {
@@ -105,27 +104,15 @@ func (c *connectClient) make(ctx context.Context, cmd *cobra.Command, class stri
 	if n.name != "" {
 		config["name"] = n.name
 	}
-	if err := askOptions(ctx, cmd, options, config); err != nil {
+	q := newQuestions(cmd)
+	if err := c.askName(ctx, cmd, q, short, config, n.dry); err != nil {
 		return err
 	}
-	v, err := c.check(ctx, cmd, config)
-	if err != nil {
+	if err := q.options(ctx, options, config); err != nil {
 		return err
 	}
-	if faults := v.faults(); len(faults) > 0 {
-		if err := printFaults(c.o.printer(cmd), faults); err != nil {
-			return err
-		}
-		return exitCode(exitFailed)
-	}
-	if !n.dry {
-		var told *connectError
-		switch err := c.ask(ctx, cmd, http.MethodGet, connectorPath(config["name"]), nil, nil); {
-		case err == nil:
-			return fmt.Errorf("there is a connector %s already: choose another --name, or change it with `weir connect config %s --set ...`", config["name"], config["name"])
-		case !errors.As(err, &told) || told.status != http.StatusNotFound:
-			return err
-		}
+	if err := c.checked(ctx, cmd, q, options, config); err != nil {
+		return err
 	}
 	if n.file == "" {
 		n.file = strings.ReplaceAll(config["name"], "/", "_") + ".json"
@@ -148,59 +135,59 @@ func (c *connectClient) make(ctx context.Context, cmd *cobra.Command, class stri
 	return c.write(ctx, cmd, config["name"], config, false)
 }
 
-// askOptions asks on a terminal for options that are missing: those that have to be set, and of the connector's own the important
-// ones.
-func askOptions(ctx context.Context, cmd *cobra.Command, options []connectOption, config map[string]string) error {
-	in := cmd.InOrStdin()
-	if !isTerminal(in) {
-		return nil
+// askName finds out the connector's name, and that no other has it if it is to be started.
+func (c *connectClient) askName(ctx context.Context, cmd *cobra.Command, q *questions, short string, config map[string]string, dry bool) error {
+	for {
+		asked := config["name"] == "" && q != nil
+		if asked {
+			name, err := q.ask(ctx, "Name of the connector.", "name", short, false)
+			if err != nil {
+				return err
+			}
+			config["name"] = name
+		}
+		if dry || config["name"] == "" {
+			return nil // that it is missing is told with all else
+		}
+		var told *connectError
+		switch err := c.ask(ctx, cmd, http.MethodGet, connectorPath(config["name"]), nil, nil); {
+		case err == nil && asked:
+			cmd.PrintErrf("There is a connector %s already: choose another name.\n", escape(config["name"]))
+			delete(config, "name")
+		case err == nil:
+			return fmt.Errorf("there is a connector %s already: choose another --name, or change it with `weir connect config %s --set ...`", config["name"], config["name"])
+		case !errors.As(err, &told) || told.status != http.StatusNotFound:
+			return err
+		default:
+			return nil
+		}
 	}
-	lines := bufio.NewReader(in)
-	for _, o := range options {
-		own := o.Group == nil || *o.Group != "Common"
-		_, set := config[o.Name]
-		if set || !o.Required && (!own || o.Importance != "HIGH") {
-			continue
-		}
-		meaning, _, _ := strings.Cut(oneLine(o.Doc), ". ")
-		cmd.PrintErrf("%s\n", meaning)
-		shown := ""
-		if o.Default != nil && *o.Default != "" {
-			shown = " [" + *o.Default + "]"
-		}
-		cmd.PrintErrf("  %s%s: ", o.Name, shown)
-		answer, err := readAnswer(ctx, in, lines, o.Type == "PASSWORD")
+}
+
+// checked has the worker check a configuration. On a terminal it asks again for the options that are wrong, until none is or nothing is
+// changed any more.
+func (c *connectClient) checked(ctx context.Context, cmd *cobra.Command, q *questions, options []connectOption, config map[string]string) error {
+	for {
+		v, err := c.check(ctx, cmd, config)
 		if err != nil {
 			return err
 		}
-		if answer != "" {
-			config[o.Name] = answer
+		faults := v.faults()
+		if len(faults) == 0 {
+			return nil
 		}
-	}
-	return nil
-}
-
-// readAnswer reads a line, without showing it if it is secret.
-func readAnswer(ctx context.Context, in io.Reader, lines *bufio.Reader, secret bool) (string, error) {
-	type answer struct {
-		text string
-		err  error
-	}
-	got := make(chan answer, 1)
-	go func() {
-		if f, ok := in.(*os.File); ok && secret && lines.Buffered() == 0 {
-			b, err := term.ReadPassword(int(f.Fd()))
-			fmt.Fprintln(os.Stderr)
-			got <- answer{string(b), err}
-			return
+		changed := false
+		if q != nil {
+			if changed, err = q.correct(ctx, options, faults, config); err != nil {
+				return err
+			}
 		}
-		text, err := lines.ReadString('\n')
-		got <- answer{strings.TrimSpace(text), err}
-	}()
-	select {
-	case <-ctx.Done():
-		return "", ctx.Err()
-	case a := <-got:
-		return a.text, a.err
+		if changed {
+			continue
+		}
+		if err := printFaults(c.o.printer(cmd), faults); err != nil {
+			return err
+		}
+		return exitCode(exitFailed)
 	}
 }

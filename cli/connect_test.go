@@ -26,6 +26,9 @@ func (idle) Options() []sdk.Option {
 	return []sdk.Option{
 		{Name: "topic", Kind: sdk.StringOption, Required: true, Importance: sdk.High, Doc: "The topic. It is not written."},
 		{Name: "fail", Kind: sdk.StringOption, NoDefault: true, Importance: sdk.Low, Doc: "What to fail with."},
+		{Name: "queue", Kind: sdk.IntOption, Default: "5", Importance: sdk.Low, Doc: "Nothing.", NoEffect: "there is no queue"},
+		{Name: "key", Kind: sdk.PasswordOption, Default: "none", Importance: sdk.High, Doc: "Another secret."},
+		{Name: "never", Kind: sdk.StringOption, NoDefault: true, Importance: sdk.High, Doc: "What others do.", Unsupported: "it is for others"},
 		{Name: "password", Kind: sdk.PasswordOption, NoDefault: true, Importance: sdk.Low, Doc: "A secret."},
 	}
 }
@@ -90,6 +93,7 @@ func TestConnect(t *testing.T) {
 	flat := file("flat.json", `{"name":"flat","connector.class":"IdleSource","topic":"t","fail":"the moon is missing: hang it up"}`)
 	props := file("props.properties", "name=props\nconnector.class=test.IdleSource\ntopic=forbidden\n")
 	typo := file("typo.json", `{"name":"typo","config":{"connector.class":"IdleSource","topic":"t","pasword":"x"}}`)
+	queued := file("queued.json", `{"name":"queued","config":{"connector.class":"IdleSource","topic":"t","queue":"7"}}`)
 	nameless := file("nameless.json", `{"connector.class":"IdleSource","topic":"t"}`)
 	offsets := file("offsets.json", `{"offsets":[{"partition":{"a":1},"offset":{"b":2}}]}`)
 	made := filepath.Join(dir, "made.json")
@@ -106,6 +110,7 @@ func TestConnect(t *testing.T) {
 		{args: []string{"plugins", "IdleSource"}, out: []string{"topic", "(required)", "The topic\n"}},
 		{args: []string{"plugins", "Nope"}, code: 1, err: []string{"Unknown plugin Nope."}},
 		{args: []string{"validate", good}, out: []string{"Nothing is wrong with it."}},
+		{args: []string{"validate", queued}, out: []string{"Nothing is wrong with it."}, err: []string{"queue has no effect here: there is no queue"}},
 		{args: []string{"validate", props}, code: 1, out: []string{"topic", "the topic forbidden is not for you"}},
 		{args: []string{"validate", typo}, code: 1, out: []string{"pasword", "did you mean password?"}},
 		{args: []string{"validate", typo, "-o", "json"}, code: 1, out: []string{`"option": "pasword"`}},

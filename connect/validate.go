@@ -46,6 +46,7 @@ type optionValue struct {
 	Value       *string  `json:"value"`
 	Recommended []string `json:"recommended_values"`
 	Errors      []string `json:"errors"`
+	Warnings    []string `json:"warnings,omitempty"` // what is no error; Kafka's workers have none
 	Visible     bool     `json:"visible"`
 }
 
@@ -56,6 +57,9 @@ func define(o sdk.Option) *definition {
 	d := &definition{
 		Name: o.Name, Type: o.Kind, Required: o.Required, Importance: o.Importance, Doc: o.Doc, Order: -1,
 		Width: o.Width, Display: o.Display, Dependents: slices.Clone(o.Dependents),
+	}
+	if o.Unsupported != "" && len(o.Accepts) == 0 {
+		d.Doc = "Not supported: " + o.Unsupported + "."
 	}
 	if !o.Required && !o.NoDefault {
 		d.Default = &o.Default
@@ -97,6 +101,9 @@ func (v *validation) check(options []sdk.Option, props map[string]string) (sdk.V
 	for _, w := range wrong {
 		v.fault(w.Option, w.Error())
 	}
+	for _, idle := range values.Idle() {
+		v.warn(idle.Option, idle.Error())
+	}
 	return values, len(wrong) == 0
 }
 
@@ -110,6 +117,15 @@ func (v *validation) fault(option, text string) {
 		}
 	}
 	v.Configs = append(v.Configs, optionInfo{nil, optionValue{Name: option, Recommended: []string{}, Errors: []string{text}, Visible: true}})
+}
+
+// warn adds to an option what is no error.
+func (v *validation) warn(option, text string) {
+	for i := range v.Configs {
+		if value := &v.Configs[i].Value; value.Name == option {
+			value.Warnings = append(value.Warnings, text)
+		}
+	}
 }
 
 // faultOnce adds an error to an option that has none.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/weir/weir/connect/sdk"
+	"github.com/weir/weir/connect/values"
 )
 
 // jsonOptions are the options of the JSON converter.
@@ -42,6 +43,8 @@ type jsonConverter struct {
 	text  string
 	begin string // what a message begins with that has that schema
 
+	plain map[*sdk.Schema]bool // whether the names of their fields need no escape
+	boxes values.Boxes
 	names map[string]string // keys of maps that came before
 	sizes [8]int            // of the last maps, by how deep they lie: the next are likely as large
 }
@@ -50,7 +53,7 @@ func newJSON(v sdk.Values, _ use) (any, error) {
 	c := &jsonConverter{
 		schemas: v.Bool("schemas.enable"), numeric: strings.EqualFold(v.String("decimal.format"), "NUMERIC"),
 		nullDefault: v.Bool("replace.null.with.default"), most: max(1, int(v.Int("schemas.cache.size"))),
-		plans: map[*sdk.Schema]*plan{}, known: map[string]*sdk.Schema{}, names: map[string]string{},
+		plans: map[*sdk.Schema]*plan{}, known: map[string]*sdk.Schema{}, names: map[string]string{}, plain: map[*sdk.Schema]bool{},
 	}
 	if content := v.String("schema.content"); content != "" && c.schemas {
 		s, err := c.parseSchema([]byte(content))

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/weir/weir/connect/sdk"
 )
 
@@ -354,5 +356,43 @@ func TestOptionalStructure(t *testing.T) {
 	got, err := c.From("t", outer, value, nil)
 	if want := `{"n":{"scale":2}}`; err != nil || string(got) != want {
 		t.Errorf("got %s (%v), want %s", got, err, want)
+	}
+}
+
+// TestPlainBytes: whatever means something in a string is found, wherever it is.
+func TestPlainBytes(t *testing.T) {
+	for c := range 256 {
+		for at := range 17 {
+			b := bytes.Repeat([]byte("~"), 17)
+			b[at] = byte(c)
+			special := c < ' ' || c == '"' || c == '\\' || c >= 0x80
+			if n := plainBytes(b); special && n > at || !special && n != 16 {
+				t.Fatalf("%q: %d bytes are plain", b, n)
+			}
+		}
+	}
+}
+
+// TestFieldsInAnyOrder: fields are found by their names in any order, also such as are written with escapes.
+func TestFieldsInAnyOrder(t *testing.T) {
+	c := newConverter(t, "JsonConverter", map[string]string{"schemas.enable": "true"})
+	const schema = `{"type":"struct","fields":[{"type":"int64","field":"a"},{"type":"string","field":"a\"b"},{"type":"int32","field":"c","optional":true}],"optional":false}`
+	for _, test := range []struct {
+		payload string
+		want    []any
+	}{
+		{`{"a":-123456789012345678,"a\"b":"x","c":1000}`, []any{int64(-123456789012345678), "x", int32(1000)}},
+		{`{"c":5,"a\"b":"","a":9223372036854775807}`, []any{int64(9223372036854775807), "", int32(5)}},
+		{`{"\u0061":7,"other":{"a":1},"a\u0022b":"a longer text\n with an escape"}`, []any{int64(7), "a longer text\n with an escape", nil}},
+	} {
+		for range 2 { // the second time the schema is known
+			_, v, err := c.To("t", []byte(`{"schema":`+schema+`,"payload":`+test.payload+`}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, v.(*sdk.Struct).Values); diff != "" {
+				t.Errorf("%s: %s", test.payload, diff)
+			}
+		}
 	}
 }

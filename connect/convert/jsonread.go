@@ -3,6 +3,7 @@ package convert
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
@@ -28,6 +29,7 @@ type reader struct {
 	b     []byte
 	pos   int
 	depth int
+	hint  string // a key, of plain characters, that is likely to come next
 }
 
 func (r *reader) done() bool { return r.pos >= len(r.b) }
@@ -180,7 +182,7 @@ func (r *reader) raw() (_ []byte, plain bool, _ error) {
 	r.pos++
 	start := r.pos
 	plain = true
-	for i := start; i < len(r.b); i++ {
+	for i := start + plainBytes(r.b[start:]); i < len(r.b); i++ {
 		switch c := r.b[i]; {
 		case c == '"':
 			r.pos = i + 1
@@ -204,8 +206,26 @@ func (r *reader) raw() (_ []byte, plain bool, _ error) {
 	return nil, false, r.bad("a string that does not end")
 }
 
+// plainBytes counts bytes that are plain characters of a string, eight at a time.
+func plainBytes(b []byte) (n int) {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; len(b)-n >= 8; n += 8 {
+		x := binary.LittleEndian.Uint64(b[n:])
+		quote, slash := x^'"'*ones, x^'\\'*ones
+		// A byte that is zero, or less than a space, borrows from its highest bit.
+		if (x|(x-' '*ones)|(quote-ones)|(slash-ones))&highs != 0 {
+			break
+		}
+	}
+	return n
+}
+
 func (r *reader) key() ([]byte, error) {
 	start := r.pos
+	if end := start + 1 + len(r.hint); r.hint != "" && end < len(r.b) && r.b[end] == '"' && string(r.b[start+1:end]) == r.hint {
+		r.pos = end + 1
+		return r.b[start+1 : end], nil
+	}
 	raw, plain, err := r.raw()
 	if err != nil || plain {
 		return raw, err
@@ -322,12 +342,33 @@ func (r *reader) digits() int {
 	return r.pos - start
 }
 
+// short gives a whole number of few digits.
+func (n number) short() (v int64, ok bool) {
+	digits := n.text
+	if digits[0] == '-' {
+		digits = digits[1:]
+	}
+	if len(digits) > 18 {
+		return 0, false
+	}
+	for _, c := range digits {
+		v = v*10 + int64(c-'0')
+	}
+	if len(digits) < len(n.text) {
+		v = -v
+	}
+	return v, true
+}
+
 // long gives the number as Java's longValue.
 func (n number) long() int64 {
 	if n.text == nil {
 		return 0
 	}
 	if n.integral {
+		if v, ok := n.short(); ok {
+			return v
+		}
 		if v, err := strconv.ParseInt(string(n.text), 10, 64); err == nil {
 			return v
 		}

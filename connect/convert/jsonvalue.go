@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/weir/weir/connect/sdk"
 	"github.com/weir/weir/connect/values"
@@ -31,13 +34,13 @@ func (c *jsonConverter) value(r *reader, s *sdk.Schema) (any, error) {
 	switch s.Type {
 	case sdk.Int8, sdk.Int16, sdk.Int32, sdk.Int64:
 		n, err := r.numeric()
-		return ofSize(s.Type, n), err
+		return c.ofSize(s.Type, n), err
 	case sdk.Float32, sdk.Float64:
 		if r.peek() == '"' {
 			return infinite(r, s.Type)
 		}
 		n, err := r.numeric()
-		return ofSize(s.Type, n), err
+		return c.ofSize(s.Type, n), err
 	case sdk.Boolean:
 		if r.word("true") {
 			return true, nil
@@ -47,11 +50,14 @@ func (c *jsonConverter) value(r *reader, s *sdk.Schema) (any, error) {
 		if r.peek() != '"' {
 			return nil, r.skip()
 		}
-		text, err := r.text()
-		if err != nil || s.Type == sdk.String {
-			return text, err
+		text, err := r.key()
+		switch {
+		case err != nil:
+			return nil, err
+		case s.Type == sdk.String:
+			return c.boxes.String(text), nil
 		}
-		return asAny(fromBase64(text))
+		return asAny(fromBase64(string(text)))
 	case sdk.Array:
 		return c.elements(r, s.Elem)
 	case sdk.Map:
@@ -93,20 +99,20 @@ func (r *reader) numeric() (number, error) {
 	return number{}, r.skip()
 }
 
-func ofSize(t sdk.Type, n number) any {
+func (c *jsonConverter) ofSize(t sdk.Type, n number) any {
 	switch t {
 	case sdk.Int8:
 		return int8(n.long())
 	case sdk.Int16:
 		return int16(n.long())
 	case sdk.Int32:
-		return int32(n.long())
+		return c.boxes.Int32(int32(n.long()))
 	case sdk.Int64:
-		return n.long()
+		return c.boxes.Int64(n.long())
 	case sdk.Float32:
 		return float32(n.float(32))
 	}
-	return n.float(64)
+	return c.boxes.Float64(n.float(64))
 }
 
 // infinite reads what JSON has no numbers for, as From writes them. (Kafka reads them as zero, as any other text.)
@@ -290,7 +296,13 @@ func (c *jsonConverter) structure(r *reader, s *sdk.Schema) (any, error) {
 	if len(s.Fields) > len(few) {
 		seen = make([]bool, len(s.Fields))
 	}
-	next := 0
+	next, plain := 0, c.plainNames(s)
+	hint := func() {
+		if r.hint = ""; plain && next < len(s.Fields) {
+			r.hint = s.Fields[next].Name
+		}
+	}
+	hint()
 	err := r.object(func(key []byte) error {
 		i := next
 		if i >= len(s.Fields) || s.Fields[i].Name != string(key) {
@@ -303,7 +315,9 @@ func (c *jsonConverter) structure(r *reader, s *sdk.Schema) (any, error) {
 		}
 		next = i + 1
 		seen[i] = true
-		return c.field(r, out, i)
+		err := c.field(r, out, i)
+		hint()
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -316,6 +330,21 @@ func (c *jsonConverter) structure(r *reader, s *sdk.Schema) (any, error) {
 		}
 	}
 	return out, nil
+}
+
+// plainNames tells whether the names of a structure's fields are the same in JSON.
+func (c *jsonConverter) plainNames(s *sdk.Schema) bool {
+	plain, ok := c.plain[s]
+	if !ok {
+		plain = !slices.ContainsFunc(s.Fields, func(f sdk.Field) bool {
+			return strings.ContainsFunc(f.Name, func(r rune) bool { return r < ' ' || r == '"' || r == '\\' || r == utf8.RuneError })
+		})
+		if len(c.plain) >= c.most {
+			clear(c.plain)
+		}
+		c.plain[s] = plain
+	}
+	return plain
 }
 
 func (c *jsonConverter) field(r *reader, out *sdk.Struct, i int) (err error) {

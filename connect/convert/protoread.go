@@ -476,7 +476,7 @@ func (p *protoPart) zero() any {
 	if p.message != "" {
 		return nil
 	}
-	return ofSize(p.schema.Type, number{})
+	return (&jsonConverter{}).ofSize(p.schema.Type, number{})
 }
 
 func (p *protoPart) value(b []byte, typ protowire.Type, depth int) (any, error) {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/weir/weir/connect/convert"
@@ -34,36 +35,36 @@ const (
 	groupTimeout    = "Timeout"
 )
 
-const untilItPasses = "Taken, and has no effect here: what fails in a way that passes is tried again until it does."
-
-var sinkOptions = ordered([]sdk.Option{
-	required(checked(option(groupConnection, "http.url", sdk.StringOption, "", sdk.High, "The address to post to."), webAddress)),
-	required(checked(option(groupConnection, "http.authorization.type", sdk.StringOption, "", sdk.High, "How requests are authorized: none, static (http.headers.authorization) or oauth2 (client credentials)."), sdk.OneOf("none", "static", "oauth2"))),
-	option(groupConnection, "http.headers.authorization", sdk.PasswordOption, noValue, sdk.Medium, "The header Authorization, with http.authorization.type=static."),
-	option(groupConnection, "http.headers.content.type", sdk.StringOption, noValue, sdk.Low, "The header Content-Type; without it application/json if values are no text or bytes."),
-	checked(option(groupConnection, "http.headers.additional", sdk.ListOption, "", sdk.Low, "Further headers, as name:value,name:value."), headerList),
-	option(groupConnection, "http.ssl.trust.all.certs", sdk.BooleanOption, "false", sdk.Low, "Whether any certificate of the service is trusted. For tests only."),
-	{Name: "http.proxy.host", Kind: sdk.StringOption, NoDefault: true, Importance: sdk.Low, Group: groupConnection, Doc: "Not supported.", Unsupported: "set HTTPS_PROXY in the environment of the worker"},
-	{Name: "http.proxy.port", Kind: sdk.IntOption, NoDefault: true, Importance: sdk.Low, Group: groupConnection, Doc: "Not supported.", Unsupported: "set HTTPS_PROXY in the environment of the worker"},
-	checked(option(groupConnection, "oauth2.access.token.url", sdk.StringOption, noValue, sdk.High, "Where access tokens are fetched, with http.authorization.type=oauth2."), webAddress),
-	option(groupConnection, "oauth2.client.id", sdk.StringOption, noValue, sdk.High, "The client id for that."),
-	option(groupConnection, "oauth2.client.secret", sdk.PasswordOption, noValue, sdk.High, "The client secret for that."),
-	checked(option(groupConnection, "oauth2.client.authorization.mode", sdk.StringOption, "HEADER", sdk.Medium, "Where id and secret go: HEADER (Basic) or URL (parameters)."), sdk.OneOf("HEADER", "URL")),
-	option(groupConnection, "oauth2.client.scope", sdk.StringOption, noValue, sdk.Low, "The scope of tokens."),
-	option(groupConnection, "oauth2.response.token.property", sdk.StringOption, "access_token", sdk.Low, "The field of the answer that has the token."),
-	option(groupBatching, "batching.enabled", sdk.BooleanOption, "false", sdk.High, "Whether a request has many records."),
-	checked(option(groupBatching, "batch.max.size", sdk.IntOption, "500", sdk.Medium, "How many records a request has at most."), within(1, 1_000_000)),
-	option(groupBatching, "batch.prefix", sdk.StringOption, "", sdk.High, `What comes before the first record of a batch. \n and the like may be in it.`),
-	option(groupBatching, "batch.suffix", sdk.StringOption, noValue, sdk.High, "What comes after the last record of a batch; a line feed without it."),
-	option(groupBatching, "batch.separator", sdk.StringOption, noValue, sdk.High, "What comes between the records of a batch; a line feed without it."),
-	option(groupDelivery, "kafka.retry.backoff.ms", sdk.LongOption, noValue, sdk.Medium, untilItPasses),
-	option(groupDelivery, "max.retries", sdk.IntOption, "1", sdk.Medium, untilItPasses),
-	checked(option(groupDelivery, "retry.backoff.ms", sdk.IntOption, "3000", sdk.Medium, "How long nothing is sent after an error that passes. A header Retry-After of the service counts, if it is longer."), sdk.AtLeast(0)),
-	checked(option(groupTimeout, "http.timeout", sdk.IntOption, "30", sdk.Low, "How many seconds the service may take to answer."), sdk.AtLeast(1)),
+var sinkOptions = sync.OnceValue(func() []sdk.Option {
+	return ordered([]sdk.Option{
+		required(checked(option(groupConnection, "http.url", sdk.StringOption, "", sdk.High, "The address to post to."), webAddress)),
+		required(checked(option(groupConnection, "http.authorization.type", sdk.StringOption, "", sdk.High, "How requests are authorized: none, static (http.headers.authorization) or oauth2 (client credentials)."), sdk.OneOf("none", "static", "oauth2"))),
+		option(groupConnection, "http.headers.authorization", sdk.PasswordOption, noValue, sdk.Medium, "The header Authorization, with http.authorization.type=static."),
+		option(groupConnection, "http.headers.content.type", sdk.StringOption, noValue, sdk.Low, "The header Content-Type; without it application/json if values are no text or bytes."),
+		checked(option(groupConnection, "http.headers.additional", sdk.ListOption, "", sdk.Low, "Further headers, as name:value,name:value."), headerList),
+		option(groupConnection, "http.ssl.trust.all.certs", sdk.BooleanOption, "false", sdk.Low, "Whether any certificate of the service is trusted. For tests only."),
+		{Name: "http.proxy.host", Kind: sdk.StringOption, NoDefault: true, Importance: sdk.Low, Group: groupConnection, Doc: "Not supported.", Unsupported: "set HTTPS_PROXY in the environment of the worker"},
+		{Name: "http.proxy.port", Kind: sdk.IntOption, NoDefault: true, Importance: sdk.Low, Group: groupConnection, Doc: "Not supported.", Unsupported: "set HTTPS_PROXY in the environment of the worker"},
+		checked(option(groupConnection, "oauth2.access.token.url", sdk.StringOption, noValue, sdk.Medium, "Where access tokens are fetched, with http.authorization.type=oauth2."), webAddress),
+		option(groupConnection, "oauth2.client.id", sdk.StringOption, noValue, sdk.Medium, "The client id for that."),
+		option(groupConnection, "oauth2.client.secret", sdk.PasswordOption, noValue, sdk.Medium, "The client secret for that."),
+		checked(option(groupConnection, "oauth2.client.authorization.mode", sdk.StringOption, "HEADER", sdk.Medium, "Where id and secret go: HEADER (Basic) or URL (parameters)."), sdk.OneOf("HEADER", "URL")),
+		option(groupConnection, "oauth2.client.scope", sdk.StringOption, noValue, sdk.Low, "The scope of tokens."),
+		option(groupConnection, "oauth2.response.token.property", sdk.StringOption, "access_token", sdk.Low, "The field of the answer that has the token."),
+		option(groupBatching, "batching.enabled", sdk.BooleanOption, "false", sdk.High, "Whether a request has many records."),
+		checked(option(groupBatching, "batch.max.size", sdk.IntOption, "500", sdk.Medium, "How many records a request has at most."), within(1, 1_000_000)),
+		option(groupBatching, "batch.prefix", sdk.StringOption, "", sdk.Medium, `What comes before the first record of a batch. \n and the like may be in it.`),
+		option(groupBatching, "batch.suffix", sdk.StringOption, noValue, sdk.Medium, "What comes after the last record of a batch; a line feed without it."),
+		option(groupBatching, "batch.separator", sdk.StringOption, noValue, sdk.Medium, "What comes between the records of a batch; a line feed without it."),
+		checked(option(groupDelivery, "kafka.retry.backoff.ms", sdk.LongOption, noValue, sdk.Medium, "How long nothing is sent after an error that passes, in milliseconds, before it is tried again, until it succeeds; max.retries and retry.backoff.ms do not count then."), sdk.AtLeast(0)),
+		checked(option(groupDelivery, "max.retries", sdk.IntOption, "1", sdk.Medium, "How often records are sent again after an error that passes, before the task fails, which then starts again by itself. If it is not set: until they are taken."), sdk.AtLeast(0)),
+		checked(option(groupDelivery, "retry.backoff.ms", sdk.IntOption, "3000", sdk.Medium, "How long nothing is sent after an error that passes. A header Retry-After of the service counts, if it is longer."), sdk.AtLeast(0)),
+		checked(option(groupTimeout, "http.timeout", sdk.IntOption, "30", sdk.Low, "How many seconds the service may take to answer."), sdk.AtLeast(1)),
+	})
 })
 
 // Options implements sdk.Connector.
-func (Sink) Options() []sdk.Option { return sinkOptions }
+func (Sink) Options() []sdk.Option { return sinkOptions() }
 
 // Validate implements sdk.Validator. It sends nothing.
 func (Sink) Validate(_ context.Context, v sdk.Values) (wrong []sdk.OptionError) {
@@ -98,6 +99,7 @@ type sinkTask struct {
 	batching                  bool
 	prefix, separator, suffix string
 	pause                     time.Duration
+	retries                   int // < 0: for ever
 
 	done map[sdk.TopicPartition]int64 // what is before was sent, or refused
 	wait time.Time                    // nothing is sent before
@@ -136,12 +138,25 @@ func (t *sinkTask) Start(ctx context.Context, c sdk.SinkContext, v sdk.Values) (
 	for _, h := range more {
 		t.header.Set(h[0], h[1])
 	}
-	t.most, t.pause = 1, v.Milliseconds("retry.backoff.ms")
+	t.most, t.pause, t.retries = 1, v.Milliseconds("retry.backoff.ms"), -1
+	if v.Has("kafka.retry.backoff.ms") {
+		t.pause = v.Milliseconds("kafka.retry.backoff.ms")
+	} else if v.Has("max.retries") {
+		t.retries = int(v.Int("max.retries"))
+	}
 	if t.batching = v.Bool("batching.enabled"); t.batching {
 		t.most = int(v.Int("batch.max.size"))
 		t.prefix, t.separator, t.suffix = unescaped(v, "batch.prefix", ""), unescaped(v, "batch.separator", "\n"), unescaped(v, "batch.suffix", "\n")
 	}
 	return nil
+}
+
+// Retries implements sdk.Retrying. Where tries are counted, each has to send something.
+func (t *sinkTask) Retries(error) (most int, wait time.Duration) {
+	if t.retries < 0 {
+		return -1, -1
+	}
+	return t.retries, max(0, time.Until(t.wait))
 }
 
 // patience is how long a Put waits until it may send again; if it takes longer, the runtime waits.

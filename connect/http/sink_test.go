@@ -147,6 +147,32 @@ func TestPassing(t *testing.T) {
 	}
 }
 
+// TestRetries: how often the runtime tries again, and when, is as the options say.
+func TestRetries(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }))
+	defer s.Close()
+	for _, test := range []struct {
+		props []string
+		most  int
+		least time.Duration // until it is tried again
+		pause time.Duration // in which nothing is sent
+	}{
+		{nil, -1, -1, time.Millisecond},
+		{[]string{"max.retries", "3", "retry.backoff.ms", "3000000"}, 3, time.Minute, 3000 * time.Second},
+		{[]string{"max.retries", "3", "kafka.retry.backoff.ms", "7200000"}, -1, -1, 2 * time.Hour},
+	} {
+		v, wrong := sdk.Parse(sinkOptions(), config(s.URL, test.props...))
+		task := &sinkTask{}
+		if err := task.Start(t.Context(), nil, v); err != nil || len(wrong) > 0 {
+			t.Fatal(err, wrong)
+		}
+		err := task.Put(t.Context(), []*sdk.Record{{Value: "x", ValueSchema: sdk.StringSchema}})
+		if most, wait := task.Retries(err); sdk.CauseOf(err) != sdk.Transient || most != test.most || wait < test.least || task.pause != test.pause {
+			t.Errorf("%v: %d times each %v after %v", test.props, most, wait, err)
+		}
+	}
+}
+
 // TestRetryAfter: a service that asks to be left alone is, and the status says so.
 func TestRetryAfter(t *testing.T) {
 	s := newService(t)
@@ -239,7 +265,7 @@ func TestSinkTrouble(t *testing.T) {
 		}
 		r.Stop()
 	}
-	v, _ := sdk.Parse(sinkOptions, config("http://me:hidden@127.0.0.1:1/"))
+	v, _ := sdk.Parse(sinkOptions(), config("http://me:hidden@127.0.0.1:1/"))
 	task := Sink{}.NewTask()
 	if err := task.Start(t.Context(), nil, v); err != nil {
 		t.Fatal(err)
@@ -257,12 +283,12 @@ func TestSinkTrouble(t *testing.T) {
 		t.Errorf("%s: %s", cause, text)
 	}
 	for _, wrong := range [][]string{{"http.url", "ftp://x"}, {"http.authorization.type", "magic"}, {"http.headers.additional", "a"}, {"http.headers.additional", "a:1,A:2"}, {"http.proxy.host", "p"}} {
-		if _, errs := sdk.Parse(sinkOptions, config(s.URL, wrong...)); len(errs) != 1 || errs[0].Option != wrong[0] {
+		if _, errs := sdk.Parse(sinkOptions(), config(s.URL, wrong...)); len(errs) != 1 || errs[0].Option != wrong[0] {
 			t.Errorf("%v: %v", wrong, errs)
 		}
 	}
 	for how, missing := range map[string]int{"none": 0, "static": 1, "oauth2": 3} {
-		v, _ = sdk.Parse(sinkOptions, config(s.URL, "http.authorization.type", how))
+		v, _ = sdk.Parse(sinkOptions(), config(s.URL, "http.authorization.type", how))
 		if wrong := (Sink{}).Validate(context.Background(), v); len(wrong) != missing {
 			t.Errorf("%s: %v", how, wrong)
 		}

@@ -56,7 +56,7 @@ var webhookOptions = ordered([]sdk.Option{
 	checked(option("Webhook", "timeout.ms", sdk.IntOption, "30000", sdk.Low, "How long it may take until a record is durable; then the answer is 503, and the record may come twice."), sdk.AtLeast(1)),
 	checked(option("Security", "auth", sdk.StringOption, "none", sdk.High, "How posts prove that they may: none, token (auth.secret is in auth.header, alone or after Bearer) or hmac (auth.header has the body's HMAC-SHA256 with auth.secret, in hexadecimal digits, as GitHub sends it)."), sdk.OneOf("none", "token", "hmac")),
 	option("Security", "auth.header", sdk.StringOption, noValue, sdk.Medium, "The header for that: Authorization with token, X-Hub-Signature-256 with hmac, without it."),
-	option("Security", "auth.secret", sdk.PasswordOption, noValue, sdk.High, "The secret for that."),
+	option("Security", "auth.secret", sdk.PasswordOption, noValue, sdk.Medium, "The secret for that."),
 })
 
 // Options implements sdk.Connector.

@@ -17,7 +17,7 @@ func parsed(t testing.TB, more map[string]string) *options {
 	for k, v := range more {
 		props[k] = v
 	}
-	v, wrong := sdk.Parse(optionTable, props)
+	v, wrong := sdk.Parse(optionTable(), props)
 	if len(wrong) > 0 {
 		t.Fatal(wrong)
 	}

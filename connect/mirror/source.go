@@ -28,7 +28,7 @@ const (
 // common is what the three connectors share.
 type common struct{}
 
-func (common) Options() []sdk.Option { return optionTable }
+func (common) Options() []sdk.Option { return optionTable() }
 
 // HasOption tells of options of clients.
 func (common) HasOption(name string) bool {

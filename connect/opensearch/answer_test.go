@@ -3,6 +3,8 @@ package opensearch
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -189,6 +191,35 @@ func TestSendingAgain(t *testing.T) {
 				t.Errorf("the error is %v", err)
 			}
 		})
+	}
+}
+
+// TestPatience: a Put takes no longer than flush.timeout.ms, and is tried again by the runtime unless max.retries is set.
+func TestPatience(t *testing.T) {
+	down := whole(503, "")
+	for _, test := range []struct {
+		props map[string]string
+		most  int
+		cause sdk.Cause
+		says  string
+	}{
+		{map[string]string{"retry.backoff.ms": "100000", "flush.timeout.ms": "50"}, -1, sdk.Unknown, "flush.timeout.ms"},
+		{map[string]string{"retry.backoff.ms": "0", "max.retries": "1"}, 0, sdk.Transient, "503"},
+	} {
+		task := startTask(t, aiven, newScript(t, down, down, down).URL, test.props)
+		err := task.Put(t.Context(), updates("a"))
+		if sdk.CauseOf(err) != test.cause || !strings.Contains(fmt.Sprint(err), test.says) {
+			t.Errorf("%v: %v", test.props, err)
+		}
+		if most, _ := task.(sdk.Retrying).Retries(err); most != test.most {
+			t.Errorf("%v: it is tried again %d times", test.props, most)
+		}
+	}
+	// With a time to linger a Put of few records waits, also after they are written.
+	ctx, cancel := context.WithCancel(t.Context())
+	s := newScript(t, func([]string) (int, string) { cancel(); return 200, fine })
+	if err := startTask(t, aiven, s.URL, map[string]string{"linger.ms": "100000000"}).Put(ctx, updates("a")); err != nil && !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 

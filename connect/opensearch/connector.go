@@ -35,7 +35,7 @@ func (s sink) Info() sdk.Info {
 		Doc:     "Writes records to OpenSearch or Elasticsearch as documents; with the options of Aiven's connector."}
 }
 
-func (s sink) Options() []sdk.Option { return optionTables[s.of] }
+func (s sink) Options() []sdk.Option { return optionTables[s.of]() }
 
 func (s sink) NewTask() sdk.SinkTask { return &task{of: s.of} }
 

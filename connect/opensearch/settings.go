@@ -27,6 +27,9 @@ type settings struct {
 	batch, bulkBytes   int
 	requests           int // under way at once
 	retries            int
+	giveUp             bool // after those
+	linger             time.Duration
+	flushIn            time.Duration // 0: any time
 	backoff            time.Duration
 	connectIn, readIn  time.Duration // 0: any time
 	idle               time.Duration
@@ -112,7 +115,7 @@ func parseSettings(of flavour, v sdk.Values) (*settings, []sdk.OptionError) {
 	s := &settings{
 		of: of, user: v.String("connection.username"), password: v.String("connection.password"),
 		batch: int(v.Int("batch.size")), bulkBytes: int(v.Int("bulk.size.bytes")), requests: int(v.Int("max.in.flight.requests")),
-		retries: int(v.Int("max.retries")), backoff: v.Milliseconds("retry.backoff.ms"),
+		retries: int(v.Int("max.retries")), giveUp: v.Has("max.retries"), linger: v.Milliseconds("linger.ms"), backoff: v.Milliseconds("retry.backoff.ms"),
 		connectIn: v.Milliseconds("connection.timeout.ms"), readIn: v.Milliseconds("read.timeout.ms"), idle: time.Minute,
 		gzip: v.Bool("connection.compression"), compact: v.Bool("compact.map.entries"), dropInvalid: v.Bool("drop.invalid.message"),
 		onNull: strings.ToLower(v.String("behavior.on.null.values")), onMalformed: strings.ToLower(v.String("behavior.on.malformed.documents")), onConflict: "ignore",
@@ -120,6 +123,9 @@ func parseSettings(of flavour, v sdk.Values) (*settings, []sdk.OptionError) {
 		ignoreKeyTopics: set(v.List("topic.key.ignore")), ignoreSchemaTopics: set(v.List("topic.schema.ignore")),
 		strategy: byOffset, indices: pairs(v.List("topic.index.map")),
 		letters: v.Map()["errors.deadletterqueue.topic.name"] != "" && strings.EqualFold(v.Map()["errors.tolerance"], "all"),
+	}
+	if v.Has("flush.timeout.ms") {
+		s.flushIn = v.Milliseconds("flush.timeout.ms")
 	}
 	var wrong []sdk.OptionError
 	bad := func(option, format string, args ...any) {

@@ -3,8 +3,10 @@ package opensearch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/weir/weir/connect/sdk"
 )
@@ -33,8 +35,35 @@ func (t *task) Start(_ context.Context, c sdk.SinkContext, v sdk.Values) error {
 	return nil
 }
 
+// Retries implements sdk.Retrying: lanes have tried again already.
+func (t *task) Retries(error) (most int, wait time.Duration) {
+	if t.s.giveUp {
+		return 0, -1
+	}
+	return -1, -1
+}
+
+// errLate is the cause of a Put that is cut off.
+var errLate = errors.New("the server has not taken what was read together within flush.timeout.ms: raise it, or lower consumer.override.max.poll.records")
+
 // Put implements sdk.SinkTask.
 func (t *task) Put(ctx context.Context, records []*sdk.Record) error {
+	limit, cancel := ctx, context.CancelFunc(func() {})
+	if t.s.flushIn > 0 {
+		limit, cancel = context.WithTimeoutCause(ctx, t.s.flushIn, errLate)
+	}
+	defer cancel()
+	err := t.put(limit, records)
+	if err != nil && limit.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%w (%v)", context.Cause(limit), err)
+	}
+	if err == nil && len(records) < t.s.batch {
+		_ = pause(ctx, t.s.linger, 0) // more may come meanwhile
+	}
+	return err
+}
+
+func (t *task) put(ctx context.Context, records []*sdk.Record) error {
 	var refused []error
 	t.b.begin(len(records))
 	for _, r := range records {

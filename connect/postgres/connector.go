@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/weir/weir/connect/sdk"
 )
@@ -22,13 +21,13 @@ func (source) Info() sdk.Info {
 		Doc: "Captures the changes of a PostgreSQL database: a snapshot of its tables, then every insert, update, delete and truncate as it is committed."}
 }
 
-func (source) Options() []sdk.Option { return optionTable }
+func (source) Options() []sdk.Option { return optionTable() }
 
 func (source) NewTask() sdk.SourceTask { return &task{} }
 
 // HasOption tells of options whose names are only known by their form.
 func (source) HasOption(name string) bool {
-	return maskOption.MatchString(name) || truncateOption.MatchString(name) || hashOption.MatchString(name) || strings.HasPrefix(name, "snapshot.select.statement.overrides.")
+	return maskOption().MatchString(name) || truncateOption().MatchString(name) || hashOption().MatchString(name) || strings.HasPrefix(name, "snapshot.select.statement.overrides.")
 }
 
 // Validate checks the options together and, if they are right, whether the database lets them.
@@ -40,7 +39,7 @@ func (source) Validate(ctx context.Context, v sdk.Values) []sdk.OptionError {
 	at := func(option string, err error) []sdk.OptionError {
 		return []sdk.OptionError{{Option: option, Err: fmt.Errorf("Error while validating connector config: %w", err)}}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, o.validateIn)
 	defer cancel()
 	w, err := dial(ctx, o.pg)
 	if err != nil {
@@ -80,6 +79,21 @@ func (source) CheckPositions(v sdk.Values, positions []sdk.Position) error {
 
 func values(list ...string) func(sdk.Values) []string {
 	return func(sdk.Values) []string { return list }
+}
+
+// checkQueue and checkInterval refuse what Debezium refuses, though neither does anything here.
+func checkQueue(v sdk.Values, value any) error {
+	if n, _ := value.(int64); n <= v.Int("max.batch.size") {
+		return errors.New("The 'max.queue.size' value is invalid: Must be larger than the maximum batch size")
+	}
+	return nil
+}
+
+func checkInterval(_ sdk.Values, value any) error {
+	if n, _ := value.(int64); n <= 0 {
+		return errors.New("The 'poll.interval.ms' value is invalid: A positive, non-zero integer value is expected")
+	}
+	return nil
 }
 
 // oneOf checks that an option has one of some values, in the words that Debezium has for it.

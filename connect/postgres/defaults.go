@@ -1,15 +1,14 @@
 package postgres
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/weir/weir/connect/sdk"
 )
 
 var (
-	literal  = regexp.MustCompile(`'([^']*(?:''[^']*)*)'`)
-	function = regexp.MustCompile(`^[(]?[A-Za-z0-9_.]+\((?:.+(?:, ?.+)*)?\)`)
+	literal  = lazily(`'([^']*(?:''[^']*)*)'`)
+	function = lazily(`^[(]?[A-Za-z0-9_.]+\((?:.+(?:, ?.+)*)?\)`)
 )
 
 // placeholders stand, for each type, for a default that is computed.
@@ -46,7 +45,7 @@ func defaultText(t *pgType, expression string) (string, bool) {
 		return "", false
 	}
 	switch lower := strings.ToLower(expression); {
-	case function.MatchString(expression), lower == "current_timestamp", lower == "current_time", lower == "current_date", lower == "localtime", lower == "localtimestamp":
+	case function().MatchString(expression), lower == "current_timestamp", lower == "current_time", lower == "current_date", lower == "localtime", lower == "localtimestamp":
 		return placeholder, true
 	}
 	text := unquote(expression)
@@ -72,7 +71,7 @@ func withClock(text string) string {
 }
 
 func unquote(expression string) string {
-	if m := literal.FindStringSubmatch(expression); m != nil {
+	if m := literal().FindStringSubmatch(expression); m != nil {
 		return strings.ReplaceAll(m[1], "''", "'")
 	}
 	return expression

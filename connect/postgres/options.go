@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -41,6 +42,10 @@ type options struct {
 	batch             int
 	status            time.Duration
 	heartbeat         time.Duration
+	retryMost         int           // < 0: for ever
+	retryWait         time.Duration // < 0: as the runtime thinks fit
+	validateIn        time.Duration
+	order             string // of the tables of a snapshot, by their rows: disabled, ascending, descending
 	heartbeatTopic    string
 	heartbeatQuery    string
 
@@ -89,14 +94,19 @@ type identityRule struct {
 }
 
 var (
-	maskOption     = regexp.MustCompile(`^column\.mask\.with\.(\d+)\.chars$`)
-	truncateOption = regexp.MustCompile(`^column\.truncate\.to\.(\d+)\.chars$`)
-	hashOption     = regexp.MustCompile(`^column\.mask\.hash(\.v2)?\.([^.]+)\.with\.salt\.(.+)$`)
-	slotName       = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
-	prefixForm     = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
-	topicForm      = regexp.MustCompile(`[^A-Za-z0-9._-]`)
-	avroForm       = regexp.MustCompile(`[^A-Za-z0-9_.]`)
+	maskOption     = lazily(`^column\.mask\.with\.(\d+)\.chars$`)
+	truncateOption = lazily(`^column\.truncate\.to\.(\d+)\.chars$`)
+	hashOption     = lazily(`^column\.mask\.hash(\.v2)?\.([^.]+)\.with\.salt\.(.+)$`)
+	slotName       = lazily(`^[a-z0-9_]{1,63}$`)
+	prefixForm     = lazily(`^[A-Za-z0-9._-]+$`)
+	topicForm      = lazily(`[^A-Za-z0-9._-]`)
+	avroForm       = lazily(`[^A-Za-z0-9_.]`)
 )
+
+// lazily compiles a pattern when it is first used: most commands never do.
+func lazily(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
 
 // parseOptions reads options of which Parse found nothing wrong, and finds what it could not.
 func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
@@ -138,6 +148,13 @@ func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
 		messageInclude: list("message.prefix.include.list"), messageExclude: list("message.prefix.exclude.list"),
 		snapshotTables: list("snapshot.include.collection.list"),
 		overrides:      map[string]string{},
+		retryMost:      int(v.Int("errors.max.retries")), retryWait: -1, validateIn: 15 * time.Second, order: lower(v, "snapshot.tables.order.by.row.count"),
+	}
+	if v.Has("retriable.restart.connector.wait.ms") {
+		o.retryWait = v.Milliseconds("retriable.restart.connector.wait.ms")
+	}
+	if v.Has("connection.validation.timeout.ms") {
+		o.validateIn = v.Milliseconds("connection.validation.timeout.ms")
 	}
 	if o.status <= 0 {
 		o.status = 10 * time.Second
@@ -154,10 +171,10 @@ func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
 	o.schemaName, o.fieldName = adjust(lower(v, "schema.name.adjustment.mode"), true), adjust(lower(v, "field.name.adjustment.mode"), false)
 	o.source = sourceSchema(o)
 
-	if o.prefix != "" && !prefixForm.MatchString(o.prefix) {
+	if o.prefix != "" && !prefixForm().MatchString(o.prefix) {
 		fail("topic.prefix", "%s has invalid format (only the underscore, hyphen, dot and alphanumeric characters are allowed)", o.prefix)
 	}
-	if !slotName.MatchString(o.slot) {
+	if !slotName().MatchString(o.slot) {
 		fail("slot.name", "Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63")
 	}
 	for _, pair := range [][2]string{{"table.include.list", "table.exclude.list"}, {"schema.include.list", "schema.exclude.list"},
@@ -165,12 +182,6 @@ func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
 		if v.Map()[pair[0]] != "" && v.Map()[pair[1]] != "" {
 			fail(pair[1], `"%s" is already specified`, pair[0])
 		}
-	}
-	if v.Int("max.queue.size") <= v.Int("max.batch.size") {
-		fail("max.queue.size", "Must be larger than the maximum batch size")
-	}
-	if v.Int("poll.interval.ms") <= 0 {
-		fail("poll.interval.ms", "A positive, non-zero integer value is expected")
 	}
 	if v.Has("plugin.name") && lower(v, "plugin.name") == "decoderbufs" {
 		fail("plugin.name", "only pgoutput is supported, which every PostgreSQL since 10 has: set plugin.name=pgoutput")
@@ -253,13 +264,13 @@ func parseMappers(v sdk.Values, fail func(name, format string, args ...any)) []m
 		out = append(out, m)
 	}
 	for _, name := range names {
-		if m := truncateOption.FindStringSubmatch(name); m != nil {
+		if m := truncateOption().FindStringSubmatch(name); m != nil {
 			n, _ := strconv.Atoi(m[1]) // digits only
 			add(name, mapper{truncate: n, rewrite: func(v any) any { return truncated(v, n) }})
 		}
 	}
 	for _, name := range names {
-		if m := maskOption.FindStringSubmatch(name); m != nil {
+		if m := maskOption().FindStringSubmatch(name); m != nil {
 			n, _ := strconv.Atoi(m[1])
 			mask := any(strings.Repeat("*", n))
 			add(name, mapper{truncate: -1, rewrite: func(any) any { return mask }})
@@ -272,7 +283,7 @@ func parseMappers(v sdk.Values, fail func(name, format string, args ...any)) []m
 		add("datatype.propagate.source.type", mapper{truncate: -1, propagate: true, types: true})
 	}
 	for _, name := range names {
-		m := hashOption.FindStringSubmatch(name)
+		m := hashOption().FindStringSubmatch(name)
 		if m == nil {
 			continue
 		}
@@ -346,7 +357,7 @@ func parseIdentity(entry string) (identityRule, error) {
 // adjust gives the function that makes names fit for schemas. dots: they may have them.
 func adjust(mode string, dots bool) func(string) string {
 	each := func(name string, replace func(string) string) string {
-		out := avroForm.ReplaceAllStringFunc(name, replace)
+		out := avroForm().ReplaceAllStringFunc(name, replace)
 		if !dots {
 			out = strings.ReplaceAll(out, ".", replace("."))
 		}
@@ -388,6 +399,9 @@ func connection(v sdk.Values) (*pgconn.Config, error) {
 	c.Password = v.String("database.password")
 	c.RuntimeParams = map[string]string{"application_name": "Weir", "client_encoding": "UTF8", "DateStyle": "ISO", "IntervalStyle": "postgres",
 		"TimeZone": "UTC", "bytea_output": "hex", "extra_float_digits": "1", "lc_monetary": "C"}
+	if v.Has("database.query.timeout.ms") {
+		c.RuntimeParams["statement_timeout"] = strconv.FormatInt(max(0, v.Int("database.query.timeout.ms")), 10)
+	}
 	return c, nil
 }
 
@@ -397,7 +411,7 @@ func quoteConn(s string) string {
 
 // topic gives the topic of a table's changes.
 func (o *options) topic(t tableName) string {
-	return topicForm.ReplaceAllString(o.prefix+o.delimiter+t.schema+o.delimiter+t.name, "_")
+	return topicForm().ReplaceAllString(o.prefix+o.delimiter+t.schema+o.delimiter+t.name, "_")
 }
 
 // captures tells whether a table's changes become records.

@@ -1,34 +1,22 @@
 package postgres
 
 import (
-	"unsafe"
-
 	"github.com/weir/weir/connect/sdk"
+	box "github.com/weir/weir/connect/values"
 )
 
-// slab makes what a poll's records consist of, many at a time: they come and go together, so one allocation serves many of them.
-// Allocating each for itself, and marking them for the garbage collector, would be most of the work.
+// slab makes what a poll's records consist of, many at a time, as box.Boxes makes plain values.
 type slab struct {
 	records []sdk.Record
 	structs []sdk.Struct
 	values  []any
-	text    []byte
+	boxes   box.Boxes
 
 	made, most struct{ structs, values int } // of the record that is being made, and of any so far
-
-	strings  chunk[string]
-	ints     chunk[int32]
-	longs    chunk[int64]
-	doubles  chunk[float64]
-	decimals chunk[sdk.Decimal]
 }
 
-const (
-	slabSize  = 64 // records that structures and their values are allocated for
-	textSize  = 32 << 10
-	longText  = 2 << 10 // from here on a text is allocated for itself
-	chunkSize = 256
-)
+// slabSize is how many records structures and their values are allocated for at once.
+const slabSize = 64
 
 // record makes the record whose structures were made since the one before.
 //
@@ -67,54 +55,9 @@ func (s *slab) structure(schema *sdk.Schema) *sdk.Struct {
 	return out
 }
 
-// string gives a copy of a text.
-func (s *slab) string(b []byte) any {
-	n := len(b)
-	if n >= longText || n == 0 {
-		return string(b)
-	}
-	if cap(s.text)-len(s.text) < n {
-		s.text = make([]byte, 0, textSize)
-	}
-	s.text = append(s.text, b...)
-	return s.strings.box(unsafe.String(&s.text[len(s.text)-n], n)) // what is there is not written again
-}
-
-func (s *slab) int16(n int16) any { return n }
-
-func (s *slab) int32(n int32) any {
-	if n >= 0 && n < 256 {
-		return n // costs nothing
-	}
-	return s.ints.box(n)
-}
-
-func (s *slab) int64(n int64) any {
-	if n >= 0 && n < 256 {
-		return n
-	}
-	return s.longs.box(n)
-}
-
-func (s *slab) float64(f float64) any     { return s.doubles.box(f) }
-func (s *slab) decimal(d sdk.Decimal) any { return s.decimals.box(d) }
-
-// chunk makes interface values whose values lie side by side.
-type chunk[T string | int32 | int64 | float64 | sdk.Decimal] struct {
-	free []T
-	kind any // one of them
-}
-
-func (c *chunk[T]) box(v T) any {
-	if len(c.free) == 0 {
-		c.free = make([]T, chunkSize)
-		c.kind = c.free[0]
-	}
-	p := &c.free[0]
-	c.free = c.free[1:]
-	*p = v
-	// An interface value is a type and, for these types, a pointer to the value: a copy of one of the type is made to point here.
-	out := c.kind
-	(*[2]unsafe.Pointer)(unsafe.Pointer(&out))[1] = unsafe.Pointer(p)
-	return out
-}
+func (s *slab) string(b []byte) any       { return s.boxes.String(b) }
+func (s *slab) int16(n int16) any         { return n }
+func (s *slab) int32(n int32) any         { return s.boxes.Int32(n) }
+func (s *slab) int64(n int64) any         { return s.boxes.Int64(n) }
+func (s *slab) float64(f float64) any     { return s.boxes.Float64(f) }
+func (s *slab) decimal(d sdk.Decimal) any { return s.boxes.Decimal(d) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -70,6 +71,9 @@ func (t *task) startSnapshot(ctx context.Context, slot string) error {
 	c.tables = slices.DeleteFunc(c.tables, func(tb tableName) bool {
 		return !t.o.captures(tb) || len(t.o.snapshotTables) > 0 && !t.o.snapshotTables.match(tb.String())
 	})
+	if err := t.orderTables(ctx, c.tables); err != nil {
+		return err
+	}
 	now := time.Now()
 	t.mu.Lock()
 	t.place = place{at: c.at, xid: xid, micros: now.UnixMicro(), snapshot: "INITIAL"}
@@ -79,6 +83,31 @@ func (t *task) startSnapshot(ctx context.Context, slot string) error {
 	t.maker.after(0)
 	t.copying = c
 	t.log.Info("reading tables", "tables", len(c.tables), "at", c.at.String())
+	return nil
+}
+
+// orderTables orders tables by how many rows the server thinks that they have, if that is asked for.
+func (t *task) orderTables(ctx context.Context, tables []tableName) error {
+	if t.o.order == "disabled" || len(tables) == 0 {
+		return nil
+	}
+	var ids []string
+	for _, tb := range tables {
+		ids = append(ids, strconv.FormatUint(uint64(tb.oid), 10))
+	}
+	answer, err := t.conn.query(ctx, "SELECT oid FROM pg_catalog.pg_class WHERE oid IN ("+strings.Join(ids, ",")+") ORDER BY reltuples")
+	if err != nil {
+		return err
+	}
+	place := make(map[string]int, len(answer))
+	for i, row := range answer {
+		if place[row[0]] = i; t.o.order == "descending" {
+			place[row[0]] = -i
+		}
+	}
+	slices.SortStableFunc(tables, func(a, b tableName) int {
+		return place[strconv.FormatUint(uint64(a.oid), 10)] - place[strconv.FormatUint(uint64(b.oid), 10)]
+	})
 	return nil
 }
 

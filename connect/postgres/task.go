@@ -53,6 +53,9 @@ type task struct {
 	missing patterns
 }
 
+// Retries implements sdk.Retrying.
+func (t *task) Retries(error) (most int, wait time.Duration) { return t.o.retryMost, t.o.retryWait }
+
 func (t *task) Start(ctx context.Context, c sdk.SourceContext, v sdk.Values) error {
 	o, wrong := parseOptions(v)
 	if len(wrong) > 0 {
@@ -146,6 +149,7 @@ func (t *task) step(ctx context.Context) error {
 func (t *task) open(ctx context.Context) (err error) {
 	replication := t.o.pg.Copy()
 	replication.RuntimeParams["replication"] = "database"
+	delete(replication.RuntimeParams, "statement_timeout") // snapshots and streams take their time
 	if t.conn, err = dial(ctx, replication); err != nil {
 		return err
 	}

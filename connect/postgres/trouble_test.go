@@ -119,6 +119,28 @@ func TestWhenNeeded(t *testing.T) {
 	}
 }
 
+// TestTableOrder: a snapshot reads tables in the order of their sizes, if that is asked for.
+func TestTableOrder(t *testing.T) {
+	s := postgresFor(t)
+	c := s.database(t, "ordered")
+	c.run(`CREATE TABLE a (id int PRIMARY KEY, v text); CREATE TABLE b (id int PRIMARY KEY, v text); CREATE TABLE c (id int PRIMARY KEY, v text);
+ INSERT INTO a VALUES (1, 'a'), (2, 'a'); INSERT INTO b VALUES (1, 'b'); INSERT INTO c VALUES (1, 'c'), (2, 'c'), (3, 'c'); ANALYZE`)
+	for order, want := range map[string]string{
+		"disabled": "r 1 a,r 2 a,r 1 b,r 1 c,r 2 c,r 3 c", "ascending": "r 1 b,r 1 a,r 2 a,r 1 c,r 2 c,r 3 c", "descending": "r 1 c,r 2 c,r 3 c,r 1 a,r 2 a,r 1 b",
+	} {
+		r := newRunner(t, s.props("ordered", map[string]string{"snapshot.mode": "initial_only", "snapshot.tables.order.by.row.count": order}))
+		for deadline := time.Now().Add(patience); len(r.taken) < 6 && time.Now().Before(deadline); {
+			r.poll(time.Second)
+		}
+		if got := strings.Join(r.taken, ","); got != want {
+			t.Errorf("%s: got %s", order, got)
+		}
+		if err := r.task.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestValidation: options are checked in Debezium's words, and what is not supported is named.
 func TestValidation(t *testing.T) {
 	good := map[string]string{"database.hostname": "h", "database.user": "u", "database.dbname": "d", "topic.prefix": "p"}
@@ -158,6 +180,12 @@ func TestValidation(t *testing.T) {
 	v, wrong := sdk.Parse(source{}.Options(), good)
 	if _, more := parseOptions(v); len(wrong)+len(more) > 0 {
 		t.Errorf("right options are refused: %v %v", wrong, more)
+	}
+	good["errors.max.retries"], good["retriable.restart.connector.wait.ms"], good["connection.validation.timeout.ms"] = "4", "250", "70"
+	v, _ = sdk.Parse(source{}.Options(), good)
+	o, _ := parseOptions(v)
+	if most, wait := (&task{o: o}).Retries(nil); most != 4 || wait != 250*time.Millisecond || o.validateIn != 70*time.Millisecond {
+		t.Errorf("it is tried again %d times after %v, and validated in %v", most, wait, o.validateIn)
 	}
 }
 

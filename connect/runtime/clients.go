@@ -175,11 +175,13 @@ func security(props map[string]string, prefix string) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-var jaasOption = regexp.MustCompile(`(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s;]+))`)
+var jaasOption = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([^\s;]+))`)
+})
 
 // parseJAAS reads user and password from the form that Java has for them.
 func parseJAAS(text string) (user, password string, err error) {
-	for _, m := range jaasOption.FindAllStringSubmatch(text, -1) {
+	for _, m := range jaasOption().FindAllStringSubmatch(text, -1) {
 		value := strings.NewReplacer(`\"`, `"`, `\\`, `\`).Replace(m[2]) + m[3] + m[4]
 		switch m[1] {
 		case "username":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/weir/weir/connect/sdk"
 )
@@ -114,6 +115,22 @@ func (f *fakeSink) count() int {
 	defer f.mu.Unlock()
 	return len(f.got)
 }
+
+// retrying is a fakeSink that says how often it is tried again.
+type retrying struct {
+	fakeSink
+	most int
+	wait time.Duration
+}
+
+func (f *retrying) NewTask() sdk.SinkTask { return &retryingTask{fakeSinkTask{f: &f.fakeSink}, f} }
+
+type retryingTask struct {
+	fakeSinkTask
+	f *retrying
+}
+
+func (t *retryingTask) Retries(error) (int, time.Duration) { return t.f.most, t.f.wait }
 
 // fullSink is a fakeSink that flushes and hears of partitions.
 type fullSink struct {

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/magiconair/properties"
 
@@ -21,7 +22,9 @@ type providers struct{ byName map[string]provider }
 // provider gives a value. The error says what is wrong, without values.
 type provider func(path, key string) (string, error)
 
-var reference = regexp.MustCompile(`\$\{([^}]*?):(?:([^}]*?):)?([^}]*?)\}`)
+var reference = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\$\{([^}]*?):(?:([^}]*?):)?([^}]*?)\}`)
+})
 
 // newProviders makes those of a worker. If it does not say, there are env, and file and directory if file.root is set.
 func newProviders(options map[string]string) (*providers, error) {
@@ -62,8 +65,8 @@ func newProviders(options map[string]string) (*providers, error) {
 func (p *providers) look(config map[string]string) (out map[string]string, values []string, err error) {
 	out = make(map[string]string, len(config))
 	for _, option := range slices.Sorted(maps.Keys(config)) {
-		out[option] = reference.ReplaceAllStringFunc(config[option], func(ref string) string {
-			parts := reference.FindStringSubmatch(ref)
+		out[option] = reference().ReplaceAllStringFunc(config[option], func(ref string) string {
+			parts := reference().FindStringSubmatch(ref)
 			get := p.byName[parts[1]]
 			if get == nil {
 				return ref // it means something else, as Kafka has it

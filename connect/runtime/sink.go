@@ -33,6 +33,8 @@ type sink struct {
 	topics  map[string]struct{}
 
 	work    chan struct{} // full while somebody works
+	ahead   *ahead        // what is read while records are put; nil: nothing is
+	rewinds bool          // the task goes back to other offsets
 	ended   bool          // the task's partitions are taken from it
 	parts   map[sdk.TopicPartition]*part
 	pending []*sdk.Record                // what is being put
@@ -193,15 +195,18 @@ func (s *sink) called(do func() error) {
 
 // rounds reads and puts until the run ends or something fails.
 func (s *sink) rounds() error {
+	defer s.leaveAhead()
 	for s.ctx.Err() == nil {
-		fetches := s.poll()
+		read := s.nextReading()
 		if !s.lock() {
 			s.client.AllowRebalance() // what closes the client waits for it
 			return context.Cause(s.hard)
 		}
-		err := s.guard(func() error { return s.round(fetches) }) // here, so that the work is given up after a panic
+		err := s.guard(func() error { return s.round(read) }) // here, so that the work is given up after a panic
 		s.unlock()
-		s.client.AllowRebalance()
+		if s.ahead == nil {
+			s.client.AllowRebalance()
+		}
 		if err != nil {
 			return err
 		}
@@ -232,8 +237,8 @@ func (s *sink) due() (at time.Time, unkept bool) {
 	return s.flushed.Add(s.t.r.cfg.FlushEach), unkept
 }
 
-func (s *sink) round(fetches kgo.Fetches) error {
-	for _, e := range fetches.Errors() {
+func (s *sink) round(read reading) error {
+	for _, e := range read.fetches.Errors() {
 		if err := s.fetchError(e); err != nil {
 			return err
 		}
@@ -241,8 +246,8 @@ func (s *sink) round(fetches kgo.Fetches) error {
 	if s.ctx.Err() != nil {
 		return s.ctx.Err()
 	}
-	if fetches.NumRecords() > 0 {
-		if err := s.take(fetches); err != nil {
+	if read.fetches.NumRecords() > 0 {
+		if err := s.take(read); err != nil {
 			return err
 		}
 	}
@@ -268,17 +273,19 @@ func (s *sink) fetchError(e kgo.FetchError) error {
 	return nil
 }
 
-// take converts what was fetched and puts it.
-func (s *sink) take(fetches kgo.Fetches) error {
+// take converts what was read and puts it.
+func (s *sink) take(read reading) error {
 	s.t.meter.holds()
 	s.next = map[sdk.TopicPartition]int64{}
-	s.pending = make([]*sdk.Record, 0, fetches.NumRecords())
-	made := make([]sdk.Record, fetches.NumRecords()) // the task may keep them
+	s.pending = make([]*sdk.Record, 0, read.fetches.NumRecords())
+	made := make([]sdk.Record, read.fetches.NumRecords()-len(read.made)) // the task may keep them
+	at := 0
 	var err error
-	fetches.EachPartition(func(p kgo.FetchTopicPartition) {
+	read.fetches.EachPartition(func(p kgo.FetchTopicPartition) {
 		tp := sdk.TopicPartition{Topic: p.Topic, Partition: p.Partition}
 		mine := s.parts[tp]
 		if mine == nil || len(p.Records) == 0 || err != nil {
+			at += len(p.Records)
 			return
 		}
 		mine.high = p.HighWatermark
@@ -286,15 +293,20 @@ func (s *sink) take(fetches kgo.Fetches) error {
 		s.uses(p.Topic)
 		for _, raw := range p.Records {
 			s.letters.remember(raw)
-			if err = s.convert(raw, &made[0]); err != nil {
+			if i := at; i < len(read.made) {
+				if read.made[i] != nil {
+					s.pending = append(s.pending, read.made[i])
+				}
+			} else if err = s.convert(raw, &made[i-len(read.made)]); err != nil {
 				return
 			}
-			made = made[1:]
+			at++
 		}
 	})
 	if err != nil {
 		return err
 	}
+	s.readAhead(read)
 	return s.putAll()
 }
 
@@ -353,10 +365,13 @@ func (s *sink) putAll() error {
 			return err
 		}
 		tries++
-		s.troubled(tries, err)
+		wait, err := s.nextTry(s.task, tries, err)
+		if err != nil {
+			return err
+		}
 		s.unlock()
-		s.client.AllowRebalance()
-		ended := s.sleep(backoff(tries, retrySoon, retryLate))
+		s.leaveAhead()
+		ended := s.sleep(wait)
 		s.work <- struct{}{} // those who hold it do not wait for others when the run is cut off
 		if ended != nil {
 			return ended
@@ -591,6 +606,14 @@ func (s *sink) goBack() {
 	rewind := s.rewind
 	s.rewind = nil
 	s.asked.Unlock()
+	if len(rewind) > 0 {
+		s.rewinds = true
+	}
+	if s.rewinds && s.ahead != nil { // it is of offsets that come later
+		s.unlock()
+		s.leaveAhead()
+		s.work <- struct{}{}
+	}
 	to := map[string]map[int32]kgo.EpochOffset{}
 	for tp, at := range rewind {
 		p := s.parts[tp]

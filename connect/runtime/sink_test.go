@@ -207,6 +207,35 @@ func TestPutAgain(t *testing.T) {
 	}
 }
 
+// TestPutAgainAsOften: a task whose options say how often it is tried again fails after that, with the cause that passes, and starts again
+// by itself; nothing is lost.
+func TestPutAgainAsOften(t *testing.T) {
+	for _, most := range []int{0, 2} {
+		p := newPlace(t, nil, weirtest.Topic("in", 1))
+		p.node.Produce("in", "a", "b")
+		var tries atomic.Int32
+		sink := &retrying{most: most, fakeSink: fakeSink{put: func(sdk.SinkContext, []*sdk.Record) error {
+			if tries.Add(1) <= int32(most)+1 {
+				return sdk.Retry(errors.New("the server is down"))
+			}
+			return nil
+		}}}
+		task := p.start(sink, sinkOf)
+		p.kept(2)
+		failed := p.find(func(s Status) bool { return s.State == Failed })
+		if failed.Cause != sdk.Transient || !strings.Contains(failed.Trace, fmt.Sprintf("it was tried %d times", most+1)) || !strings.Contains(failed.Trace, "the server is down") {
+			t.Errorf("%d retries: told as %+v", most, failed)
+		}
+		if d := task.Details(); d.Retries != int64(most) || d.Failures != 1 || sink.starts.Load() != 2 {
+			t.Errorf("%d retries: counted as %+v, started %d times", most, d, sink.starts.Load())
+		}
+		stop(task)
+		if diff := cmp.Diff([]any{"a", "b"}, sink.got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 // TestGroupGoesOn: a task that waits to put again gives up partitions, with their records, when another task comes.
 func TestGroupGoesOn(t *testing.T) {
 	p := newPlace(t, nil, weirtest.Topic("in", 2))

@@ -153,8 +153,11 @@ func (s *source) polls() error {
 			return s.ctx.Err()
 		case sdk.CauseOf(err) == sdk.Transient:
 			tries++
-			s.troubled(tries, fmt.Errorf("the source cannot be read: %w", err))
-			if err := s.sleep(backoff(tries, retrySoon, retryLate)); err != nil {
+			wait, err := s.nextTry(s.task, tries, fmt.Errorf("the source cannot be read: %w", err))
+			if err != nil {
+				return err
+			}
+			if err := s.sleep(wait); err != nil {
 				return err
 			}
 			continue

@@ -335,6 +335,22 @@ func (r *run) troubled(tries int, err error) {
 
 const troubleAfter = 3
 
+// nextTry tells of an error that passes and gives how long to wait until it is tried again; an error: it is not, as the task's options say.
+func (r *run) nextTry(task any, tries int, err error) (time.Duration, error) {
+	wait := backoff(tries, retrySoon, retryLate)
+	if t, ok := task.(sdk.Retrying); ok {
+		most, each := t.Retries(err)
+		if most >= 0 && tries > most {
+			return 0, fmt.Errorf("it was tried %d times, as the options say: %w", tries, err)
+		}
+		if each >= 0 {
+			wait = each
+		}
+	}
+	r.troubled(tries, err)
+	return wait, nil
+}
+
 // fine takes back troubled.
 func (r *run) fine() {
 	r.noting.Lock()

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/minio/minio-go/v7/pkg/encrypt"
@@ -23,14 +24,14 @@ func (aivenSink) Info() sdk.Info {
 }
 
 // Options implements sdk.Connector.
-func (aivenSink) Options() []sdk.Option { return aivenOptions }
+func (aivenSink) Options() []sdk.Option { return aivenOptions() }
 
 // NewTask implements sdk.Sink.
 func (aivenSink) NewTask() sdk.SinkTask { return &sinkTask{options: aivenSettings} }
 
 // Validate implements sdk.Validator.
 func (aivenSink) Validate(ctx context.Context, v sdk.Values) []sdk.OptionError {
-	return validate(ctx, aivenOptions, v, aivenSettings, "aws.s3.bucket.name")
+	return validate(ctx, aivenOptions(), v, aivenSettings, "aws.s3.bucket.name")
 }
 
 const (
@@ -41,37 +42,39 @@ const (
 )
 
 // The options that Aiven's connector had before it renamed them are taken too.
-var aivenOptions = ordered(append([]sdk.Option{
-	option(groupAWS, "aws.access.key.id", sdk.PasswordOption, noValue, sdk.Medium, "The access key. Without it, that of the environment: AWS_ACCESS_KEY_ID, ~/.aws/credentials, or the machine's role."),
-	option(groupAWS, "aws.secret.access.key", sdk.PasswordOption, noValue, sdk.Medium, "The secret key."),
-	option(groupAWS, "aws.s3.bucket.name", sdk.StringOption, noValue, sdk.Medium, "The bucket."),
-	option(groupAWS, "aws.s3.endpoint", sdk.StringOption, noValue, sdk.Low, "Where the store is, such as http://minio:9000. Without it: Amazon's."),
-	option(groupAWS, "aws.s3.region", sdk.StringOption, noValue, sdk.Medium, "The region that the bucket is in; us-east-1 without it."),
-	option(groupAWS, "aws.s3.prefix", sdk.StringOption, noValue, sdk.Medium, "What the names of files begin with. It may have the variables of file.name.template."),
-	option(groupAWS, "aws.s3.prefix.template", sdk.StringOption, noValue, sdk.Medium, "The same as aws.s3.prefix."),
-	checked(option(groupAWS, "aws.s3.part.size.bytes", sdk.IntOption, "5242880", sdk.Medium, "How many bytes of a file are kept in memory before they are sent."), within(5<<20, 1<<31-1)),
-	checked(option(groupAWS, "aws.s3.sse.algorithm", sdk.StringOption, noValue, sdk.Medium, "How the store encrypts files: AES256 or aws:kms."), sdk.OneOf("", "AES256", "aws:kms")),
-	ignored(groupAWS, "aws.s3.backoff.delay.ms", sdk.LongOption, "100"),
-	ignored(groupAWS, "aws.s3.backoff.max.delay.ms", sdk.LongOption, "20000"),
-	ignored(groupAWS, "aws.s3.backoff.max.retries", sdk.IntOption, "3"),
-	ignored(groupAWS, "kafka.retry.backoff.ms", sdk.LongOption, noValue),
-	other(groupAWS, "aws.credentials.provider", sdk.ClassOption, "com.amazonaws.auth.DefaultAWSCredentialsProviderChain", "classes of Java cannot be loaded; set the keys, or the environment"),
-	other(groupAWS, "aws.sts.role.arn", sdk.StringOption, noValue, noRoles),
-	other(groupAWS, "aws.sts.role.external.id", sdk.StringOption, noValue, noRoles),
-	other(groupAWS, "aws.sts.role.session.name", sdk.StringOption, noValue, noRoles),
-	other(groupAWS, "aws.sts.role.session.duration", sdk.IntOption, "3600", noRoles),
-	other(groupAWS, "aws.sts.config.endpoint", sdk.StringOption, noValue, noRoles),
-	option(groupFile, "file.name.template", sdk.StringOption, noValue, sdk.Medium, "The names of files, made of {{topic}}, {{partition}}, {{start_offset}} (with :padding=true) and {{timestamp:unit=yyyy}} (MM, dd, HH). Without it: {{topic}}-{{partition}}-{{start_offset}} and the compression's ending."),
-	checked(option(groupFile, "file.compression.type", sdk.StringOption, noValue, sdk.Medium, "How files are compressed: none, gzip, snappy or zstd; gzip without it."), sdk.OneOf("none", "gzip", "snappy", "zstd")),
-	checked(option(groupFile, "file.max.records", sdk.IntOption, "0", sdk.Medium, "How many records a file has at most; 0: any number."), sdk.AtLeast(0)),
-	option(groupFile, "file.name.timestamp.timezone", sdk.StringOption, "Z", sdk.Low, "The time zone of {{timestamp}}."),
-	checked(option(groupFile, "file.name.timestamp.source", sdk.StringOption, "WALLCLOCK", sdk.Low, "Which time {{timestamp}} is: WALLCLOCK (that of writing) or EVENT (the record's)."), sdk.OneOf("wallclock", "event")),
-	checked(option(groupFile, "rotate.schedule.interval.ms", sdk.LongOption, "60000", sdk.Medium, "How often files are closed. Aiven's connector does it whenever the worker keeps offsets."), sdk.AtLeast(1)),
-	checked(option(groupFormat, "format.output.type", sdk.StringOption, "csv", sdk.Medium, "What files are: csv, json (an array), jsonl (lines) or parquet."), sdk.OneOf("csv", "json", "jsonl", "parquet")),
-	checked(option(groupFormat, "format.output.fields", sdk.ListOption, noValue, sdk.Medium, "What of records is written: key, value, offset, timestamp, headers; value without it."), fieldsOf),
-	checked(option(groupFormat, "format.output.fields.value.encoding", sdk.StringOption, "base64", sdk.Medium, "How values are in CSV: base64 or none."), sdk.OneOf("base64", "none")),
-	option(groupFormat, "format.output.envelope", sdk.BooleanOption, "true", sdk.Medium, "Whether a value that is the only field of JSON and Parquet has its name before it."),
-}, formerly()...))
+var aivenOptions = sync.OnceValue(func() []sdk.Option {
+	return ordered(append([]sdk.Option{
+		option(groupAWS, "aws.access.key.id", sdk.PasswordOption, noValue, sdk.Medium, "The access key. Without it, that of the environment: AWS_ACCESS_KEY_ID, ~/.aws/credentials, or the machine's role."),
+		option(groupAWS, "aws.secret.access.key", sdk.PasswordOption, noValue, sdk.Medium, "The secret key."),
+		option(groupAWS, "aws.s3.bucket.name", sdk.StringOption, noValue, sdk.Medium, "The bucket."),
+		option(groupAWS, "aws.s3.endpoint", sdk.StringOption, noValue, sdk.Low, "Where the store is, such as http://minio:9000. Without it: Amazon's."),
+		option(groupAWS, "aws.s3.region", sdk.StringOption, noValue, sdk.Medium, "The region that the bucket is in; us-east-1 without it."),
+		option(groupAWS, "aws.s3.prefix", sdk.StringOption, noValue, sdk.Medium, "What the names of files begin with. It may have the variables of file.name.template."),
+		option(groupAWS, "aws.s3.prefix.template", sdk.StringOption, noValue, sdk.Medium, "The same as aws.s3.prefix."),
+		checked(option(groupAWS, "aws.s3.part.size.bytes", sdk.IntOption, "5242880", sdk.Medium, "How many bytes of a file are kept in memory before they are sent."), within(5<<20, 1<<31-1)),
+		checked(option(groupAWS, "aws.s3.sse.algorithm", sdk.StringOption, noValue, sdk.Medium, "How the store encrypts files: AES256 or aws:kms."), sdk.OneOf("", "AES256", "aws:kms")),
+		idle(groupAWS, "aws.s3.backoff.delay.ms", sdk.LongOption, "100", "a request is tried again after some tenths of a second"),
+		idle(groupAWS, "aws.s3.backoff.max.delay.ms", sdk.LongOption, "20000", "a request is tried again after some tenths of a second"),
+		checked(option(groupAWS, "aws.s3.backoff.max.retries", sdk.IntOption, "3", sdk.Low, "How often a request is sent again at once, before the runtime tries all again, and says so. If it is not set: once."), sdk.AtLeast(0)),
+		checked(option(groupAWS, "kafka.retry.backoff.ms", sdk.LongOption, noValue, sdk.Low, "How long to wait before records are tried again after an error that passes, in milliseconds. If it is not set: a moment, and longer each time up to 10 seconds."), sdk.AtLeast(0)),
+		other(groupAWS, "aws.credentials.provider", sdk.ClassOption, "com.amazonaws.auth.DefaultAWSCredentialsProviderChain", "classes of Java cannot be loaded; set the keys, or the environment"),
+		other(groupAWS, "aws.sts.role.arn", sdk.StringOption, noValue, noRoles),
+		other(groupAWS, "aws.sts.role.external.id", sdk.StringOption, noValue, noRoles),
+		other(groupAWS, "aws.sts.role.session.name", sdk.StringOption, noValue, noRoles),
+		other(groupAWS, "aws.sts.role.session.duration", sdk.IntOption, "3600", noRoles),
+		other(groupAWS, "aws.sts.config.endpoint", sdk.StringOption, noValue, noRoles),
+		option(groupFile, "file.name.template", sdk.StringOption, noValue, sdk.Medium, "The names of files, made of {{topic}}, {{partition}}, {{start_offset}} (with :padding=true) and {{timestamp:unit=yyyy}} (MM, dd, HH). Without it: {{topic}}-{{partition}}-{{start_offset}} and the compression's ending."),
+		checked(option(groupFile, "file.compression.type", sdk.StringOption, noValue, sdk.Medium, "How files are compressed: none, gzip, snappy or zstd; gzip without it."), sdk.OneOf("none", "gzip", "snappy", "zstd")),
+		checked(option(groupFile, "file.max.records", sdk.IntOption, "0", sdk.Medium, "How many records a file has at most; 0: any number."), sdk.AtLeast(0)),
+		option(groupFile, "file.name.timestamp.timezone", sdk.StringOption, "Z", sdk.Low, "The time zone of {{timestamp}}."),
+		checked(option(groupFile, "file.name.timestamp.source", sdk.StringOption, "WALLCLOCK", sdk.Low, "Which time {{timestamp}} is: WALLCLOCK (that of writing) or EVENT (the record's)."), sdk.OneOf("wallclock", "event")),
+		checked(option(groupFile, "rotate.schedule.interval.ms", sdk.LongOption, "60000", sdk.Medium, "How often files are closed. Aiven's connector does it whenever the worker keeps offsets."), sdk.AtLeast(1)),
+		checked(option(groupFormat, "format.output.type", sdk.StringOption, "csv", sdk.Medium, "What files are: csv, json (an array), jsonl (lines) or parquet."), sdk.OneOf("csv", "json", "jsonl", "parquet")),
+		checked(option(groupFormat, "format.output.fields", sdk.ListOption, noValue, sdk.Medium, "What of records is written: key, value, offset, timestamp, headers; value without it."), fieldsOf),
+		checked(option(groupFormat, "format.output.fields.value.encoding", sdk.StringOption, "base64", sdk.Medium, "How values are in CSV: base64 or none."), sdk.OneOf("base64", "none")),
+		option(groupFormat, "format.output.envelope", sdk.BooleanOption, "true", sdk.Medium, "Whether a value that is the only field of JSON and Parquet has its name before it."),
+	}, formerly()...))
+})
 
 // former are the names that options had before.
 var former = map[string]string{
@@ -133,7 +136,8 @@ func aivenSettings(v sdk.Values) (*settings, error) {
 	a := access{
 		bucket: either(v, "aws.s3.bucket.name"), region: cmp.Or(either(v, "aws.s3.region"), "us-east-1"), url: either(v, "aws.s3.endpoint"),
 		key: either(v, "aws.access.key.id"), secret: either(v, "aws.secret.access.key"), pathStyle: true,
-		named: accessNames{"aws.s3.bucket.name", "aws.s3.region", "aws.s3.endpoint", "aws.access.key.id", "aws.secret.access.key"},
+		retries: setOr(v, "aws.s3.backoff.max.retries", 1),
+		named:   accessNames{"aws.s3.bucket.name", "aws.s3.region", "aws.s3.endpoint", "aws.access.key.id", "aws.secret.access.key"},
 	}
 	if a.bucket == "" {
 		return nil, sdk.Misconfigured("aws.s3.bucket.name has to be set")
@@ -153,7 +157,8 @@ func aivenSettings(v sdk.Values) (*settings, error) {
 			return nil, err
 		}
 	}
-	s := &settings{store: st, partSize: int(v.Int("aws.s3.part.size.bytes")), most: int(v.Int("file.max.records")), each: v.Milliseconds("rotate.schedule.interval.ms"), zone: time.UTC, wantNulls: true}
+	s := &settings{store: st, partSize: int(v.Int("aws.s3.part.size.bytes")), most: int(v.Int("file.max.records")), each: v.Milliseconds("rotate.schedule.interval.ms"), zone: time.UTC, wantNulls: true,
+		retryWait: waitOf(v, "kafka.retry.backoff.ms")}
 	if s.most == 0 {
 		s.most = notBounded
 	}

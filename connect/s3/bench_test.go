@@ -33,7 +33,7 @@ func BenchmarkSink(b *testing.B) {
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			_, options := serverFor(b).bucketNamed(b, fmt.Sprintf("bench-%s-%d", test.name, b.N))
-			v, wrong := sdk.Parse(confluentOptions, with(options, append(test.config, "flush.size", "100000")...))
+			v, wrong := sdk.Parse(confluentOptions(), with(options, append(test.config, "flush.size", "100000")...))
 			if len(wrong) > 0 {
 				b.Fatal(wrong)
 			}

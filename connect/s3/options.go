@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/weir/weir/connect/sdk"
 )
@@ -26,9 +27,27 @@ func other(group, name string, kind sdk.Kind, fallback, why string, accepts ...s
 	return o
 }
 
-// ignored makes the description of an option that means nothing here, whatever its value.
-func ignored(group, name string, kind sdk.Kind, fallback string) sdk.Option {
-	return option(group, name, kind, fallback, sdk.Low, "Taken, and has no effect here.")
+// idle makes the description of an option that means nothing here, whatever its value.
+func idle(group, name string, kind sdk.Kind, fallback, why string) sdk.Option {
+	o := option(group, name, kind, fallback, sdk.Low, "Has no effect here: "+why+".")
+	o.NoEffect = why
+	return o
+}
+
+// setOr gives the number that an option is set to, or another if it is not.
+func setOr(v sdk.Values, name string, otherwise int) int {
+	if v.Has(name) {
+		return int(v.Int(name))
+	}
+	return otherwise
+}
+
+// waitOf gives the time that an option is set to. < 0: it is not.
+func waitOf(v sdk.Values, name string) time.Duration {
+	if v.Has(name) {
+		return v.Milliseconds(name)
+	}
+	return -1
 }
 
 // ordered numbers the options of each group.

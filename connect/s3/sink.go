@@ -30,6 +30,7 @@ type settings struct {
 	nullAdvice string // what to do else
 	schemas    bool   // a batch ends when the schema changes
 	tagObjects bool
+	retryWait  time.Duration // < 0: as the runtime thinks fit
 }
 
 type sinkTask struct {
@@ -73,6 +74,9 @@ func (t *sinkTask) Start(ctx context.Context, c sdk.SinkContext, v sdk.Values) (
 	}
 	return t.store.check(ctx)
 }
+
+// Retries implements sdk.Retrying.
+func (t *sinkTask) Retries(error) (most int, wait time.Duration) { return -1, t.retryWait }
 
 // Put implements sdk.SinkTask. After an error that passes it is given the same records: those that were taken are known by their offsets.
 func (t *sinkTask) Put(ctx context.Context, records []*sdk.Record) error {

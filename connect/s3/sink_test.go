@@ -344,7 +344,7 @@ func TestTrouble(t *testing.T) {
 		{[]string{"partitioner.class", "TimeBasedPartitioner"}, "path.format", sdk.Configuration, "have to be set"},
 	} {
 		config := with(options, test.change...)
-		v, wrong := sdk.Parse(confluentOptions, config)
+		v, wrong := sdk.Parse(confluentOptions(), config)
 		if len(wrong) > 0 {
 			t.Fatal(wrong)
 		}
@@ -360,12 +360,12 @@ func TestTrouble(t *testing.T) {
 	}
 	safe := httptest.NewTLSServer(http.NotFoundHandler())
 	defer safe.Close()
-	v, _ := sdk.Parse(confluentOptions, with(options, "store.url", safe.URL))
+	v, _ := sdk.Parse(confluentOptions(), with(options, "store.url", safe.URL))
 	if told := (confluentSink{}).Validate(context.Background(), v); len(told) != 1 || told[0].Option != "store.url" || !strings.Contains(told[0].Error(), "is not trusted") {
 		t.Errorf("a certificate that nobody knows: %v", told)
 	}
 	for _, option := range []string{"store.kafka.keys", "s3.wan.mode", "s3.proxy.url", "schema.compatibility", "locale", "s3.credentials.provider.class"} {
-		_, wrong := sdk.Parse(confluentOptions, with(options, option, "true"))
+		_, wrong := sdk.Parse(confluentOptions(), with(options, option, "true"))
 		if len(wrong) != 1 || wrong[0].Option != option || !strings.Contains(wrong[0].Error(), "not supported") {
 			t.Errorf("%s: %v", option, wrong)
 		}

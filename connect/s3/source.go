@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -33,31 +34,28 @@ func (source) Info() sdk.Info {
 }
 
 // Options implements sdk.Connector.
-func (source) Options() []sdk.Option { return sourceOptions }
+func (source) Options() []sdk.Option { return sourceOptions() }
 
 // HasOption implements sdk.Patterned: what Confluent's license needs has no effect here.
 func (source) HasOption(name string) bool { return strings.HasPrefix(name, "confluent.") }
 
-var sourceOptions = ordered(append(slices.Clone(storeOptions),
-	checked(option(groupFiles, "mode", sdk.StringOption, "RESTORE_BACKUP", sdk.High, "RESTORE_BACKUP: files are those that an S3 sink wrote."), func(_ sdk.Values, v any) error {
-		if s, _ := v.(string); s != "" && !strings.EqualFold(s, "RESTORE_BACKUP") {
-			return fmt.Errorf("mode %s is not supported: files have to be those that an S3 sink wrote (RESTORE_BACKUP)", s)
-		}
-		return nil
-	}),
-	option(groupFiles, "topics", sdk.ListOption, noValue, sdk.Medium, "Topics to read; without it, all that have a folder in topics.dir."),
-	checked(option(groupFiles, "s3.poll.interval.ms", sdk.LongOption, "60000", sdk.Medium, "How often new files are looked for."), sdk.AtLeast(1)),
-	checked(option(groupFiles, "record.batch.max.size", sdk.IntOption, "200", sdk.Medium, "How many records are read at once."), sdk.AtLeast(1)),
-	ignored(groupFiles, "filename.regex", sdk.StringOption, noValue),
-	ignored(groupLayout, "partitioner.class", sdk.ClassOption, ""),
-	ignored(groupLayout, "partition.field.name", sdk.ListOption, noValue),
-	ignored(groupLayout, "path.format", sdk.StringOption, noValue),
-	ignored(groupLayout, "partition.duration.ms", sdk.LongOption, "-1"),
-	ignored(groupLayout, "locale", sdk.StringOption, noValue),
-	ignored(groupLayout, "timezone", sdk.StringOption, noValue),
-	other(groupFiles, "topic.regex.list", sdk.ListOption, noValue, "files go to the topics that their names say; rename topics by a RegexRouter"),
-	other(groupFiles, "behavior.on.error", sdk.StringOption, "fail", "a file that cannot be read ends the task"),
-))
+var sourceOptions = sync.OnceValue(func() []sdk.Option {
+	return ordered(append(slices.Clone(storeOptions()),
+		other(groupFiles, "mode", sdk.StringOption, "RESTORE_BACKUP", "files have to be those that an S3 sink wrote (RESTORE_BACKUP)"),
+		option(groupFiles, "topics", sdk.ListOption, noValue, sdk.Medium, "Topics to read; without it, all that have a folder in topics.dir."),
+		checked(option(groupFiles, "s3.poll.interval.ms", sdk.LongOption, "60000", sdk.Medium, "How often new files are looked for."), sdk.AtLeast(1)),
+		checked(option(groupFiles, "record.batch.max.size", sdk.IntOption, "200", sdk.Medium, "How many records are read at once."), sdk.AtLeast(1)),
+		other(groupFiles, "filename.regex", sdk.StringOption, noValue, "files have to be named as the S3 sink names them: topic+partition+offset", `(.+)\+(\d+)\+.+$`),
+		idle(groupLayout, "partitioner.class", sdk.ClassOption, "", "files are found by topics.dir and their names, whatever folders are between"),
+		idle(groupLayout, "partition.field.name", sdk.ListOption, noValue, "files are found by topics.dir and their names, whatever folders are between"),
+		idle(groupLayout, "path.format", sdk.StringOption, noValue, "files are found by topics.dir and their names, whatever folders are between"),
+		idle(groupLayout, "partition.duration.ms", sdk.LongOption, "-1", "files are found by topics.dir and their names, whatever folders are between"),
+		idle(groupLayout, "locale", sdk.StringOption, noValue, "files are found by topics.dir and their names, whatever folders are between"),
+		idle(groupLayout, "timezone", sdk.StringOption, noValue, "files are found by topics.dir and their names, whatever folders are between"),
+		other(groupFiles, "topic.regex.list", sdk.ListOption, noValue, "files go to the topics that their names say; rename topics by a RegexRouter"),
+		other(groupFiles, "behavior.on.error", sdk.StringOption, "fail", "a file that cannot be read ends the task"),
+	))
+})
 
 // taskOption tells a task its number and how many there are.
 const taskOption = "task.share"
@@ -77,7 +75,7 @@ func (source) Validate(ctx context.Context, v sdk.Values) []sdk.OptionError {
 		err = st.check(ctx)
 	}
 	if err != nil {
-		return atFault(sourceOptions, err, "s3.bucket.name")
+		return atFault(sourceOptions(), err, "s3.bucket.name")
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func TestSourceTrouble(t *testing.T) {
 	if diff := cmp.Diff([]string{`{"n":0}`, `{"n":1}`}, k.Values("t")); diff != "" {
 		t.Error(diff)
 	}
-	if _, wrong := sdk.Parse(sourceOptions, with(options, "mode", "GENERIC", "topic.regex.list", "t:.*")); len(wrong) != 2 {
+	if _, wrong := sdk.Parse(sourceOptions(), with(options, "mode", "GENERIC", "topic.regex.list", "t:.*")); len(wrong) != 2 {
 		t.Errorf("GENERIC: %v", wrong)
 	}
 }
@@ -137,7 +137,7 @@ func TestSharedOut(t *testing.T) {
 	for p := range 20 {
 		owners := 0
 		for _, share := range tasks {
-			v, wrong := sdk.Parse(sourceOptions, with(options, taskOption, share[taskOption]))
+			v, wrong := sdk.Parse(sourceOptions(), with(options, taskOption, share[taskOption]))
 			if len(wrong) > 0 {
 				t.Fatal(wrong)
 			}

@@ -22,6 +22,7 @@ type access struct {
 	bucket, region, url string
 	key, secret         string // "": those of the environment
 	pathStyle           bool
+	retries             int // of a request
 	named               accessNames
 }
 
@@ -66,7 +67,7 @@ func (a access) open() (*store, error) {
 		lookup = minio.BucketLookupPath
 	}
 	// The runtime tries again by itself, and says so.
-	core, err := minio.NewCore(host, &minio.Options{Creds: creds, Secure: secure, Region: a.region, BucketLookup: lookup, MaxRetries: 2})
+	core, err := minio.NewCore(host, &minio.Options{Creds: creds, Secure: secure, Region: a.region, BucketLookup: lookup, MaxRetries: 1 + a.retries})
 	if err != nil {
 		return nil, sdk.Misconfigured("The store cannot be used: %w", err)
 	}

@@ -110,6 +110,12 @@ type Acknowledged interface {
 	Acknowledged(ctx context.Context, p []Position) error
 }
 
+// Retrying is a SourceTask or SinkTask whose options say how often it is tried again after an error that passes, until the task fails, and
+// how long to wait before each try. most < 0: for ever. wait < 0: as long as the runtime thinks fit, longer each time.
+type Retrying interface {
+	Retries(err error) (most int, wait time.Duration)
+}
+
 // Durable is a SourceTask that wants to know at once when records are durable in their topics, or were dropped or passed over: Durable is
 // called when that is so of all records of so many more polls that gave some, in their order. It must not wait.
 type Durable interface {

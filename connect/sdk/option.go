@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -66,6 +67,10 @@ type Option struct {
 	// connectors have. "": it is supported.
 	Unsupported string
 	Accepts     []string
+	// NoEffect says why it makes no difference here what the option is set to, though nothing that was asked for is missing: an option of
+	// other makers' connectors for something that there is not here, such as a queue. A value other than the default is told of, and is no
+	// error. "": the option does something.
+	NoEffect string
 	// Internal options are not told of.
 	Internal bool
 }
@@ -121,11 +126,27 @@ func Parse(options []Option, props map[string]string) (Values, []OptionError) {
 				wrong = append(wrong, OptionError{o.Name, err})
 			}
 		}
-		if text, set := props[o.Name]; set && o.Unsupported != "" && text != o.Default && !slices.Contains(o.Accepts, text) {
+		if text, set := props[o.Name]; set && o.Unsupported != "" && !o.isDefault(text) && !slices.Contains(o.Accepts, text) {
 			wrong = append(wrong, OptionError{o.Name, fmt.Errorf("%s is not supported: %s", o.Name, o.Unsupported)})
 		}
 	}
 	return v, wrong
+}
+
+func (o *Option) isDefault(text string) bool {
+	return strings.EqualFold(strings.TrimSpace(text), o.Default)
+}
+
+// Idle names the options that are set to something other than their defaults and have no effect, with the reasons.
+func (v Values) Idle() (told []OptionError) {
+	for _, name := range slices.Sorted(maps.Keys(v.raw)) {
+		o := v.options[name]
+		if o == nil || o.NoEffect == "" || o.isDefault(v.raw[name]) {
+			continue
+		}
+		told = append(told, OptionError{name, fmt.Errorf("%s has no effect here: %s", name, o.NoEffect)})
+	}
+	return told
 }
 
 func parse(o *Option, text string) (any, error) {

@@ -2,9 +2,8 @@ package sql
 
 import (
 	"github.com/weir/weir/connect/sdk"
+	"sync"
 )
-
-const noEffect = "Taken, and has no effect here."
 
 // connectionTable has the options about the connection that sources and sinks have.
 func connectionTable(group string) []sdk.Option {
@@ -23,16 +22,16 @@ func connectionTable(group string) []sdk.Option {
 		{Name: "jdbc.credentials.provider.class", Kind: sdk.ClassOption, Default: "io.confluent.connect.jdbc.util.DefaultJdbcCredentialsProvider", Importance: sdk.Low, Group: group, Order: 4, Width: "LONG", Display: "JDBC Credentials Provider Class",
 			Doc: "Classes of Java that give credentials cannot be loaded.", Unsupported: "classes of Java cannot be loaded; set connection.user and connection.password, with a config provider if they are secret"},
 		{Name: "connection.attempts", Kind: sdk.IntOption, Default: "3", Importance: sdk.Low, Group: group, Order: 5, Width: "SHORT", Display: "JDBC connection attempts",
-			Doc: "Taken, and has no effect here: a database that cannot be reached is tried again until it can.", Check: sdk.AtLeast(1)},
+			Doc: "How often the database is connected to before the task fails, which then starts again by itself. If it is not set: until it can be reached.", Check: sdk.AtLeast(1)},
 		{Name: "connection.backoff.ms", Kind: sdk.LongOption, Default: "10000", Importance: sdk.Low, Group: group, Order: 6, Width: "SHORT", Display: "JDBC connection backoff in milliseconds",
-			Doc: noEffect},
+			Doc: "How long to wait before each try, in milliseconds. If it is not set: a moment, and longer each time up to 10 seconds.", Check: sdk.AtLeast(0)},
 		{Name: "dialect.name", Kind: sdk.StringOption, Default: "", Importance: sdk.Low, Group: group, Order: 7, Width: "LONG", Display: "Database Dialect",
 			Doc: "Kind of database; not needed, connection.url says it.", Recommended: choices("", "MySqlDatabaseDialect", "PostgreSqlDatabaseDialect"),
 			Check: sdk.OneOf("", "MySqlDatabaseDialect", "PostgreSqlDatabaseDialect")},
 		{Name: "db.timezone", Kind: sdk.StringOption, Default: "UTC", Importance: sdk.Medium, Group: group, Order: 8, Width: "MEDIUM", Display: "DB Time Zone",
 			Doc: "Time zone of columns that have none.", Check: checkZone},
 		{Name: "date.calendar.system", Kind: sdk.StringOption, Default: "LEGACY", Importance: sdk.Low, Group: group, Order: 9, Width: "MEDIUM", Display: "Date Calendar System",
-			Doc: "Taken; the Gregorian calendar is used for all dates, also those before 1582.", Recommended: choices("LEGACY", "PROLEPTIC_GREGORIAN"), Check: sdk.OneOf("LEGACY", "PROLEPTIC_GREGORIAN")},
+			Doc: "The Gregorian calendar is used for all dates, also those before 1582.", NoEffect: "the Gregorian calendar is used for all dates, also those before 1582", Recommended: choices("LEGACY", "PROLEPTIC_GREGORIAN"), Check: sdk.OneOf("LEGACY", "PROLEPTIC_GREGORIAN")},
 		{Name: "quote.sql.identifiers", Kind: sdk.StringOption, Default: "ALWAYS", Importance: sdk.Medium, Group: group, Order: 10, Width: "MEDIUM", Display: "Quote Identifiers",
 			Doc: "Whether the names of tables and columns are quoted in statements: always or never.", Recommended: choices("always", "never"), Check: sdk.OneOf("always", "never")},
 	}
@@ -45,7 +44,9 @@ func checkZone(_ sdk.Values, value any) error {
 }
 
 // aivenTable has what is called otherwise, or is only there, in Aiven's connectors.
-var aivenTable = []sdk.Option{
-	{Name: "sql.quote.identifiers", Kind: sdk.BooleanOption, Default: "true", Importance: sdk.Medium, Group: "Connection", Order: 20, Width: "MEDIUM", Display: "Quote SQL Identifiers",
-		Doc: "Whether the names of tables and columns are quoted in statements."},
-}
+var aivenTable = sync.OnceValue(func() []sdk.Option {
+	return []sdk.Option{
+		{Name: "sql.quote.identifiers", Kind: sdk.BooleanOption, Default: "true", Importance: sdk.Medium, Group: "Connection", Order: 20, Width: "MEDIUM", Display: "Quote SQL Identifiers",
+			Doc: "Whether the names of tables and columns are quoted in statements."},
+	}
+})

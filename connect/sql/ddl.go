@@ -92,6 +92,9 @@ func (t *sinkTask) fill(ctx context.Context, l *layout, id tableID, fields []fie
 			return err
 		}
 	}
+	if len(t.o.types) > 0 && !slices.Contains(t.o.types, is.typ) {
+		return sdk.Misconfigured("table %s is of the type %s: add that to table.types, which has %s, or leave table.types out", l.target, is.typ, strings.Join(t.o.types, ","))
+	}
 	if is, err = t.evolve(ctx, l, is, fields); err != nil {
 		return err
 	}

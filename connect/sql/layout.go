@@ -142,6 +142,7 @@ type tableColumn struct {
 // table is a table as it is.
 type table struct {
 	id      tableID
+	typ     string // TABLE, VIEW and the like, as JDBC has them
 	columns []tableColumn
 	unique  bool // it has a primary or another unique key
 }

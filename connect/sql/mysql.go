@@ -70,7 +70,8 @@ func (s *mysqlSession) describe(ctx context.Context, id tableID) (*table, error)
 		schema = s.literal(id.schema)
 	}
 	answer, err := s.conn.QueryContext(ctx, fmt.Sprintf(`SELECT column_name, data_type, is_nullable = 'YES' OR column_default IS NOT NULL OR extra LIKE '%%auto_increment%%',
- (SELECT count(*) FROM information_schema.statistics k WHERE k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.non_unique = 0)
+ (SELECT count(*) FROM information_schema.statistics k WHERE k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.non_unique = 0),
+ (SELECT t.table_type FROM information_schema.tables t WHERE t.table_schema = c.table_schema AND t.table_name = c.table_name)
  FROM information_schema.columns c WHERE table_schema = %s AND table_name = %s AND extra NOT LIKE '%%GENERATED%%' ORDER BY ordinal_position`, schema, s.literal(id.name)))
 	if err != nil {
 		return nil, err
@@ -79,12 +80,12 @@ func (s *mysqlSession) describe(ctx context.Context, id tableID) (*table, error)
 	var t *table
 	for answer.Next() {
 		var c tableColumn
-		unique := 0
-		if err := answer.Scan(&c.name, &c.typ, &c.filled, &unique); err != nil {
+		unique, typ := 0, ""
+		if err := answer.Scan(&c.name, &c.typ, &c.filled, &unique, &typ); err != nil {
 			return nil, err
 		}
 		if t == nil {
-			t = &table{id: id, unique: unique > 0}
+			t = &table{id: id, unique: unique > 0, typ: strings.TrimPrefix(typ, "BASE ")}
 		}
 		c.typ = strings.ToLower(c.typ)
 		t.columns = append(t.columns, c)

@@ -49,13 +49,18 @@ func (s *postgresSession) exec(ctx context.Context, sql string) error {
 }
 
 func (s *postgresSession) describe(ctx context.Context, id tableID) (*table, error) {
-	results, err := s.conn.Exec(ctx, `SELECT a.attname, COALESCE(b.typname, t.typname), NOT a.attnotnull OR a.atthasdef OR a.attidentity <> ''
- FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype AND t.typtype = 'd'
+	results, err := s.conn.Exec(ctx, `SELECT a.attname, COALESCE(b.typname, t.typname), NOT a.attnotnull OR a.atthasdef OR a.attidentity <> '', c.relkind
+ FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_type b ON b.oid = t.typbasetype AND t.typtype = 'd'
  WHERE a.attrelid = pg_catalog.to_regclass(`+text(s.quotes.table(id))+`) AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum`).ReadAll()
 	if err != nil || len(results[0].Rows) == 0 {
 		return nil, err
 	}
 	t := &table{id: id, unique: true} // the server says so if it is not
+	for typ, letter := range relations {
+		if letter == string(results[0].Rows[0][3]) {
+			t.typ = typ
+		}
+	}
 	for _, row := range results[0].Rows {
 		t.columns = append(t.columns, tableColumn{string(row[0]), string(row[1]), row[2][0] == 't'})
 	}

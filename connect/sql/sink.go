@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/weir/weir/connect/sdk"
 )
@@ -81,12 +82,15 @@ func (t *sinkTask) Put(ctx context.Context, records []*sdk.Record) error {
 	return t.o.target.explain(err)
 }
 
+// Retries implements sdk.Retrying.
+func (t *sinkTask) Retries(err error) (most int, wait time.Duration) { return t.o.retries.after(err) }
+
 // attempt puts records, and gives them less those that are refused before the database sees them, which are nil.
 func (t *sinkTask) attempt(ctx context.Context, records []*sdk.Record) (good []*sdk.Record, err error) {
 	if t.session == nil {
 		session, err := t.o.target.connect(ctx, t.o.zone, t.o.dates, t.o.neverQuote)
 		if err != nil {
-			return records, err
+			return records, &unconnected{err}
 		}
 		t.session = session
 	}

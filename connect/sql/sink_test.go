@@ -35,7 +35,7 @@ func (k *sinkKeeper) Task() int                           { return 0 }
 // begun starts a task of a sink.
 func begun(t testing.TB, props map[string]string) (*sinkTask, *sinkKeeper) {
 	t.Helper()
-	v, wrong := sdk.Parse(sinkTable, props)
+	v, wrong := sdk.Parse(sinkTable(), props)
 	if len(wrong) > 0 {
 		t.Fatal(wrong)
 	}

@@ -26,9 +26,9 @@ func (s sink) Info() sdk.Info {
 // Options implements sdk.Connector.
 func (s sink) Options() []sdk.Option {
 	if s.aiven {
-		return aivenSinkTable
+		return aivenSinkTable()
 	}
-	return sinkTable
+	return sinkTable()
 }
 
 // NewTask implements sdk.Sink.
@@ -68,7 +68,9 @@ type sinkOptions struct {
 	deletes     bool
 	defaults    bool // replace null
 	neverQuote  bool
-	most        int // rows of a statement; 0: as many as there are
+	most        int      // rows of a statement; 0: as many as there are
+	types       []string // of tables that may be written to; none: all
+	retries     retries
 	zone, dates *time.Location
 }
 
@@ -82,13 +84,18 @@ func parseSink(v sdk.Values) (*sinkOptions, []sdk.OptionError) {
 		whitelist: v.List("fields.whitelist"), stampFields: v.List("timestamp.fields.list"), nanos: strings.EqualFold(v.String("timestamp.precision.mode"), "nanoseconds"),
 		tableFormat: v.String("table.name.format"), normalize: v.Bool("table.name.normalize"), valueColumn: v.String("string.output.value.column.name"),
 		create: v.Bool("auto.create"), evolve: v.Bool("auto.evolve"), deletes: v.Bool("delete.enabled"), tables: map[string]string{},
-		defaults: true, neverQuote: neverQuotes(v),
+		defaults: true, neverQuote: neverQuotes(v), retries: retriesOf(v, "max.retries", "retry.backoff.ms"),
 	}
 	if on, set := v.Value("replace.null.with.default"); set {
 		o.defaults = on == true
 	}
 	if o.valueColumn == "" {
 		o.valueColumn = "record_value"
+	}
+	if v.Has("table.types") {
+		for _, typ := range nonEmpty(v.List("table.types")) {
+			o.types = append(o.types, strings.ToUpper(typ))
+		}
 	}
 	if v.Has("batch.size") {
 		o.most = int(v.Int("batch.size"))

@@ -174,6 +174,9 @@ func (t *sourceTask) Poll(ctx context.Context) ([]*sdk.Record, error) {
 	}
 }
 
+// Retries implements sdk.Retrying.
+func (t *sourceTask) Retries(err error) (most int, wait time.Duration) { return t.o.retries.after(err) }
+
 // failed gives an error its kind, and ends the session, after which the answer begins anew where records ended.
 func (t *sourceTask) failed(err error) error {
 	t.disconnect()
@@ -212,7 +215,7 @@ func (t *sourceTask) ask(ctx context.Context) error {
 		session, err := t.o.target.open(ctx, t.o.isolation)
 		if err != nil {
 			task.due = time.Now()
-			return err
+			return &unconnected{err}
 		}
 		t.session = session
 	}

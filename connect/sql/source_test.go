@@ -46,7 +46,7 @@ func readingTask(t testing.TB, k *sourceKeeper, props map[string]string) *source
 	if props["topic.prefix"] == "" {
 		props["topic.prefix"] = "p-"
 	}
-	v, wrong := sdk.Parse(sourceTable, props)
+	v, wrong := sdk.Parse(sourceTable(), props)
 	if len(wrong) > 0 {
 		t.Fatal(wrong)
 	}
@@ -196,7 +196,7 @@ func TestSplit(t *testing.T) {
 			d.run("CREATE TABLE " + name + " (id int PRIMARY KEY)")
 		}
 		d.run("CREATE VIEW seen AS SELECT * FROM a")
-		v, wrong := sdk.Parse(sourceTable, d.props("mode=bulk", "topic.prefix=p", "table.exclude.list=.*\\.nope"))
+		v, wrong := sdk.Parse(sourceTable(), d.props("mode=bulk", "topic.prefix=p", "table.exclude.list=.*\\.nope"))
 		if len(wrong) > 0 {
 			t.Fatal(wrong)
 		}
@@ -216,7 +216,7 @@ func TestSplit(t *testing.T) {
 func TestWatch(t *testing.T) {
 	each(t, func(t *testing.T, d *database) {
 		d.run("CREATE TABLE a (id int PRIMARY KEY)")
-		v, wrong := sdk.Parse(sourceTable, d.props("mode=bulk", "topic.prefix=p", "table.poll.interval.ms=10"))
+		v, wrong := sdk.Parse(sourceTable(), d.props("mode=bulk", "topic.prefix=p", "table.poll.interval.ms=10"))
 		if len(wrong) > 0 {
 			t.Fatal(wrong)
 		}

@@ -27,9 +27,9 @@ func (s source) Info() sdk.Info {
 // Options implements sdk.Connector.
 func (s source) Options() []sdk.Option {
 	if s.aiven {
-		return aivenSourceTable
+		return aivenSourceTable()
 	}
-	return sourceTable
+	return sourceTable()
 }
 
 // NewTask implements sdk.Source.
@@ -185,6 +185,7 @@ type sourceOptions struct {
 	nonNull      bool
 	neverQuote   bool
 	isolation    string
+	retries      retries
 }
 
 // tablesOption says which tables a task has. Split sets it.
@@ -201,7 +202,7 @@ func parseSource(v sdk.Values) (*sourceOptions, []sdk.OptionError) {
 		counter: v.String("incrementing.column.name"), stamps: nonEmpty(v.List("timestamp.column.name")), delay: v.Milliseconds("timestamp.delay.interval.ms"),
 		query: v.String("query"), suffix: v.String("query.suffix"), prefix: v.String("topic.prefix"), interval: v.Milliseconds("poll.interval.ms"),
 		lookEach: v.Milliseconds("table.poll.interval.ms"), most: int(v.Int("batch.max.rows")), nonNull: v.Bool("validate.non.null"), neverQuote: neverQuotes(v),
-		isolation: strings.ToUpper(strings.ReplaceAll(v.String("transaction.isolation.mode"), "_", " ")),
+		isolation: strings.ToUpper(strings.ReplaceAll(v.String("transaction.isolation.mode"), "_", " ")), retries: retriesOf(v, "query.retry.attempts", ""),
 	}
 	if masked := v.String("query.masked"); masked != "" {
 		if o.query != "" {

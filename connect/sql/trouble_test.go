@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -103,6 +104,67 @@ func TestGoneConnection(t *testing.T) {
 	})
 }
 
+// TestRetries: options say how often a task is tried again, and apart from that how often it connects.
+func TestRetries(t *testing.T) {
+	const never, free = -1, time.Duration(-1)
+	for _, test := range []struct {
+		props             string
+		connecting, other limit
+	}{
+		{"", limit{never, free}, limit{never, free}},
+		{"max.retries=0,retry.backoff.ms=5", limit{never, free}, limit{0, 5 * time.Millisecond}},
+		{"max.retries=10,retry.backoff.ms=3000,connection.attempts=3,connection.backoff.ms=10000", limit{2, 10 * time.Second}, limit{10, 3 * time.Second}},
+	} {
+		props := map[string]string{"connection.url": "jdbc:postgresql://127.0.0.1:1/x"}
+		for _, one := range strings.FieldsFunc(test.props, func(r rune) bool { return r == ',' }) {
+			name, value, _ := strings.Cut(one, "=")
+			props[name] = value
+		}
+		v, wrong := sdk.Parse(sinkTable(), props)
+		if len(wrong) > 0 {
+			t.Fatal(wrong)
+		}
+		task := &sinkTask{}
+		if err := task.Start(t.Context(), nil, v); err != nil {
+			t.Fatal(err)
+		}
+		most, wait := task.Retries(sdk.Retry(errors.New("deadlock")))
+		if got := (limit{most, wait}); got != test.other {
+			t.Errorf("%s: %v", test.props, got)
+		}
+		most, wait = task.Retries(task.Put(t.Context(), []*sdk.Record{rec(1, "one", nil)})) // nobody listens there
+		if got := (limit{most, wait}); got != test.connecting {
+			t.Errorf("%s: connecting: %v", test.props, got)
+		}
+	}
+	v, wrong := sdk.Parse(sourceTable(), map[string]string{"connection.url": "jdbc:postgresql://h/x", "mode": "bulk", "topic.prefix": "p", "query.retry.attempts": "4"})
+	o, _ := parseSource(v)
+	if most, _ := o.retries.after(errors.New("x")); len(wrong) > 0 || most != 4 {
+		t.Errorf("query.retry.attempts: %d, %v", most, wrong)
+	}
+}
+
+// TestTableTypes: tables of types that table.types does not have are not written to.
+func TestTableTypes(t *testing.T) {
+	each(t, func(t *testing.T, d *database) {
+		d.run(createT, "CREATE VIEW v AS SELECT * FROM t")
+		for _, test := range []struct{ table, types, says string }{
+			{"t", "TABLE", ""}, {"v", "table,view", ""}, {"v", "", ""}, {"v", "TABLE", "is of the type VIEW"}, {"t", "VIEW", "is of the type TABLE"},
+		} {
+			props := []string{"insert.mode=update", "pk.mode=record_key", "table.name.format=" + test.table}
+			if test.types != "" {
+				props = append(props, "table.types="+test.types)
+			}
+			task, _ := begun(t, d.props(props...))
+			d.run("DELETE FROM t")
+			err := task.Put(t.Context(), []*sdk.Record{rec(1, "one", nil)})
+			if test.says == "" && err != nil || test.says != "" && (sdk.CauseOf(err) != sdk.Configuration || !strings.Contains(fmt.Sprint(err), test.says)) {
+				t.Errorf("%+v: %v", test, err)
+			}
+		}
+	})
+}
+
 // TestTrouble: what is wrong outside is told in a sentence that says what to do, with the kind that decides whether trying again helps.
 func TestTrouble(t *testing.T) {
 	each(t, func(t *testing.T, d *database) {
@@ -143,7 +205,7 @@ func TestTrouble(t *testing.T) {
 			"wrong query":    {[]string{"mode=bulk", "query=SELECT nothing FROM nowhere"}, "refuses a statement"},
 		} {
 			t.Run(name, func(t *testing.T) {
-				v, _ := sdk.Parse(sourceTable, d.props(append(test.props, "topic.prefix=p")...))
+				v, _ := sdk.Parse(sourceTable(), d.props(append(test.props, "topic.prefix=p")...))
 				task := &sourceTask{}
 				err := task.Start(context.Background(), keeper(t), v)
 				if err == nil {
@@ -165,24 +227,24 @@ func TestOptions(t *testing.T) {
 		wrong   string
 		props   string
 	}{
-		"other database":     {sinkTable, "connection.url", "connection.url=jdbc:oracle:thin:@localhost:1521/x"},
-		"no url":             {sinkTable, "connection.url", ""},
-		"a word for a port":  {sinkTable, "connection.url", "connection.url=jdbc:mysql://a:b/c"},
-		"upsert by nothing":  {sinkTable, "pk.mode", "insert.mode=upsert"},
-		"deletes by nothing": {sinkTable, "delete.enabled", "delete.enabled=true"},
-		"two coordinates":    {sinkTable, "pk.fields", "pk.mode=kafka;pk.fields=a,b"},
-		"no such zone":       {sinkTable, "db.timezone", "db.timezone=Middle/Earth"},
-		"other dialect":      {sinkTable, "connection.url", "dialect.name=MySqlDatabaseDialect"},
-		"a class of Java":    {sinkTable, "jdbc.credentials.provider.class", "jdbc.credentials.provider.class=com.example.Vault"},
-		"no mode":            {sourceTable, "mode", "topic.prefix=x"},
-		"no timestamp":       {sourceTable, "timestamp.column.name", "topic.prefix=x;mode=timestamp"},
-		"query and tables":   {sourceTable, "query", "topic.prefix=x;mode=bulk;query=SELECT 1;table.whitelist=a"},
-		"two ways":           {sourceTable, "table.blacklist", "topic.prefix=x;mode=bulk;table.whitelist=a;table.blacklist=b"},
-		"wrong pattern":      {sourceTable, "table.include.list", "topic.prefix=x;mode=bulk;table.include.list=a("},
-		"isolation":          {sourceTable, "transaction.isolation.mode", "topic.prefix=x;mode=bulk;transaction.isolation.mode=SQL_SERVER_SNAPSHOT"},
-		"fine sink":          {sinkTable, "", "insert.mode=upsert;pk.mode=record_key;delete.enabled=true;db.timezone=+02:00"},
-		"fine source":        {sourceTable, "", "topic.prefix=x;mode=timestamp+incrementing;timestamp.column.name=a,b;incrementing.column.name=id;timestamp.initial=-1"},
-		"fine Aiven":         {aivenSinkTable, "", "sql.quote.identifiers=false;table.name.normalize=true;topics.to.tables.mapping=a:b,c:d"},
+		"other database":     {sinkTable(), "connection.url", "connection.url=jdbc:oracle:thin:@localhost:1521/x"},
+		"no url":             {sinkTable(), "connection.url", ""},
+		"a word for a port":  {sinkTable(), "connection.url", "connection.url=jdbc:mysql://a:b/c"},
+		"upsert by nothing":  {sinkTable(), "pk.mode", "insert.mode=upsert"},
+		"deletes by nothing": {sinkTable(), "delete.enabled", "delete.enabled=true"},
+		"two coordinates":    {sinkTable(), "pk.fields", "pk.mode=kafka;pk.fields=a,b"},
+		"no such zone":       {sinkTable(), "db.timezone", "db.timezone=Middle/Earth"},
+		"other dialect":      {sinkTable(), "connection.url", "dialect.name=MySqlDatabaseDialect"},
+		"a class of Java":    {sinkTable(), "jdbc.credentials.provider.class", "jdbc.credentials.provider.class=com.example.Vault"},
+		"no mode":            {sourceTable(), "mode", "topic.prefix=x"},
+		"no timestamp":       {sourceTable(), "timestamp.column.name", "topic.prefix=x;mode=timestamp"},
+		"query and tables":   {sourceTable(), "query", "topic.prefix=x;mode=bulk;query=SELECT 1;table.whitelist=a"},
+		"two ways":           {sourceTable(), "table.blacklist", "topic.prefix=x;mode=bulk;table.whitelist=a;table.blacklist=b"},
+		"wrong pattern":      {sourceTable(), "table.include.list", "topic.prefix=x;mode=bulk;table.include.list=a("},
+		"isolation":          {sourceTable(), "transaction.isolation.mode", "topic.prefix=x;mode=bulk;transaction.isolation.mode=SQL_SERVER_SNAPSHOT"},
+		"fine sink":          {sinkTable(), "", "insert.mode=upsert;pk.mode=record_key;delete.enabled=true;db.timezone=+02:00"},
+		"fine source":        {sourceTable(), "", "topic.prefix=x;mode=timestamp+incrementing;timestamp.column.name=a,b;incrementing.column.name=id;timestamp.initial=-1"},
+		"fine Aiven":         {aivenSinkTable(), "", "sql.quote.identifiers=false;table.name.normalize=true;topics.to.tables.mapping=a:b,c:d"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			props := map[string]string{"connection.url": "jdbc:postgresql://localhost/x"}
