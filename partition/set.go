@@ -2,14 +2,11 @@ package partition
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,14 +20,8 @@ import (
 	"github.com/weir/weir/replication"
 )
 
-const (
-	// deletedSuffix marks folders of deleted topics until they are removed.
-	deletedSuffix = "-delete"
-	// straySuffix marks folders of topics whose name another topic has now. They are never removed without being asked.
-	straySuffix = "-stray"
-	// openers is how many partitions are opened at once.
-	openers = 8
-)
+// openers is how many partitions are opened at once.
+const openers = 8
 
 // SetConfig describes a Set.
 type SetConfig struct {
@@ -315,7 +306,7 @@ func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, 
 	if errors.As(err, &other) {
 		// A topic of the same name was deleted, and the process ended before its folder was out of the way.
 		dir := path.Join(s.cfg.Dir, fmt.Sprintf("%s-%d", t.Name, number))
-		if err = s.cfg.FS.Rename(dir, dir+"."+hex.EncodeToString(other.Found.TopicID[:])+straySuffix); err == nil {
+		if err = s.cfg.FS.Rename(dir, path.Join(s.cfg.Dir, replacedName(t.Name, number, other.Found.TopicID))); err == nil {
 			p, err = open()
 		}
 	}
@@ -459,45 +450,5 @@ func (s *Set) removeOne(name string, number int, id cluster.UUID, p *Partition) 
 	err := errors.Join(s.cfg.Host.Forget(p.ID), s.cfg.FS.Rename(dir, gone), p.log.Close(), s.cfg.FS.RemoveAll(gone))
 	if err != nil {
 		s.cfg.Logger.Error("a deleted partition's files cannot be removed", "partition", p.String(), "error", err)
-	}
-}
-
-// deletedName is what a deleted partition's folder is called until it is removed. It fits a file name, however long the
-// topic's name is.
-func deletedName(topic string, number int, id cluster.UUID) string {
-	suffix := fmt.Sprintf("-%d.%s%s", number, hex.EncodeToString(id[:]), deletedSuffix)
-	return topic[:min(len(topic), 255-len(suffix))] + suffix
-}
-
-// hosts tells whether a topic's partition shall be on this node.
-func (s *Set) hosts(t *cluster.Topic, number string) bool {
-	n, err := strconv.Atoi(number)
-	return err == nil && n < len(t.Partitions) && slices.Contains(t.Partitions[n].Replicas, replication.BrokerOf(s.cfg.Self))
-}
-
-// sweep finishes deletions that a crash cut short, and names folders that belong to no topic.
-func (s *Set) sweep(img *cluster.Image) {
-	names, err := s.cfg.FS.List(s.cfg.Dir)
-	if err != nil {
-		s.cfg.Logger.Error("the data directory cannot be listed", "error", err)
-		return
-	}
-	for _, name := range names {
-		cut := strings.LastIndexByte(name, '-')
-		switch {
-		case strings.HasSuffix(name, deletedSuffix):
-			if err := s.cfg.FS.RemoveAll(path.Join(s.cfg.Dir, name)); err != nil {
-				s.cfg.Logger.Error("a deleted partition's files cannot be removed", "folder", name, "error", err)
-			}
-		case cut <= 0 || name[:cut] == cluster.MetadataTopic:
-		case strings.Trim(name[cut+1:], "0123456789") != "":
-		case img.Topic(name[:cut]) == nil:
-			s.cfg.Logger.Warn("a folder belongs to no topic; it is left alone, remove it when it is not needed", "folder", name)
-		case !s.hosts(img.Topic(name[:cut]), name[cut+1:]):
-			s.cfg.Logger.Warn("a folder is of a replica that moved away from this node while it was down; it is left alone, remove it when it is not needed", "folder", name)
-			if err := s.cfg.FS.Rename(path.Join(s.cfg.Dir, name), path.Join(s.cfg.Dir, name+straySuffix)); err != nil {
-				s.cfg.Logger.Error("a folder cannot be set aside", "folder", name, "error", err)
-			}
-		}
 	}
 }
