@@ -77,10 +77,10 @@ func NewSet(cfg SetConfig) *Set {
 
 // Open opens or creates one partition that is not a topic's: the metadata log. first are the voters that it was made with.
 func (s *Set) Open(topic string, id cluster.UUID, number int32, first []replication.NodeID, cfg *config.TopicConfig) (*Partition, error) {
-	return s.open(topic, id, number, first, len(first), cfg, counted{&TopicStats{}, &Stats{}}, true)
+	return s.open(topic, id, number, first, 0, len(first), cfg, counted{&TopicStats{}, &Stats{}}, true)
 }
 
-func (s *Set) open(topic string, id cluster.UUID, number int32, first []replication.NodeID, replicas int, cfg *config.TopicConfig, stats counted, prompt bool) (*Partition, error) {
+func (s *Set) open(topic string, id cluster.UUID, number int32, first []replication.NodeID, after uint64, replicas int, cfg *config.TopicConfig, stats counted, prompt bool) (*Partition, error) {
 	p := &Partition{
 		Topic: topic, ID: replication.GroupID{Topic: id, Partition: number},
 		self: s.cfg.Self, logger: s.cfg.Logger,
@@ -130,7 +130,7 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 	p.wanted = first
 	p.high.Store(l.StartOffset())
 	p.group, err = s.cfg.Host.Open(replication.Config{
-		ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed(), PowerLost: lost, Throttled: p.throttled, Prompt: prompt,
+		ID: p.ID, Log: l, Voters: first, After: after, Replica: p, Relaxed: cfg.Relaxed(), PowerLost: lost, Throttled: p.throttled, Prompt: prompt,
 	})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -183,6 +183,7 @@ func (s *Set) Apply(img *cluster.Image, topics []string) (again []string) {
 		h.compact = cfg.CleanupCompact()
 		s.reconfigure(h, cfg)
 		s.leave(h, t)
+		s.beginAnew(h, t)
 		s.bearWitness(h, t)
 		for _, number := range s.missing(h, t) {
 			group.Go(func() error {
@@ -299,9 +300,12 @@ func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
 func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, h *hosted) {
 	open := func() (*Partition, error) {
 		part := t.Partitions[number]
-		return s.open(t.Name, t.ID, int32(number), part.First(), len(part.Replicas), cfg, counted{&h.stats, &s.all}, false)
+		return s.open(t.Name, t.ID, int32(number), part.First(), part.After(), len(part.Replicas), cfg, counted{&h.stats, &s.all}, false)
 	}
 	p, err := open()
+	if err == nil {
+		s.tellLost(t, number, p)
+	}
 	var other *log.IdentityError
 	if errors.As(err, &other) {
 		// A topic of the same name was deleted, and the process ended before its folder was out of the way.

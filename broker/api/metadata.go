@@ -280,7 +280,7 @@ func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
 		v.leader = -1
 	}
 	if known.Broker < 0 && known.Epoch < 0 && !known.Unopened {
-		v.leader = b.firstLeader(t.Partitions[number].Replicas)
+		v.leader = b.firstLeader(t.Partitions[number])
 	}
 	for _, replica := range t.Partitions[number].Replicas {
 		if !b.Alive(replica) || known.Unopened && replica == b.Self {
@@ -297,14 +297,15 @@ func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
 
 // firstLeader is who leads a partition that this node has heard nothing of: one that was made a moment ago, which its first replica
 // leads, and whose maker knows that already. -1: nobody can, or it would be this node, which knows.
-func (b *Broker) firstLeader(replicas []int32) int32 {
-	there := 0
-	for _, replica := range replicas {
+func (b *Broker) firstLeader(p cluster.Partition) int32 {
+	there, first := 0, p.Replicas[0]
+	for _, replica := range p.Replicas {
 		if b.Alive(replica) {
 			there++
 		}
 	}
-	if first := replicas[0]; first != b.Self && b.Alive(first) && 2*there > len(replicas) {
+	made := slices.Contains(p.First(), b.Controller.Image().Nodes(p.Replicas)[0])
+	if first != b.Self && b.Alive(first) && 2*there > len(p.Replicas) && made {
 		return first
 	}
 	return -1
