@@ -66,7 +66,7 @@ func (s *sim) draw() {
 	p.lazy = c.Topic(config.Layers{Resource: map[string]string{"durability": "relaxed"}})
 	p.lazy.SegmentBytes, p.lazy.IndexIntervalBytes = p.topic.SegmentBytes, p.topic.IndexIntervalBytes
 	p.relaxed = s.chance(0.3)
-	p.givesUp = p.relaxed && s.chance(0.4)
+	p.givesUp = p.relaxed && s.chance(0.2)
 }
 
 // start makes the cluster, its clients and their troubles.

@@ -68,7 +68,7 @@ var All = []Bug{
 	{"MarksStay", &MarksStay, 1000, "a log that is cut back keeps in mind where entries were that were cut off"},
 	{"OwnCounted", &OwnCounted, 1000, "the entry that begins a term counts as a record in the high watermark"},
 	{"OwnsStay", &OwnsStay, 1000, "a log that is cut back keeps raft's own entries that were cut off"},
-	{"PowerTermUnsaved", &PowerTermUnsaved, 1000, "a replica that lost its power answers in a later term that is not durable"},
+	{"PowerTermUnsaved", &PowerTermUnsaved, 2000, "a replica that lost its power answers in a later term that is not durable"},
 	{"PowerUnnoticed", &PowerUnnoticed, 1000, "a replica of a relaxed partition goes on after a power failure as if it had lost nothing"},
 	{"PowerVotes", &PowerVotes, 1000, "a replica that lost its power votes before it has what it acknowledged"},
 	{"ProducersKept", &ProducersKept, 1000, "a log that is cut back keeps what is known of producers from what was cut off"},
