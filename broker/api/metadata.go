@@ -156,6 +156,9 @@ func (b *Broker) metadataResponse(r *server.Request, req *kmsg.MetadataRequest, 
 			resp.Topics = append(resp.Topics, b.describeWanted(img, want, failed))
 		}
 	}
+	if req.Version == 0 {
+		hideOffline(resp)
+	}
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = clusterOperations
 	}
@@ -167,6 +170,22 @@ func (b *Broker) metadataResponse(r *server.Request, req *kmsg.MetadataRequest, 
 		}
 	}
 	return resp
+}
+
+// hideOffline leaves out replicas whose broker is away, as the oldest clients want it, which look each one up among the brokers.
+func hideOffline(resp *kmsg.MetadataResponse) {
+	for _, t := range resp.Topics {
+		for i := range t.Partitions {
+			p := &t.Partitions[i]
+			if len(p.OfflineReplicas) == 0 {
+				continue
+			}
+			p.Replicas = slices.DeleteFunc(slices.Clone(p.Replicas), func(id int32) bool { return slices.Contains(p.OfflineReplicas, id) })
+			if p.ErrorCode == 0 {
+				p.ErrorCode = kerr.ReplicaNotAvailable.Code
+			}
+		}
+	}
 }
 
 // wantedTopicsOnce gives what a request asks for, each topic once. One that asks for ids does not ask for names.
@@ -288,6 +307,9 @@ func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
 		} else if known.InSync == nil {
 			v.inSync = append(v.inSync, replica)
 		}
+	}
+	if len(v.offline) > 0 { // a leader that went was in sync with itself to the last
+		v.inSync = slices.DeleteFunc(slices.Clone(v.inSync), func(id int32) bool { return slices.Contains(v.offline, id) })
 	}
 	if v.inSync == nil {
 		v.inSync = []int32{}
