@@ -496,11 +496,20 @@ func playLogDirsOfCluster(w *world) {
 		w.each(req, v)
 	}
 	for _, v := range w.versions(kmsg.AlterReplicaLogDirs) {
-		for _, dir := range []string{"/absent", "relative", ""} {
+		to := func(dir string) *kmsg.AlterReplicaLogDirsRequest {
 			req := kmsg.NewPtrAlterReplicaLogDirsRequest()
 			req.Dirs = append(req.Dirs, kmsg.AlterReplicaLogDirsRequestDir{Dir: dir, Topics: []kmsg.AlterReplicaLogDirsRequestDirTopic{
 				{Topic: "stored", Partitions: []int32{0, 1, 7}}, {Topic: "absent", Partitions: []int32{0}}}})
-			w.each(req, v)
+			return req
+		}
+		for _, dir := range []string{"/absent", "relative", ""} {
+			w.each(to(dir), v)
+		}
+		for node := range w.addresses[kafka] { // where they are
+			conn := fmt.Sprintf("node %d", node+1)
+			if resp, ok := w.send(conn, kmsg.NewPtrDescribeLogDirsRequest(), 1).compare().(*kmsg.DescribeLogDirsResponse); ok && len(resp.Dirs) == 1 {
+				w.send(conn, to(resp.Dirs[0].Dir), v).compare()
+			}
 		}
 		w.ask(kmsg.NewPtrAlterReplicaLogDirsRequest(), v)
 	}
