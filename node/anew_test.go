@@ -80,6 +80,9 @@ func TestTheOnlyReplicaIsLost(t *testing.T) {
 	}
 	for round := range 2 { // also what began anew may be lost
 		c.kill(victim)
+		c.eventually("the others to know that it is gone", func() bool {
+			return !c.nodes[0].peers.Alive(int32(victim+1)) && !c.nodes[1].peers.Alive(int32(victim+1))
+		})
 		c.disks[victim] = vfs.NewMem()
 		c.start(victim)
 		c.eventually("all brokers", func() bool {
