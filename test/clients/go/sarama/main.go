@@ -19,6 +19,7 @@ func config(change ...func(*sarama.Config)) *sarama.Config {
 	c := sarama.NewConfig()
 	c.Version = sarama.MaxVersion
 	c.Producer.Return.Successes = true
+	c.Producer.RequiredAcks = sarama.WaitForAll // or what is acknowledged need not be there for readers yet
 	c.Consumer.Offsets.Initial = sarama.OffsetOldest
 	c.Consumer.Offsets.AutoCommit.Enable = false
 	c.Consumer.Group.Session.Timeout = 20 * time.Second
