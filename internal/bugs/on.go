@@ -81,7 +81,7 @@ var All = []Bug{
 	{"TermForgotten", &TermForgotten, 1000, "a start takes the term from the log, and not from the voter journal"},
 	{"TermsStay", &TermsStay, 1000, "a log that is cut back keeps the terms that were cut off"},
 	{"UncheckedMessages", &UncheckedMessages, 1000, "a follower does not check the batches that come to it"},
-	{"UnrelaxedEarly", &UnrelaxedEarly, 1000, "a partition counts as one that loses nothing before what was written is synced"},
+	{"UnrelaxedEarly", &UnrelaxedEarly, 2000, "a partition counts as one that loses nothing before what was written is synced"},
 	{"VoteUnwritten", &VoteUnwritten, 1000, "votes are not written down"},
 	{"WitnessAhead", &WitnessAhead, 1000, "a witness is shown what a replica lacks that is told to be in sync"},
 	{"WitnessBlind", &WitnessBlind, 1000, "a witness votes for a replica that lacks what it was shown"},
