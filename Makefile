@@ -63,8 +63,9 @@ shop-connect: build ## the shop with PostgreSQL and OpenSearch, between which co
 clients: build ## other people's clients and Kafka's own tools, against Weir and Apache Kafka
 	test/clients/run.sh
 
-differential: build ## ask Weir and Apache Kafka the same and compare the answers (needs a JDK and Maven)
+differential: build ## ask Weir and Apache Kafka the same, one node of each and three, and compare the answers (needs a JDK and Maven)
 	$(GO) run ./test/differential
+	$(GO) run ./test/differential -nodes 3
 
 opensearch: ## the OpenSearch sink against a real OpenSearch from Maven Central (needs a JDK and Maven)
 	TEST_OPENSEARCH=1 $(GO) test -count=1 -timeout 20m ./connect/opensearch

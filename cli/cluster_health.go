@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -51,6 +52,9 @@ func verdictOf(s *clusterStatus) verdict {
 	}
 	if s.Leaderless > 0 {
 		v.add(stateUnavailable, "%s no leader: %s", have(s.Leaderless), s.named(problemNoLeader))
+		if p, broker, ok := s.lost(); ok {
+			v.add(stateUnavailable, "the only replica of %s is on broker %d, which is up: if the disk that it was on is lost, `weir partition elect %s --unclean` lets the partition begin anew, empty", p, broker, p)
+		}
 	}
 	if s.UnderMinISR != nil && *s.UnderMinISR > 0 {
 		v.add(stateUnavailable, "%s fewer in-sync replicas than min.insync.replicas, and refuse writes with acks=all: %s", have(*s.UnderMinISR), s.named(problemUnderMinISR))
@@ -82,6 +86,16 @@ func have(n int) string {
 		return "1 partition has"
 	}
 	return fmt.Sprintf("%d partitions have", n)
+}
+
+// lost gives a partition without a leader whose only replica is on a broker that is up. It has no leader for long only if the disk is lost.
+func (s *clusterStatus) lost() (p topicPartition, broker int32, ok bool) {
+	for _, p := range s.Problems {
+		if p.Problem == problemNoLeader && len(p.Replicas) == 1 && slices.ContainsFunc(s.Brokers, func(b brokerStatus) bool { return b.ID == p.Replicas[0] && b.Up }) {
+			return topicPartition{p.Topic, p.Partition}, p.Replicas[0], true
+		}
+	}
+	return p, 0, false
 }
 
 // named lists some of the partitions with a problem.

@@ -138,6 +138,9 @@ func TestVerdict(t *testing.T) {
 		{"no controller", clusterStatus{Controller: -1}, stateUnavailable, "there is no controller: more than half of the voters of the metadata must be up"},
 		{"no leader", clusterStatus{Leaderless: 4, UnderMinISR: known(0), Problems: []partitionProblem{{Topic: "a", Problem: problemNoLeader}, {Topic: "b", Problem: problemNoLeader}, {Topic: "c", Problem: problemNoLeader}, {Topic: "d", Problem: problemNoLeader}}},
 			stateUnavailable, "4 partitions have no leader: a:0, b:0, c:0, ..."},
+		{"a lost disk", clusterStatus{Leaderless: 2, UnderMinISR: known(0), Brokers: []brokerStatus{{ID: 3, Up: true}}, Problems: []partitionProblem{
+			{Topic: "a", Problem: problemNoLeader, Replicas: []int32{4}}, {Topic: "b", Partition: 1, Problem: problemNoLeader, Replicas: []int32{3}}}}, stateUnavailable,
+			"2 partitions have no leader: a:0, b:1; the only replica of b:1 is on broker 3, which is up: if the disk that it was on is lost, `weir partition elect b:1 --unclean` lets the partition begin anew, empty"},
 		{"disk", clusterStatus{Brokers: []brokerStatus{{ID: 7, Up: true, Offline: 2}}}, stateDegraded, "broker 7 cannot serve 2 replicas: look after its disks"},
 		{"silent voter", clusterStatus{Quorum: silent}, stateDegraded, "node 2, which votes on the metadata, has not asked for it for 42s"},
 		{"the worst first", clusterStatus{Controller: -1, UnderReplicated: 1}, stateUnavailable, "there is no controller: more than half of the voters of the metadata must be up; 1 partition has replicas that are not in sync"},

@@ -257,7 +257,7 @@ orders  2          2              2       not-needed
 		"weir: partition 1 of topic \"orders\": broker 1 should lead, but its replica is not in sync: see `weir cluster status`\n")
 	w.fail(2)
 	expect(t, w.weir("partition", "elect", "orders:1", "--unclean"), exitFailed, "",
-		"weir: partition 1 of topic \"orders\": none of its replicas is up: start one of their brokers\n")
+		"weir: partition 1 of topic \"orders\": too few of its replicas are up: start their brokers\n")
 	w.change(func() { w.brokers[1].up = true })
 	expect(t, w.weir("partition", "elect", "orders:1", "--unclean"), 0, `
 TOPIC   PARTITION  LEADER-BEFORE  LEADER  RESULT

@@ -32,7 +32,9 @@ func partitionElectCommand(o *options) *cobra.Command {
 where it should be after brokers were restarted.
 
 --unclean lets any replica that is up lead a partition that has no leader. Records that only the missing
-replicas have are lost, also acknowledged ones: it is for when those replicas will never come back.
+replicas have are lost, also acknowledged ones: it is for when those replicas will never come back. Weir
+does so only where nobody can have them any more: the only replica was on a disk that is lost, and the
+partition begins anew, empty.
 
 ` + partitionsHelp + `
 
@@ -127,7 +129,7 @@ func electionError(r kadm.ElectLeadersResult, p partitionView) error {
 	case errors.Is(r.Err, kerr.PreferredLeaderNotAvailable) && len(p.replicas) > 0:
 		return fmt.Errorf("broker %d should lead, but its replica is not in sync: see `weir cluster status`", p.replicas[0])
 	case errors.Is(r.Err, kerr.EligibleLeadersNotAvailable):
-		return errors.New("none of its replicas is up: start one of their brokers")
+		return errors.New("too few of its replicas are up: start their brokers")
 	}
 	return brokerError(r.Err, r.ErrMessage)
 }

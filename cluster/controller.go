@@ -61,6 +61,20 @@ type (
 		Epoch     int32
 		Replicas  []int32
 	}
+	// BeginAnew lets the only replica of a partition, which has nothing of it, begin with an empty log, after a term: the disk that it was
+	// on is lost, and somebody decided to go on without. Node is that replica, as Raft numbers it, and Epoch that of the partition in the
+	// image that it knows. Its reply is BegunAnew.
+	BeginAnew struct {
+		Topic     UUID
+		Partition int32
+		Epoch     int32
+		Node      uint64
+		After     uint64
+	}
+	// BegunAnew answers BeginAnew.
+	BegunAnew struct {
+		Refused string // why nothing changed; "": it begins
+	}
 	// SetVoters makes Voters the voters of the metadata, when they are Were until then (nil: never said). A voter without
 	// a directory is the broker with its id. Its reply is VotersSet.
 	SetVoters struct{ Were, Voters []Voter }
@@ -148,6 +162,8 @@ func (c *Controller) Handle(_ time.Time, id uint64, request any) machine.Effects
 		reply = c.registerBroker(d, r.Broker)
 	case ReplicasReached:
 		c.replicasReached(d, r)
+	case BeginAnew:
+		reply = BegunAnew{c.beginAnew(d, r)}
 	case SetVoters:
 		reply = c.setVoters(d, r)
 	case AllocateProducerIDs:

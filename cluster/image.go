@@ -55,7 +55,12 @@ type Partition struct {
 	Epoch int32
 	// nodes are the replicas that it was made with, and the witness, as Raft numbers them; nil: in their first incarnation.
 	nodes []uint64
+	// after is a term that its Raft group goes on after, since it began anew: see BeginAnew.
+	after uint64
 }
+
+// After gives a term that the partition's Raft group goes on after; 0: it is the first of its id.
+func (p Partition) After() uint64 { return p.after }
 
 // First gives the nodes that a partition was made with, as Raft numbers them, as long as they are those that it has. A node that is
 // none of them is not to take part in decisions until it was made a replica; nil: that is so of all.

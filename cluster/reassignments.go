@@ -11,7 +11,7 @@ import (
 func (p Partition) record(number int32) replicas {
 	return replicas{
 		Partition: number, Replicas: p.Replicas, Adding: p.Adding, Removing: p.Removing,
-		Witnesses: p.Witnesses, Leaving: p.Leaving, Epoch: p.Epoch, Nodes: p.nodes,
+		Witnesses: p.Witnesses, Leaving: p.Leaving, Epoch: p.Epoch, Nodes: p.nodes, After: p.after,
 	}
 }
 
@@ -124,6 +124,28 @@ func (c *Controller) replicasReached(d *draft, r ReplicasReached) {
 	var m moves
 	m.set(t.Name, r.Partition, Partition{Replicas: p.Target(), Witnesses: without(p.Witnesses, p.Leaving), Epoch: p.Epoch + 1})
 	m.put(d)
+}
+
+// beginAnew lets the only replica of a partition begin with nothing. It tells why not; "": it does, or did already.
+func (c *Controller) beginAnew(d *draft, r BeginAnew) (refused string) {
+	t := c.image.TopicByID(r.Topic)
+	if t == nil || r.Partition < 0 || int(r.Partition) >= len(t.Partitions) {
+		return "there is no such partition"
+	}
+	p := t.Partitions[r.Partition]
+	node := c.image.Nodes(p.Replicas)
+	switch {
+	case len(node) != 1 || p.Changing() || node[0] != r.Node:
+		return "it is not the partition's only replica"
+	case slices.Equal(p.First(), node):
+		return ""
+	case p.Epoch != r.Epoch:
+		return "the partition's replicas have changed"
+	}
+	var m moves
+	m.set(t.Name, r.Partition, Partition{Replicas: p.Replicas, Epoch: p.Epoch + 1, nodes: node, after: r.After})
+	m.put(d)
+	return ""
 }
 
 // Reassignments answers ListPartitionReassignments from the image.

@@ -63,6 +63,8 @@ type replicas struct {
 	Epoch     int32   `json:"epoch"`
 	// Nodes are those that it was made with, as long as only its witness has changed; see Partition.nodes.
 	Nodes []uint64 `json:"nodes,omitempty"`
+	// After is as in Partition.after.
+	After uint64 `json:"after,omitempty"`
 }
 
 type brokerRecord struct {
@@ -218,7 +220,7 @@ func (i *Image) setReplicas(r replicasRecord) error {
 		}
 		moved.Partitions[p.Partition] = Partition{
 			Replicas: p.Replicas, Adding: p.Adding, Removing: p.Removing, Witnesses: p.Witnesses, Leaving: p.Leaving, Epoch: p.Epoch,
-			nodes: p.Nodes,
+			nodes: p.Nodes, after: p.After,
 		}
 	}
 	i.touched = Resource{TopicResource, r.Topic}

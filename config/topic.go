@@ -253,7 +253,7 @@ func ValidateGroup(name, value string) error {
 func ValidateBroker(name, value string) error {
 	o := BrokerOptions().Find(name)
 	switch {
-	case o == nil && (name == leaderRate || name == followerRate):
+	case o == nil && (name == leaderRate || name == followerRate || name == dirRate):
 		return (&Option{Name: name, Type: Long, Least: "0"}).Check(value)
 	case o == nil:
 		return nil // brokers take options of plugins that they do not know
@@ -268,6 +268,7 @@ func ValidateBroker(name, value string) error {
 const (
 	leaderRate   = "leader.replication.throttled.rate"
 	followerRate = "follower.replication.throttled.rate"
+	dirRate      = "replica.alter.log.dirs.io.max.bytes.per.second" // nothing moves between folders
 )
 
 // ThrottledRates gives how many bytes per second a broker may send to new replicas that are throttled, and get for its own; -1: without

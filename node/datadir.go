@@ -34,6 +34,7 @@ type dataDir struct {
 	// id tells this directory from any other that the node had before. incarnation counts these: see cluster.Broker.
 	id          cluster.UUID
 	incarnation int32
+	seen        int64 // version of the newest metadata that its folders were compared with; -1: none
 	lock        io.Closer
 }
 
@@ -49,7 +50,7 @@ func openDataDir(fsys vfs.FS, dir string, nodeID int32) (*dataDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the data directory %s cannot be written: %w; give this user the right to, or choose another with log.dirs", dir, err)
 	}
-	d := &dataDir{fs: fsys, path: dir, nodeID: nodeID, lock: lock}
+	d := &dataDir{fs: fsys, path: dir, nodeID: nodeID, lock: lock, seen: -1}
 	if err := d.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -73,12 +74,21 @@ func (d *dataDir) load() error {
 	case meta.NodeID != strconv.Itoa(int(d.nodeID)):
 		return fmt.Errorf("the data directory %s belongs to node %s, and this is node %d: set node.id=%s, or choose another directory with log.dirs", d.path, meta.NodeID, d.nodeID, meta.NodeID)
 	}
-	d.clusterID, d.id, d.incarnation = meta.ClusterID, meta.Directory, meta.Incarnation
+	d.clusterID, d.id, d.incarnation, d.seen = meta.ClusterID, meta.Directory, meta.Incarnation, meta.Seen
 	if d.id.IsZero() { // earlier versions gave none
 		d.id = randomID()
 		return d.save()
 	}
 	return nil
+}
+
+// sees notes the version of the metadata that the folders were compared with.
+func (d *dataDir) sees(version int64) error {
+	if d.seen == version {
+		return nil
+	}
+	d.seen = version
+	return d.save()
 }
 
 // join marks a new data directory as this node's in a cluster.
@@ -91,6 +101,9 @@ func (d *dataDir) save() error {
 	text := fmt.Sprintf("version=%d\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", dirVersion, d.clusterID, d.nodeID, base64.RawURLEncoding.EncodeToString(d.id[:]))
 	if d.incarnation > 0 {
 		text += fmt.Sprintf("incarnation=%d\n", d.incarnation)
+	}
+	if d.seen >= 0 {
+		text += fmt.Sprintf("metadata.version=%d\n", d.seen)
 	}
 	return vfs.WriteFileAtomic(d.fs, path.Join(d.path, metaName), []byte(text))
 }
@@ -125,6 +138,7 @@ type Meta struct {
 	ClusterID, NodeID string
 	Directory         cluster.UUID // zero: earlier versions gave none
 	Incarnation       int32
+	Seen              int64 // version of the newest metadata that its folders were compared with; -1: none
 }
 
 // ReadMeta reads what a data directory says of itself. For a new one, the error satisfies errors.Is(err, fs.ErrNotExist).
@@ -147,7 +161,7 @@ func ReadMeta(fsys vfs.FS, dir string) (Meta, error) {
 	case version > dirVersion:
 		return Meta{}, fmt.Errorf("the data directory %s was written by a newer version of weir (format %d, this one knows %d): start it with that version", dir, version, dirVersion)
 	}
-	m := Meta{ClusterID: values["cluster.id"], NodeID: values["node.id"]}
+	m := Meta{ClusterID: values["cluster.id"], NodeID: values["node.id"], Seen: -1}
 	if text, ok := values["directory.id"]; ok {
 		id, err := base64.RawURLEncoding.DecodeString(text)
 		if err != nil || len(id) != len(m.Directory) {
@@ -161,6 +175,11 @@ func ReadMeta(fsys vfs.FS, dir string) (Meta, error) {
 			return Meta{}, damaged
 		}
 		m.Incarnation = int32(n)
+	}
+	if text, ok := values["metadata.version"]; ok {
+		if m.Seen, err = strconv.ParseInt(text, 10, 64); err != nil || m.Seen < 0 {
+			return Meta{}, damaged
+		}
 	}
 	return m, nil
 }

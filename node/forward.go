@@ -28,6 +28,7 @@ const (
 //	2  producer ids are asked for
 //	3  a client's request: key int16, version int16, own uint8, body
 //	4  the replicas of a partition are those that were wanted: JSON
+//	5  a partition begins with nothing: JSON
 //
 // and what is answered:
 //
@@ -39,6 +40,7 @@ const (
 	askProducerIDs
 	askClient
 	askReached
+	askBegin
 )
 
 const (
@@ -64,6 +66,8 @@ func encodeRequest(request any) []byte {
 		return text(askRegister)
 	case cluster.ReplicasReached:
 		return text(askReached)
+	case cluster.BeginAnew:
+		return text(askBegin)
 	case cluster.AllocateProducerIDs:
 		return []byte{askProducerIDs}
 	case cluster.Request:
@@ -91,6 +95,10 @@ func decodeRequest(b []byte) (any, error) {
 		return r, err
 	case askReached:
 		var r cluster.ReplicasReached
+		err := json.Unmarshal(b, &r)
+		return r, err
+	case askBegin:
+		var r cluster.BeginAnew
 		err := json.Unmarshal(b, &r)
 		return r, err
 	case askProducerIDs:
@@ -138,6 +146,10 @@ func decodeReply(request any, b []byte) (reply any, version int64, err error) {
 		var registered cluster.BrokerRegistered
 		err = json.Unmarshal(b, &registered)
 		return registered, version, err
+	case cluster.BeginAnew:
+		var begun cluster.BegunAnew
+		err = json.Unmarshal(b, &begun)
+		return begun, version, err
 	case cluster.AllocateProducerIDs:
 		var ids cluster.ProducerIDs
 		err = json.Unmarshal(b, &ids)

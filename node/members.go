@@ -40,6 +40,7 @@ func (n *Node) membersChanged(img *cluster.Image) {
 		}
 		n.log.SetReplicas(nodes, observers)
 	}
+	n.forgetLost(img)
 	n.settleVoters(img)
 }
 

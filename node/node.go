@@ -96,6 +96,8 @@ type Node struct {
 	steps      []step        // of the start
 	rebalances stats.Counter // that groups completed
 
+	incarnations map[int32]int32 // of the brokers in the last image
+
 	effective atomic.Pointer[config.Config] // cfg with what is set dynamically
 	limits    sync.Mutex                    // held while the server gets its limits
 }

@@ -17,7 +17,7 @@ func (n *Node) run() error {
 	}{
 		{"directory", n.openDir}, {"listeners", n.listen}, {"identity", n.identify}, {"transport", n.startTransport}, {"cluster", n.form},
 		{"replication", n.startReplication}, {"partitions", n.startMetadata},
-		{"registration", n.register}, {"leaders", n.awaitLeaders},
+		{"registration", n.register}, {"deleted topics", n.tidy}, {"leaders", n.awaitLeaders},
 	} {
 		began := time.Now()
 		if err := s.do(); err != nil {

@@ -33,11 +33,14 @@ const (
 //	18  entries of a replica's log, to repair another one: topic id 16 bytes, partition int32, first uint64, after the last uint64;
 //	    answered with 0 uint8 and the first of them as replication.AppendEntries writes them, or with 1 uint8: it has none
 //	19  a request to the REST API of Connect: JSON of connect.Request; answered with that of connect.Response
+//	20  begin a partition with nothing, since the disk of its only replica is lost: topic id 16 bytes, partition int32, its last known leader
+//	    epoch int32; answered with 0 uint8, or with 1 uint8: it is not so
 const (
 	askQuorum byte = 16 + iota
 	askTransfer
 	askEntries
 	askConnect
+	askBeginAnew
 )
 
 // handle answers a request of another node.
@@ -54,6 +57,9 @@ func (n *Node) handle(from int32, request []byte, reply func([]byte)) {
 		reply(nil)
 	case request[0] == askEntries && len(request) == 1+16+4+8+8:
 		go n.replyEntries(request[1:], reply)
+	case request[0] == askBeginAnew && len(request) == 1+16+4+4:
+		id := replication.GroupID{Topic: [16]byte(request[1:17]), Partition: int32(binary.BigEndian.Uint32(request[17:]))}
+		go n.replyBeginAnew(id, int32(binary.BigEndian.Uint32(request[21:])), reply)
 	case request[0] == askConnect:
 		go n.replyConnect(request[1:], reply)
 	default:
@@ -88,11 +94,16 @@ func (e elections) Transfer(t *cluster.Topic, number int32, to int32, done func(
 		request = binary.BigEndian.AppendUint32(request, uint32(to))
 		n.peers.Ask(leader, request, func([]byte, error) {})
 	}
+	e.await(id, to, kerr.PreferredLeaderNotAvailable, done)
+}
+
+// await tells when a broker leads a partition, or that it does not in time.
+func (e elections) await(id replication.GroupID, to int32, otherwise error, done func(error)) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), transferTime)
 		defer cancel()
-		if n.leaders.AwaitLeader(ctx, id, to) != nil {
-			done(kerr.PreferredLeaderNotAvailable)
+		if e.n.leaders.AwaitLeader(ctx, id, to) != nil {
+			done(otherwise)
 			return
 		}
 		done(nil)

@@ -2,14 +2,11 @@ package partition
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -23,14 +20,8 @@ import (
 	"github.com/weir/weir/replication"
 )
 
-const (
-	// deletedSuffix marks folders of deleted topics until they are removed.
-	deletedSuffix = "-delete"
-	// straySuffix marks folders of topics whose name another topic has now. They are never removed without being asked.
-	straySuffix = "-stray"
-	// openers is how many partitions are opened at once.
-	openers = 8
-)
+// openers is how many partitions are opened at once.
+const openers = 8
 
 // SetConfig describes a Set.
 type SetConfig struct {
@@ -86,10 +77,10 @@ func NewSet(cfg SetConfig) *Set {
 
 // Open opens or creates one partition that is not a topic's: the metadata log. first are the voters that it was made with.
 func (s *Set) Open(topic string, id cluster.UUID, number int32, first []replication.NodeID, cfg *config.TopicConfig) (*Partition, error) {
-	return s.open(topic, id, number, first, len(first), cfg, counted{&TopicStats{}, &Stats{}}, true)
+	return s.open(topic, id, number, first, 0, len(first), cfg, counted{&TopicStats{}, &Stats{}}, true)
 }
 
-func (s *Set) open(topic string, id cluster.UUID, number int32, first []replication.NodeID, replicas int, cfg *config.TopicConfig, stats counted, prompt bool) (*Partition, error) {
+func (s *Set) open(topic string, id cluster.UUID, number int32, first []replication.NodeID, after uint64, replicas int, cfg *config.TopicConfig, stats counted, prompt bool) (*Partition, error) {
 	p := &Partition{
 		Topic: topic, ID: replication.GroupID{Topic: id, Partition: number},
 		self: s.cfg.Self, logger: s.cfg.Logger,
@@ -139,7 +130,7 @@ func (s *Set) open(topic string, id cluster.UUID, number int32, first []replicat
 	p.wanted = first
 	p.high.Store(l.StartOffset())
 	p.group, err = s.cfg.Host.Open(replication.Config{
-		ID: p.ID, Log: l, Voters: first, Replica: p, Relaxed: cfg.Relaxed(), PowerLost: lost, Throttled: p.throttled, Prompt: prompt,
+		ID: p.ID, Log: l, Voters: first, After: after, Replica: p, Relaxed: cfg.Relaxed(), PowerLost: lost, Throttled: p.throttled, Prompt: prompt,
 	})
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
@@ -192,6 +183,7 @@ func (s *Set) Apply(img *cluster.Image, topics []string) (again []string) {
 		h.compact = cfg.CleanupCompact()
 		s.reconfigure(h, cfg)
 		s.leave(h, t)
+		s.beginAnew(h, t)
 		s.bearWitness(h, t)
 		for _, number := range s.missing(h, t) {
 			group.Go(func() error {
@@ -308,14 +300,17 @@ func (s *Set) reconfigure(h *hosted, cfg *config.TopicConfig) {
 func (s *Set) openHosted(t *cluster.Topic, number int, cfg *config.TopicConfig, h *hosted) {
 	open := func() (*Partition, error) {
 		part := t.Partitions[number]
-		return s.open(t.Name, t.ID, int32(number), part.First(), len(part.Replicas), cfg, counted{&h.stats, &s.all}, false)
+		return s.open(t.Name, t.ID, int32(number), part.First(), part.After(), len(part.Replicas), cfg, counted{&h.stats, &s.all}, false)
 	}
 	p, err := open()
+	if err == nil {
+		s.tellLost(t, number, p)
+	}
 	var other *log.IdentityError
 	if errors.As(err, &other) {
 		// A topic of the same name was deleted, and the process ended before its folder was out of the way.
 		dir := path.Join(s.cfg.Dir, fmt.Sprintf("%s-%d", t.Name, number))
-		if err = s.cfg.FS.Rename(dir, dir+"."+hex.EncodeToString(other.Found.TopicID[:])+straySuffix); err == nil {
+		if err = s.cfg.FS.Rename(dir, path.Join(s.cfg.Dir, replacedName(t.Name, number, other.Found.TopicID))); err == nil {
 			p, err = open()
 		}
 	}
@@ -459,45 +454,5 @@ func (s *Set) removeOne(name string, number int, id cluster.UUID, p *Partition) 
 	err := errors.Join(s.cfg.Host.Forget(p.ID), s.cfg.FS.Rename(dir, gone), p.log.Close(), s.cfg.FS.RemoveAll(gone))
 	if err != nil {
 		s.cfg.Logger.Error("a deleted partition's files cannot be removed", "partition", p.String(), "error", err)
-	}
-}
-
-// deletedName is what a deleted partition's folder is called until it is removed. It fits a file name, however long the
-// topic's name is.
-func deletedName(topic string, number int, id cluster.UUID) string {
-	suffix := fmt.Sprintf("-%d.%s%s", number, hex.EncodeToString(id[:]), deletedSuffix)
-	return topic[:min(len(topic), 255-len(suffix))] + suffix
-}
-
-// hosts tells whether a topic's partition shall be on this node.
-func (s *Set) hosts(t *cluster.Topic, number string) bool {
-	n, err := strconv.Atoi(number)
-	return err == nil && n < len(t.Partitions) && slices.Contains(t.Partitions[n].Replicas, replication.BrokerOf(s.cfg.Self))
-}
-
-// sweep finishes deletions that a crash cut short, and names folders that belong to no topic.
-func (s *Set) sweep(img *cluster.Image) {
-	names, err := s.cfg.FS.List(s.cfg.Dir)
-	if err != nil {
-		s.cfg.Logger.Error("the data directory cannot be listed", "error", err)
-		return
-	}
-	for _, name := range names {
-		cut := strings.LastIndexByte(name, '-')
-		switch {
-		case strings.HasSuffix(name, deletedSuffix):
-			if err := s.cfg.FS.RemoveAll(path.Join(s.cfg.Dir, name)); err != nil {
-				s.cfg.Logger.Error("a deleted partition's files cannot be removed", "folder", name, "error", err)
-			}
-		case cut <= 0 || name[:cut] == cluster.MetadataTopic:
-		case strings.Trim(name[cut+1:], "0123456789") != "":
-		case img.Topic(name[:cut]) == nil:
-			s.cfg.Logger.Warn("a folder belongs to no topic; it is left alone, remove it when it is not needed", "folder", name)
-		case !s.hosts(img.Topic(name[:cut]), name[cut+1:]):
-			s.cfg.Logger.Warn("a folder is of a replica that moved away from this node while it was down; it is left alone, remove it when it is not needed", "folder", name)
-			if err := s.cfg.FS.Rename(path.Join(s.cfg.Dir, name), path.Join(s.cfg.Dir, name+straySuffix)); err != nil {
-				s.cfg.Logger.Error("a folder cannot be set aside", "folder", name, "error", err)
-			}
-		}
 	}
 }

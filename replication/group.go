@@ -104,6 +104,8 @@ type Config struct {
 	// They count until the group has members in the journal.
 	Voters  []NodeID
 	Replica Replica
+	// After is a term that the group goes on after: one of the same id was there before, which nobody remembers.
+	After uint64
 	// Relaxed acknowledges appends that are in the page cache only. The log has noted it: log.Log.Relax.
 	Relaxed bool
 	// PowerLost says that the machine lost its power since it last wrote the log: what was acknowledged may be missing, if the log
@@ -222,6 +224,9 @@ func newGroup(h *Host, c Config) (*Group, error) {
 	if lastTerm > hs.Term || bugs.TermForgotten {
 		// The entries came with the term and were written before the journal was: no vote was given in it.
 		hs = HardState{Term: lastTerm, Commit: hs.Commit}
+	}
+	if c.After > hs.Term {
+		hs = HardState{Term: c.After, Commit: hs.Commit}
 	}
 	if bugs.CutAtStart {
 		if err := g.log.TruncateSuffix(min(max(hs.Commit, g.log.FirstIndex()-1), g.log.LastIndex())); err != nil {

@@ -104,6 +104,12 @@ func lone(s *raftpb.ConfState, self NodeID) bool {
 	return len(s.Voters) == 1 && s.Voters[0] == self && len(s.Learners)+len(s.VotersOutgoing) == 0
 }
 
+// Stranger tells whether this replica knows of no members: it waits for a leader that makes it one, and has nothing. It is for the group's
+// turn.
+func (g *Group) Stranger() bool {
+	return len(g.members.now.State.GetVoters()) == 0 && g.log.LastIndex() == 0
+}
+
 // has tells whether a node is among the members.
 func (m Members) has(id NodeID) bool {
 	return slices.Contains(m.State.Voters, id) || slices.Contains(m.State.Learners, id) || slices.Contains(m.State.VotersOutgoing, id)

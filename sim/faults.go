@@ -30,6 +30,12 @@ var allFaults = []fault{
 			n.restartLater()
 		}
 	}},
+	{"the power fails at most nodes", func(s *sim) {
+		for _, i := range s.rng.Perm(len(s.nodes))[:len(s.nodes)/2+1] {
+			s.nodes[i].powerCut()
+			s.nodes[i].restartLater()
+		}
+	}},
 	{"the power fails in the midst of an operation", func(s *sim) { s.victim().disk.crashIn = 1 + s.rng.IntN(40) }},
 	{"the power fails at a change of files", func(s *sim) {
 		s.victim().disk.crashAt = pick(s, "create", "rename", "rename", "remove", "truncate", "syncdir")

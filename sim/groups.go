@@ -72,6 +72,9 @@ func newCommitter(s *sim, name string) *committer {
 // next commits an offset or asks for the newest, and goes on so.
 func (c *committer) next() {
 	s := c.sim
+	if c.part.givenUp {
+		return
+	}
 	if c.conn == nil {
 		c.conn = s.connect(s.nodes[c.node])
 	}
@@ -115,7 +118,7 @@ func (c *committer) submit(what string, body func() kmsg.Request, answered func(
 			return
 		}
 		r.runtime.Submit(group.Request{ClientID: c.group, Body: body()}, func(answer any, err error) {
-			ok := err == nil && answered(r, answer)
+			ok := err == nil && !c.part.givenUp && answered(r, answer)
 			reply(func() { done(ok) })
 		})
 	})

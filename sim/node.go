@@ -257,6 +257,9 @@ func (n *node) lose(left *vfs.Mem) {
 	n.disk = newDisk(n, left)
 	n.powerLost = true
 	for i, t := range n.sim.parts {
+		if n.isNeededFor(t) {
+			t.giveUp()
+		}
 		n.lost[i] = n.lost[i] || t.risky && t.on(n.id)
 	}
 }

@@ -26,6 +26,7 @@ type plan struct {
 	topic                       *config.TopicConfig
 	lazy                        *config.TopicConfig // of relaxed partitions
 	relaxed                     bool                // some partitions are relaxed
+	givesUp                     bool                // so many machines may lose their power that these lose records
 }
 
 func (s *sim) draw() {
@@ -65,6 +66,7 @@ func (s *sim) draw() {
 	p.lazy = c.Topic(config.Layers{Resource: map[string]string{"durability": "relaxed"}})
 	p.lazy.SegmentBytes, p.lazy.IndexIntervalBytes = p.topic.SegmentBytes, p.topic.IndexIntervalBytes
 	p.relaxed = s.chance(0.3)
+	p.givesUp = p.relaxed && s.chance(0.2)
 }
 
 // start makes the cluster, its clients and their troubles.

@@ -52,7 +52,7 @@ func newProducer(s *sim, id int64) *producer {
 // next makes a batch, if fewer are under way than may be, and goes on so.
 func (c *producer) next() {
 	s := c.sim
-	if s.calm {
+	if s.calm || c.part.givenUp {
 		return
 	}
 	window := s.plan.window
@@ -128,6 +128,9 @@ func (c *producer) send(b *batch) {
 		defer in.Release()
 		r.Append(in.b, func(result partition.AppendResult) {
 			s.trace.mix(uint64(result.BaseOffset))
+			if c.part.givenUp {
+				return
+			}
 			if result.Err == nil {
 				s.trace.note("node %d acknowledges records %v at offset %d", p.node.id, b.values, result.BaseOffset)
 				c.part.acks = append(c.part.acks, ack{p.node.id, b.values, result.BaseOffset, b.after})
@@ -173,7 +176,7 @@ func (b *batch) build(s *sim, id int64, epoch int16) []byte {
 
 // answered takes the answer to a batch that was sent on a connection.
 func (c *producer) answered(on *conn, b *batch, result partition.AppendResult) {
-	if c.conn != on {
+	if c.conn != on || c.part.givenUp {
 		return
 	}
 	if result.Err == nil {

@@ -30,6 +30,9 @@ func newReader(s *sim) *reader {
 // poll asks for the next records, and goes on so.
 func (c *reader) poll() {
 	s := c.sim
+	if c.part.givenUp {
+		return
+	}
 	if c.conn == nil {
 		c.conn = s.connect(s.nodes[c.node])
 	}
@@ -65,6 +68,9 @@ func (c *reader) poll() {
 func (c *reader) answered(values []valueAt, ok bool) {
 	s := c.sim
 	c.turn++
+	if c.part.givenUp {
+		return
+	}
 	for _, v := range values {
 		if !ok || v.offset < c.next {
 			continue // the first batch begins before what was asked for
@@ -104,6 +110,9 @@ func (r *replica) read(request partition.ReadRequest) ([]valueAt, bool) {
 		return nil, false
 	}
 	defer result.Data.Release()
+	if t.givenUp {
+		return nil, false
+	}
 	b, err := result.Data.Bytes()
 	if err != nil {
 		s.fail("node %d cannot read what it answers of %v: %v", id, r, err)

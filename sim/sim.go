@@ -26,6 +26,8 @@ type Result struct {
 	Read   int           // records that readers got
 	Faults int           // that were done
 	Terms  int           // in which someone led
+	// GivenUp counts the partitions that lost records since most of their replicas lost their power at once, being relaxed.
+	GivenUp int
 }
 
 // Violation is something that must never happen.

@@ -21,6 +21,7 @@ type part struct {
 	witness     uint64 // node; 0: none
 	risky       bool   // at times it is relaxed
 	relaxed     bool   // now
+	givenUp     bool   // most of its replicas lost their power at once while it was relaxed: what it holds is not known any more
 	coordinates bool   // consumer groups are coordinated there, and no clients write to it
 	// committed are the entries that a node took for committed, from index 1 on. They never change.
 	committed []entry
@@ -127,6 +128,10 @@ func (r *replica) look() {
 		r.compareLeader(v.Term)
 	}
 	r.leads, r.term = v.Leads, v.Term
+	if t.givenUp {
+		r.applied, r.high = v.Applied, r.HighWatermark()
+		return
+	}
 	for ; r.applied < v.Applied; r.applied++ {
 		t.commit(r, r.applied+1, v.Term)
 	}
@@ -161,7 +166,7 @@ func (r *replica) compareLog(v replication.View) {
 		s.trace.note("node %d cuts %v back to entry %d", id, r, same)
 		s.trace.mix(same)
 		for i := same; i < uint64(min(len(r.log), len(t.committed))); i++ {
-			if r.log[i].hash == t.committed[i].hash {
+			if r.log[i].hash == t.committed[i].hash && !t.givenUp {
 				s.fail("node %d takes the committed entry %d of %v back", id, i+1, r)
 			}
 		}
@@ -228,6 +233,9 @@ func (r *replica) compareLeader(term uint64) {
 		r.compareProducers()
 	}
 	for i, e := range t.committed {
+		if t.givenUp {
+			break
+		}
 		if e.in < term && (i >= len(r.log) || r.log[i].hash != e.hash) {
 			s.fail("node %d leads %v in term %d without entry %d, which was committed in term %d", id, r, term, i+1, e.in)
 		}

@@ -17,6 +17,8 @@ type Elections interface {
 	// Transfer makes the replica on broker to the leader of a partition, wherever the leader is now. done is called once,
 	// nil when it leads; it must come in bounded time. Errors are Kafka's.
 	Transfer(topic *cluster.Topic, partition int32, to int32, done func(error))
+	// BeginAnew lets a partition begin with nothing whose only replica was on a disk that is lost. done is called as by Transfer.
+	BeginAnew(topic *cluster.Topic, partition int32, done func(error))
 }
 
 // The types of elections.
@@ -102,6 +104,7 @@ type verdict struct {
 	text  string
 	topic *cluster.Topic
 	to    int32
+	anew  bool // it begins with nothing
 }
 
 func (v verdict) answer(number int32) kmsg.ElectLeadersResponseTopicPartition {
@@ -115,8 +118,11 @@ func (v verdict) answer(number int32) kmsg.ElectLeadersResponseTopicPartition {
 
 func refuse(ke *kerr.Error) verdict { return verdict{ke: ke, text: *described(ke)} }
 
+// neverGivenUp is told who asks for an unclean election of what may come back.
+const neverGivenUp = " Acknowledged records are never given up: start most of the partition's replicas, and they elect a leader."
+
 // decide decides over one partition. An unclean election would give up what was acknowledged, which is never done: a
-// partition whose replicas come back elects a leader by itself.
+// partition whose replicas come back elects a leader by itself. But if there was one replica, and it is lost for good, nothing is given up.
 func (e *electionRound) decide(t *cluster.Topic, name string, number int32, kind int8) verdict {
 	switch {
 	case t == nil:
@@ -126,9 +132,10 @@ func (e *electionRound) decide(t *cluster.Topic, name string, number int32, kind
 	}
 	v, preferred := e.leaderOf(t, number), t.Partitions[number].Replicas[0]
 	switch {
+	case kind == uncleanElection && v.leader < 0 && e.elections != nil && len(t.Partitions[number].Replicas) == 1 && len(v.offline) == 0:
+		return verdict{topic: t, to: preferred, anew: true}
 	case kind == uncleanElection && v.leader < 0:
-		return verdict{ke: kerr.EligibleLeadersNotAvailable, text: *described(kerr.EligibleLeadersNotAvailable) +
-			" Acknowledged records are never given up: start most of the partition's replicas, and they elect a leader."}
+		return verdict{ke: kerr.EligibleLeadersNotAvailable, text: *described(kerr.EligibleLeadersNotAvailable) + neverGivenUp}
 	case kind == uncleanElection || v.leader == preferred:
 		return refuse(kerr.ElectionNotNeeded)
 	case v.leader < 0 || !slices.Contains(v.inSync, preferred) || e.elections == nil:
@@ -144,7 +151,7 @@ func (e *electionRound) run(done func()) {
 		return
 	}
 	for _, t := range e.transfers {
-		e.elections.Transfer(t.topic, t.number, t.to, func(err error) {
+		e.do(t, func(err error) {
 			e.mu.Lock()
 			if err != nil {
 				e.failed(t, err)
@@ -159,11 +166,23 @@ func (e *electionRound) run(done func()) {
 	}
 }
 
+func (e *electionRound) do(t transfer, done func(error)) {
+	if t.anew {
+		e.elections.BeginAnew(t.topic, t.number, done)
+		return
+	}
+	e.elections.Transfer(t.topic, t.number, t.to, done)
+}
+
 func (e *electionRound) failed(t transfer, err error) {
 	ke := kafkaError(err)
 	if ke == nil {
 		ke = kerr.PreferredLeaderNotAvailable
 	}
 	out := &e.resp.Topics[t.topicAt].Partitions[t.partition]
-	out.ErrorCode, out.ErrorMessage = ke.Code, described(ke)
+	text := *described(ke)
+	if t.anew {
+		text += neverGivenUp
+	}
+	out.ErrorCode, out.ErrorMessage = ke.Code, &text
 }

@@ -24,6 +24,11 @@ func (e *lateElections) Transfer(t *cluster.Topic, partition, to int32, done fun
 	e.done = append(e.done, done)
 }
 
+func (e *lateElections) BeginAnew(t *cluster.Topic, partition int32, done func(error)) {
+	e.asked = append(e.asked, fmt.Sprintf("%s-%d anew", t.Name, partition))
+	e.done = append(e.done, done)
+}
+
 // answers describes the answer to an election.
 func answers(resp *kmsg.ElectLeadersResponse) string {
 	var out []string
@@ -40,15 +45,21 @@ func answers(resp *kmsg.ElectLeadersResponse) string {
 }
 
 // electionOf begins a round in a cluster where a-0 has its preferred leader, a-1 another one, a-2 too, its preferred leader
-// being out of sync, and a-3 none.
+// being out of sync, and a-3 none. one-0 and one-1 have one replica each, and no leader.
 func electionOf(t *testing.T, elections Elections, kind int8, topics []kmsg.ElectLeadersRequestTopic) *electionRound {
 	c := newDirectController(t, 3)
 	c.topic("a", []int32{1, 2}, []int32{2, 1}, []int32{3, 1}, []int32{3, 2})
+	c.topic("one", []int32{3}, []int32{3})
 	views := []leaderView{{leader: 1, inSync: []int32{1, 2}}, {leader: 1, inSync: []int32{1, 2}}, {leader: 1, inSync: []int32{1}}, {leader: -1, inSync: []int32{}}}
 	req := kmsg.NewPtrElectLeadersRequest()
 	req.ElectionType, req.Topics = kind, topics
 	e := &electionRound{
-		img: c.Image(), leaderOf: func(_ *cluster.Topic, number int32) leaderView { return views[number] }, elections: elections,
+		img: c.Image(), leaderOf: func(t *cluster.Topic, number int32) leaderView {
+			if t.Name == "one" { // the second one's broker is away
+				return leaderView{leader: -1, inSync: []int32{}, offline: make([]int32, number)}
+			}
+			return views[number]
+		}, elections: elections,
 		resp: req.ResponseKind().(*kmsg.ElectLeadersResponse),
 	}
 	e.hold(req)
@@ -68,13 +79,14 @@ func TestElections(t *testing.T) {
 		moved  []string
 		want   string
 	}{
-		"preferred":         {0, named("a", 3, 2, 1, 0), false, []string{"a-1 to 2"}, "a-3 " + noPreferred + "\na-2 " + noPreferred + "\na-1 0\na-0 " + notNeeded},
-		"preferred, all":    {0, nil, false, []string{"a-1 to 2"}, "a-1 0\na-2 " + noPreferred + "\na-3 " + noPreferred},
-		"unclean":           {1, named("a", 0, 1, 2, 3), false, nil, "a-0 " + notNeeded + "\na-1 " + notNeeded + "\na-2 " + notNeeded + "\na-3 " + unclean},
-		"unclean, all":      {1, nil, false, nil, "a-3 " + unclean},
-		"unknown topic":     {0, named("b", 0), false, nil, "b-0 3 No such topic as b"},
-		"unknown partition": {0, named("a", -1, 4), false, nil, "a--1 3 No such partition as a--1\na-4 3 No such partition as a-4"},
-		"cannot be moved":   {0, named("a", 1), true, nil, "a-1 " + noPreferred},
+		"preferred":            {0, named("a", 3, 2, 1, 0), false, []string{"a-1 to 2"}, "a-3 " + noPreferred + "\na-2 " + noPreferred + "\na-1 0\na-0 " + notNeeded},
+		"preferred, all":       {0, nil, false, []string{"a-1 to 2"}, "a-1 0\na-2 " + noPreferred + "\na-3 " + noPreferred + "\none-0 " + noPreferred + "\none-1 " + noPreferred},
+		"unclean":              {1, named("a", 0, 1, 2, 3), false, nil, "a-0 " + notNeeded + "\na-1 " + notNeeded + "\na-2 " + notNeeded + "\na-3 " + unclean},
+		"unclean, all":         {1, nil, false, []string{"one-0 anew"}, "a-3 " + unclean + "\none-0 0\none-1 " + unclean},
+		"unknown topic":        {0, named("b", 0), false, nil, "b-0 3 No such topic as b"},
+		"unknown partition":    {0, named("a", -1, 4), false, nil, "a--1 3 No such partition as a--1\na-4 3 No such partition as a-4"},
+		"unclean, one replica": {1, named("one", 0, 1), false, []string{"one-0 anew"}, "one-0 0\none-1 " + unclean},
+		"cannot be moved":      {0, named("a", 1), true, nil, "a-1 " + noPreferred},
 	} {
 		elections := &lateElections{}
 		e := electionOf(t, elections, c.kind, c.topics)

@@ -156,6 +156,9 @@ func (b *Broker) metadataResponse(r *server.Request, req *kmsg.MetadataRequest, 
 			resp.Topics = append(resp.Topics, b.describeWanted(img, want, failed))
 		}
 	}
+	if req.Version == 0 {
+		hideOffline(resp)
+	}
 	if req.IncludeClusterAuthorizedOperations {
 		resp.AuthorizedOperations = clusterOperations
 	}
@@ -167,6 +170,22 @@ func (b *Broker) metadataResponse(r *server.Request, req *kmsg.MetadataRequest, 
 		}
 	}
 	return resp
+}
+
+// hideOffline leaves out replicas whose broker is away, as the oldest clients want it, which look each one up among the brokers.
+func hideOffline(resp *kmsg.MetadataResponse) {
+	for _, t := range resp.Topics {
+		for i := range t.Partitions {
+			p := &t.Partitions[i]
+			if len(p.OfflineReplicas) == 0 {
+				continue
+			}
+			p.Replicas = slices.DeleteFunc(slices.Clone(p.Replicas), func(id int32) bool { return slices.Contains(p.OfflineReplicas, id) })
+			if p.ErrorCode == 0 {
+				p.ErrorCode = kerr.ReplicaNotAvailable.Code
+			}
+		}
+	}
 }
 
 // wantedTopicsOnce gives what a request asks for, each topic once. One that asks for ids does not ask for names.
@@ -280,7 +299,7 @@ func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
 		v.leader = -1
 	}
 	if known.Broker < 0 && known.Epoch < 0 && !known.Unopened {
-		v.leader = b.firstLeader(t.Partitions[number].Replicas)
+		v.leader = b.firstLeader(t.Partitions[number])
 	}
 	for _, replica := range t.Partitions[number].Replicas {
 		if !b.Alive(replica) || known.Unopened && replica == b.Self {
@@ -288,6 +307,9 @@ func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
 		} else if known.InSync == nil {
 			v.inSync = append(v.inSync, replica)
 		}
+	}
+	if len(v.offline) > 0 { // a leader that went was in sync with itself to the last
+		v.inSync = slices.DeleteFunc(slices.Clone(v.inSync), func(id int32) bool { return slices.Contains(v.offline, id) })
 	}
 	if v.inSync == nil {
 		v.inSync = []int32{}
@@ -297,14 +319,15 @@ func (b *Broker) leaderOf(t *cluster.Topic, number int32) leaderView {
 
 // firstLeader is who leads a partition that this node has heard nothing of: one that was made a moment ago, which its first replica
 // leads, and whose maker knows that already. -1: nobody can, or it would be this node, which knows.
-func (b *Broker) firstLeader(replicas []int32) int32 {
-	there := 0
-	for _, replica := range replicas {
+func (b *Broker) firstLeader(p cluster.Partition) int32 {
+	there, first := 0, p.Replicas[0]
+	for _, replica := range p.Replicas {
 		if b.Alive(replica) {
 			there++
 		}
 	}
-	if first := replicas[0]; first != b.Self && b.Alive(first) && 2*there > len(replicas) {
+	made := slices.Contains(p.First(), b.Controller.Image().Nodes(p.Replicas)[0])
+	if first != b.Self && b.Alive(first) && 2*there > len(p.Replicas) && made {
 		return first
 	}
 	return -1

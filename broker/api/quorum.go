@@ -1,7 +1,9 @@
 package api
 
 import (
+	"net"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -35,8 +37,7 @@ type QuorumReplica struct {
 	LastCaughtUp time.Time // when it last had all that the leader had
 }
 
-// describeQuorum answers DescribeQuorum 0–2: who keeps the metadata log, and how far each is. Voters are asked where clients
-// are.
+// describeQuorum answers DescribeQuorum 0–2: who keeps the metadata log, and how far each is.
 func (b *Broker) describeQuorum(r *server.Request, req *kmsg.DescribeQuorumRequest) {
 	if !slices.ContainsFunc(req.Topics, asksForMetadata) {
 		r.Reply(quorumResponse(req, QuorumState{}, nil))
@@ -77,7 +78,7 @@ func (b *Broker) describedQuorum(req *kmsg.DescribeQuorumRequest, s QuorumState,
 		}
 		node := kmsg.NewDescribeQuorumResponseNode()
 		node.NodeID = known.ID
-		for _, e := range known.Endpoints {
+		for _, e := range b.quorumEndpoints(known) {
 			l := kmsg.NewDescribeQuorumResponseNodeListener()
 			l.Name, l.Host, l.Port = e.Listener, e.Host, uint16(e.Port)
 			node.Listeners = append(node.Listeners, l)
@@ -85,6 +86,16 @@ func (b *Broker) describedQuorum(req *kmsg.DescribeQuorumRequest, s QuorumState,
 		resp.Nodes = append(resp.Nodes, node)
 	}
 	return resp
+}
+
+// quorumEndpoints tells where others reach a voter; one that has no port for other nodes, where clients are.
+func (b *Broker) quorumEndpoints(voter *cluster.Broker) []cluster.Endpoint {
+	host, port, err := net.SplitHostPort(voter.Peer)
+	number, numberErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || numberErr != nil || len(b.Config.PeerListeners) == 0 {
+		return voter.Endpoints
+	}
+	return []cluster.Endpoint{{Listener: b.Config.PeerListeners[0].Name, Host: host, Port: int32(number)}}
 }
 
 func quorumResponse(req *kmsg.DescribeQuorumRequest, s QuorumState, err error) *kmsg.DescribeQuorumResponse {

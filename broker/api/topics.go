@@ -129,11 +129,12 @@ func (b *Broker) describeCluster(r *server.Request, req *kmsg.DescribeClusterReq
 		}
 		for broker := range b.Controller.Image().Brokers() {
 			e, ok := broker.Endpoint(r.Conn.Listener)
-			if !ok || !b.Alive(broker.ID) {
+			away := !b.Alive(broker.ID)
+			if !ok || away && !req.IncludeFencedBrokers {
 				continue
 			}
 			out := kmsg.NewDescribeClusterResponseBroker()
-			out.NodeID, out.Host, out.Port = broker.ID, e.Host, e.Port
+			out.NodeID, out.Host, out.Port, out.IsFenced = broker.ID, e.Host, e.Port, away
 			if broker.Rack != "" {
 				out.Rack = &broker.Rack
 			}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Nodes of bin/weir on this machine, one or a cluster, as people run them.
 #   weir.sh start DIR PORT NODES [k=v...]  starts nodes on 127.0.0.1:PORT, PORT+1, ... (and for each other from PORT+NODES on)
-#                              with these options; returns when all answer and prints their addresses, with commas between
+#                              with these options (#node in one is the node's number); returns when all answer and prints their addresses, with commas between
 #   weir.sh crash DIR [DOWN]   kill -9 of one node, the next in turn; started again DOWN (0) seconds later; returns when the
 #                              cluster is well again. Two never crash at a time
 #   weir.sh kill-each DIR SECONDS DOWN  does that again and again, until it is killed
@@ -77,7 +77,7 @@ offsets.topic.replication.factor=$replicas
 group.initial.rebalance.delay.ms=0
 P
       [ $replicas = 1 ] || printf '%s\n' default.replication.factor=3 min.insync.replicas=2
-      printf '%s\n' "${@:5}"
+      printf '%s\n' "${@:5}" | sed "s/#node/$n/g"
     } >"$dir/$n/server.properties"
     run "$n"
   done

@@ -7,8 +7,14 @@ import (
 	"strings"
 )
 
-// allowance is what may differ: the lines of the table in docs/differences.md.
-type allowance struct{ rows []*row }
+// allowance is what may differ: the lines of the tables in docs/differences.md.
+type allowance struct {
+	rows    []*row
+	several bool // it is of clusters: only the lines below that heading must be of use
+}
+
+// ofClusters is the heading of what differs only between clusters.
+const ofClusters = "## Several nodes"
 
 // row is one line of the table. Its cells hold code in backquotes, in which * stands for anything.
 type row struct {
@@ -16,23 +22,27 @@ type row struct {
 	where       []*regexp.Regexp // any of them
 	kafka, weir *regexp.Regexp   // nil: any value
 	used        int
+	several     bool // it stands under ofClusters
 }
 
 var code = regexp.MustCompile("`([^`]+)`")
 
 // readAllowance reads the tables of a page whose first column is named "Where".
-func readAllowance(path string) (*allowance, error) {
+func readAllowance(path string, several bool) (*allowance, error) {
 	page, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	return parseAllowance(string(page))
+	return parseAllowance(string(page), several)
 }
 
-func parseAllowance(page string) (*allowance, error) {
-	a := &allowance{}
-	in := false
+func parseAllowance(page string, several bool) (*allowance, error) {
+	a := &allowance{several: several}
+	in, below := false, false
 	for number, line := range strings.Split(page, "\n") {
+		if strings.HasPrefix(line, "## ") {
+			below = line == ofClusters
+		}
 		if !strings.HasPrefix(line, "|") {
 			in = false
 			continue
@@ -50,7 +60,7 @@ func parseAllowance(page string) (*allowance, error) {
 		case len(cells) != 4 || cells[3] == "":
 			return nil, fmt.Errorf("line %d has not four cells (where, Apache Kafka, Weir, why): %s", number+1, line)
 		}
-		r := &row{text: line, kafka: value(cells[1]), weir: value(cells[2])}
+		r := &row{text: line, kafka: value(cells[1]), weir: value(cells[2]), several: below}
 		for _, m := range code.FindAllStringSubmatch(cells[0], -1) {
 			r.where = append(r.where, glob(m[1]))
 		}
@@ -77,7 +87,7 @@ func glob(text string) *regexp.Regexp {
 // allows tells whether a difference is listed.
 func (a *allowance) allows(d difference) bool {
 	for _, r := range a.rows {
-		if r.matches(d) {
+		if (a.several || !r.several) && r.matches(d) {
 			r.used++
 			return true
 		}
@@ -100,7 +110,7 @@ func (r *row) matches(d difference) bool {
 // unused gives the lines that allowed nothing.
 func (a *allowance) unused() (out []string) {
 	for _, r := range a.rows {
-		if r.used == 0 {
+		if r.used == 0 && r.several == a.several {
 			out = append(out, r.text)
 		}
 	}

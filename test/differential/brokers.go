@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -43,7 +44,7 @@ func startBrokers(binary string, addresses [2]string) (_ [2]string, stop func(),
 	}
 	undo = append(undo, func() { _ = os.RemoveAll(dir) })
 	if addresses[kafka] == "" {
-		port, err := freePorts()
+		port, err := freePorts(2)
 		if err != nil {
 			return addresses, stop, err
 		}
@@ -69,7 +70,7 @@ func startBrokers(binary string, addresses [2]string) (_ [2]string, stop func(),
 }
 
 func startWeir(binary, dir string) (stop func(), address string, err error) {
-	port, err := freePorts()
+	port, err := freePorts(1)
 	if err != nil {
 		return nil, "", err
 	}
@@ -109,20 +110,66 @@ func startWeir(binary, dir string) (stop func(), address string, err error) {
 	return nil, "", fmt.Errorf("Weir is not ready after 30 seconds")
 }
 
-// freePorts gives a port that is free, as is the one above it.
-func freePorts() (int, error) {
-	for range 100 {
-		a, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, err
+// clusterOptions are set in the nodes of clusters. #node is a node's number.
+var clusterOptions = []string{
+	"group.initial.rebalance.delay.ms=0", "offsets.topic.num.partitions=2", "auto.leader.rebalance.enable=false", "auto.create.topics.enable=false",
+	"log.segment.delete.delay.ms=1000", "broker.rack=rack-#node", "num.partitions=2",
+}
+
+// startClusters starts a cluster of both. The addresses are those of the nodes, in their order; pid names files with the process of the
+// last node.
+func startClusters(nodes int) (addresses [2][]string, pid [2]string, stop func(), err error) {
+	dir, err := os.MkdirTemp("", "weir-differential-")
+	if err != nil {
+		return addresses, pid, func() {}, err
+	}
+	scripts := [2]string{"test/clients/java/kafka.sh", "test/clients/weir.sh"}
+	homes := [2]string{filepath.Join(dir, "kafka"), filepath.Join(dir, "weir")}
+	stop = func() {
+		for side, script := range scripts {
+			_ = exec.Command(script, "stop", homes[side]).Run()
 		}
-		port := a.Addr().(*net.TCPAddr).Port
-		b, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+1))
-		_ = a.Close()
-		if err == nil {
-			_ = b.Close()
+		_ = os.RemoveAll(dir)
+	}
+	var ports [2]int
+	for side := range ports {
+		if ports[side], err = freePorts(2 * nodes); err != nil {
+			return addresses, pid, stop, err
+		}
+		for node := range nodes {
+			addresses[side] = append(addresses[side], fmt.Sprintf("127.0.0.1:%d", ports[side]+node))
+		}
+	}
+	starts := [2]*exec.Cmd{
+		exec.Command(scripts[kafka], append([]string{"start", homes[kafka], strconv.Itoa(ports[kafka])}, clusterOptions...)...),
+		exec.Command(scripts[weir], append([]string{"start", homes[weir], strconv.Itoa(ports[weir]), strconv.Itoa(nodes)}, clusterOptions...)...),
+	}
+	starts[kafka].Env = append(os.Environ(), fmt.Sprintf("NODES=%d", nodes))
+	for side, start := range starts {
+		said := &strings.Builder{}
+		start.Stdout, start.Stderr = said, said
+		if err := start.Run(); err != nil {
+			return addresses, pid, stop, fmt.Errorf("starting %s: %w\n%s", names[side], err, said)
+		}
+		pid[side] = filepath.Join(homes[side], strconv.Itoa(nodes), "pid")
+	}
+	return addresses, pid, stop, nil
+}
+
+// freePorts gives a port that is free, as are those above it, so many in all. The system gives out none of them by itself: a cluster
+// takes its time until it has them.
+func freePorts(count int) (int, error) {
+	for range 100 {
+		port, free := 10_000+rand.IntN(20_000), true
+		for next := range count {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+next))
+			if free = free && err == nil; err == nil {
+				_ = l.Close()
+			}
+		}
+		if free {
 			return port, nil
 		}
 	}
-	return 0, fmt.Errorf("no two free ports beside each other")
+	return 0, fmt.Errorf("no %d free ports beside each other", count)
 }

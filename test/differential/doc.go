@@ -5,6 +5,9 @@
 // random requests are made from a seed. What must differ (ids, ports) is paired: the first time that two ids stand in the
 // same place they belong together from then on, and a request that carries Kafka's goes to Weir with Weir's.
 //
+// With -nodes 3 both are clusters, and are asked, at each node, about what only clusters have. Topics are placed on certain nodes there, so
+// that both have the same leaders.
+//
 // The table in docs/differences.md is the allowance: a difference that it does not list is a failure, and so is a line of it
 // that nothing differs in any more.
 package main

@@ -15,6 +15,7 @@ func main() {
 	only := flag.String("only", "", "only the scenarios whose names contain this; none: -only -")
 	binary := flag.String("bin", "bin/weir", "the weir to start")
 	verbose := flag.Bool("v", false, "print every request and both answers")
+	nodes := flag.Int("nodes", 1, "nodes of each: with more than one, only the scenarios of clusters are played")
 	kafkaAt := flag.String("kafka", "", "address of an Apache Kafka that runs (fresh, with this program's options) instead of one of our own")
 	weirAt := flag.String("weir", "", "the same for Weir")
 	flag.Usage = func() {
@@ -22,27 +23,43 @@ func main() {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
-	if err := run(*seeds, *steps, *only, *verbose, *binary, [2]string{*kafkaAt, *weirAt}); err != nil {
+	if err := run(*seeds, *steps, *only, *verbose, *binary, *nodes, [2]string{*kafkaAt, *weirAt}); err != nil {
 		fmt.Fprintln(os.Stderr, "differential:", err)
 		os.Exit(1)
 	}
 }
 
-func run(seeds string, steps int, only string, verbose bool, binary string, addresses [2]string) error {
-	allowed, err := readAllowance("docs/differences.md")
+func run(seeds string, steps int, only string, verbose bool, binary string, nodes int, addresses [2]string) error {
+	allowed, err := readAllowance("docs/differences.md", nodes > 1)
 	if err != nil {
 		return err
 	}
-	brokers, stop, err := startBrokers(binary, addresses)
+	var brokers [2][]string
+	var stop func()
+	var pid [2]string
+	if nodes > 1 {
+		brokers, pid, stop, err = startClusters(nodes)
+	} else {
+		addresses, stop, err = startBrokers(binary, addresses)
+		brokers = [2][]string{{addresses[kafka]}, {addresses[weir]}}
+	}
 	defer stop()
 	if err != nil {
 		return err
 	}
 	w := newWorld(brokers, allowed, verbose)
+	w.pid, w.stop = pid, stop
 	if err := w.ready(); err != nil {
 		return err
 	}
-	for _, s := range scenarios {
+	if w.several() {
+		w.placeOffsets()
+	}
+	play := scenarios
+	if w.several() {
+		play, seeds = clusterScenarios, ""
+	}
+	for _, s := range play {
 		if strings.Contains(s.name, only) {
 			began := time.Now()
 			w.begin(s.name, 0)
@@ -64,5 +81,5 @@ func run(seeds string, steps int, only string, verbose bool, binary string, addr
 		playSpoilt(w, seed, steps)
 		fmt.Printf("%-28s %5d requests %6.1f s\n", fmt.Sprintf("random, seed %d", seed), w.step, time.Since(began).Seconds())
 	}
-	return w.report(only == "" && seeds != "")
+	return w.report(only == "" && (seeds != "" || w.several()))
 }

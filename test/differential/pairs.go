@@ -14,6 +14,7 @@ type pairs struct {
 	kafkaOf map[[2]string]string
 	order   map[[2]string]int // the how manieth pair of its kind, by Kafka's value
 	counts  map[string]int
+	epochs  int64    // of a cluster: how far Weir's leader epochs are beyond Kafka's, beside the one that they always are
 	texts   []string // Kafka's and Weir's values in turn, for those long enough to be found in messages
 }
 
@@ -30,8 +31,11 @@ func kindOf(name string, v reflect.Value) string {
 		}
 		return kindOf(name, v.Elem())
 	case reflect.Array:
-		if name == "TopicID" {
+		switch name {
+		case "TopicID":
 			return "topic id"
+		case "ReplicaDirectoryID":
+			return "directory id"
 		}
 	case reflect.String:
 		switch name {
@@ -46,10 +50,14 @@ func kindOf(name string, v reflect.Value) string {
 		switch name {
 		case "ProducerID":
 			return "producer"
-		case "LogAppendTime":
+		case "LogAppendTime", "LastFetchTimestamp", "LastCaughtUpTimestamp":
 			return "moment"
 		case "TotalBytes", "UsableBytes":
 			return "space"
+		}
+	case reflect.Uint16:
+		if name == "Port" {
+			return "port"
 		}
 	case reflect.Int32:
 		switch name {
@@ -72,6 +80,26 @@ func weirEpoch(k int64) int64 {
 		return k
 	}
 	return k + 1
+}
+
+// translateEpochs turns the leader epochs of a request, which translate has turned, into those of Weir's partitions.
+func (p *pairs) translateEpochs(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); !f.IsExported() {
+				continue
+			} else if n := v.Field(i); epochs[f.Name] && n.Kind() == reflect.Int32 && n.Int() >= 0 && n.Int() != math.MaxInt32 {
+				n.SetInt(n.Int() + p.epochs)
+			} else {
+				p.translateEpochs(n)
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			p.translateEpochs(v.Index(i))
+		}
+	}
 }
 
 // special values mean the same everywhere.

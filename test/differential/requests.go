@@ -76,6 +76,10 @@ func (w *world) settle() {
 	var last [2]string
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); <-time.After(10 * time.Millisecond) {
 		for side := range last {
+			if w.several() {
+				last[side] = w.replicas(side)
+				continue
+			}
 			last[side] = w.topics(side)
 		}
 		if last[kafka] == last[weir] && !strings.HasPrefix(last[kafka], "not led") || last == w.unsettled {
@@ -122,6 +126,7 @@ func (w *world) topics(side int) string {
 func (w *world) gone(err error) {
 	fmt.Fprintf(os.Stderr, "differential: %s step %d: %v\n", w.scenario, w.step, err)
 	_ = w.report(false)
+	w.stop()
 	os.Exit(1)
 }
 

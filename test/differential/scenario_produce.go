@@ -113,7 +113,7 @@ func playProduce(w *world) {
 	} {
 		topic := "write-" + k.name
 		odd := w.oddBatches()
-		id := w.topic(topic, int32(len(odd)), k.configs...)
+		id := w.topic(topic, int32(len(odd)), append(k.configs, "retention.ms=-1")...) // or records of the far past go, once a minute or so has passed
 		for _, v := range w.versions(kmsg.Produce) {
 			if k.name != "plain" && v != 3 && v != 8 && v != w.newest(kmsg.Produce) {
 				continue

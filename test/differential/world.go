@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,7 +14,9 @@ import (
 
 // world is the two brokers, and what is known of them.
 type world struct {
-	addresses [2]string
+	addresses [2][]string // of the nodes
+	pid       [2]string   // files with the process of the last node of clusters
+	stop      func()      // ends both
 	allowed   *allowance
 	verbose   bool
 	pairs     *pairs
@@ -42,7 +43,7 @@ type fresh struct {
 	count          int
 }
 
-func newWorld(addresses [2]string, allowed *allowance, verbose bool) *world {
+func newWorld(addresses [2][]string, allowed *allowance, verbose bool) *world {
 	w := &world{
 		addresses: addresses, allowed: allowed, verbose: verbose, pairs: newPairs(), conns: map[string]*[2]net.Conn{},
 		ranges: map[int16][2]int16{}, now: time.Now().UnixMilli(), known: map[string]int{}, disagreed: map[[2]string]bool{},
@@ -74,6 +75,18 @@ func (w *world) hangUp(name string) {
 	}
 }
 
+// several tells whether each of the two is a cluster.
+func (w *world) several() bool { return len(w.addresses[kafka]) > 1 }
+
+// nodeOf tells to which node a connection goes by its name: "node 2" and the like, and all others to the first one.
+func nodeOf(conn string) int {
+	var node int
+	if n, _ := fmt.Sscanf(conn, "node %d", &node); n == 1 {
+		return node - 1
+	}
+	return 0
+}
+
 // dial gives the connection of a name to each broker.
 func (w *world) dial(name string) *[2]net.Conn {
 	pair := w.conns[name]
@@ -83,10 +96,9 @@ func (w *world) dial(name string) *[2]net.Conn {
 	}
 	for side := range pair {
 		if pair[side] == nil {
-			c, err := net.DialTimeout("tcp", w.addresses[side], patience)
+			c, err := net.DialTimeout("tcp", w.addresses[side][nodeOf(name)], patience)
 			if err != nil {
-				fmt.Fprintf(os.Stderr, "differential: %s is gone: %v\n", names[side], err)
-				os.Exit(1)
+				w.gone(fmt.Errorf("%s is gone: %w", names[side], err))
 			}
 			pair[side] = c
 		}
@@ -154,6 +166,9 @@ func (w *world) forWeir(req kmsg.Request) kmsg.Request {
 		panic(fmt.Sprintf("%s %d cannot be read again: %v", kmsg.NameForKey(req.Key()), req.GetVersion(), err))
 	}
 	w.pairs.translate("", reflect.ValueOf(copied).Elem())
+	if w.several() {
+		w.pairs.translateEpochs(reflect.ValueOf(copied).Elem())
+	}
 	return copied
 }
 
@@ -201,7 +216,7 @@ func (w *world) note(x *exchange, both [2]outcome) {
 	if w.about != "" {
 		api += "[" + w.about + "]"
 	}
-	c := &comparison{pairs: w.pairs}
+	c := &comparison{pairs: w.pairs, several: w.several()}
 	if both[kafka].fate != both[weir].fate {
 		c.differ(api+".connection", says(both[kafka]), says(both[weir]))
 	} else if what := gaveUp(both); what != "" {
@@ -387,8 +402,13 @@ func listGroups() kmsg.Request { return kmsg.NewPtrListGroupsRequest() }
 
 // alone asks one of the two.
 func (w *world) alone(side int, req kmsg.Request, version int16) (kmsg.Response, error) {
+	return w.aloneAt(side, 0, req, version)
+}
+
+// aloneAt is alone for another node, the first being 0.
+func (w *world) aloneAt(side, node int, req kmsg.Request, version int16) (kmsg.Response, error) {
 	req.SetVersion(version)
-	c, err := net.DialTimeout("tcp", w.addresses[side], patience)
+	c, err := net.DialTimeout("tcp", w.addresses[side][node], patience)
 	if err != nil {
 		return nil, err
 	}

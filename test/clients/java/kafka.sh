@@ -6,6 +6,7 @@
 #                              that runs is killed before, as a crash does
 #   NODES=N kafka.sh start ... starts a cluster on PORT, PORT+1, ... (and the controllers on PORT+N, ...); started again, only
 #                              the first node is killed and started
+#                              (#node in an option is the node's number)
 #   NODES=N NODE=n kafka.sh start ...  starts the n-th node of such a cluster only, and returns when that answers
 #   kafka.sh stop DIR
 # What it complains of is in DIR/log, and the others in DIR/2/log, ...
@@ -46,7 +47,7 @@ offsets.topic.replication.factor=$replicas
 group.initial.rebalance.delay.ms=0
 P
     [ $replicas = 1 ] || printf '%s\n' default.replication.factor=3 min.insync.replicas=2 >>"$d/server.properties"
-    printf '%s\n' "${@:4}" >>"$d/server.properties"
+    printf '%s\n' "${@:4}" | sed "s/#node/$n/g" >>"$d/server.properties"
     {
       [ -e "$d/data/meta.properties" ] || "${java[@]}" kafka.tools.StorageTool format -t 4L6g3nShT-eMCtK--X86sw -c "$d/server.properties"
       exec "${java[@]}" kafka.Kafka "$d/server.properties"
@@ -68,5 +69,5 @@ stop)
     kill -9 "$(cat "$pid")" 2>/dev/null || true
     rm "$pid"
   done ;;
-*) sed -n 2,14p "$0"; exit 2 ;;
+*) sed -n 2,15p "$0"; exit 2 ;;
 esac

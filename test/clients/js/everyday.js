@@ -8,8 +8,14 @@ const topic = 'kafkajs'
 const kafka = new Kafka({ clientId: 'js', brokers: servers.split(','), logLevel: logLevel.NOTHING, retry: { initialRetryTime: 50, maxRetryTime: 1000, retries: 60 } })
 const places = [0, 1, 2]
 
+// If it hangs, it says where, before it is ended from outside.
+let last = []
+const print = console.log
+console.log = (...line) => { last = line; print(...line) }
+setTimeout(() => { console.error('it hangs after:', ...last); process.exit(1) }, 240000).unref()
+
 async function outcome(what, wish) {
-  try { console.log(what, JSON.stringify(await wish)) } catch (e) { console.log(what, e.type || e.errors?.[0]?.type || e.name, e.message) }
+  try { console.log(what, JSON.stringify(await wish)) } catch (e) { console.log(what, e.type || (e.errors || e.groups)?.map((one) => one.type || one.error.type)[0] || e.name, e.message) }
 }
 
 async function until(what, so) {
@@ -19,10 +25,11 @@ async function until(what, so) {
   }
 }
 
-// Its administrator leaves it to its caller to ask again, also after errors that pass.
+// Its administrator leaves it to its caller to ask again, also after errors that pass. Those of groups are called so in any case.
 async function again(wish) {
+  const passes = (e) => e.groups ? e.groups.some((g) => g.error?.retriable) : e.retriable
   for (const deadline = Date.now() + 60000; ;) {
-    try { return await wish() } catch (e) { if (!e.retriable || Date.now() > deadline) throw e }
+    try { return await wish() } catch (e) { if (!passes(e) || Date.now() > deadline) throw e }
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
@@ -63,6 +70,12 @@ async function main() {
   const admin = kafka.admin()
   await admin.connect()
   const ends = async () => (await again(() => admin.fetchTopicOffsets(topic))).sort((a, b) => a.partition - b.partition)
+  // A member whose leaving nobody heard is there until its session ends; the administrator is one itself when it resets offsets.
+  const empty = async (group) => {
+    let described
+    await until('the group is empty', async () => (described = (await again(() => admin.describeGroups([group]))).groups[0]).state === 'Empty')
+    return described
+  }
   const total = async () => (await ends()).reduce((sum, p) => sum + Number(p.high), 0)
 
   console.log('# topics')
@@ -82,7 +95,7 @@ async function main() {
 
   console.log('# reading')
   console.log('ends', (await ends()).map((p) => `${p.low}-${p.high}`))
-  for (const at of [999999999999, 1000000000001]) console.log('at', at, (await admin.fetchTopicOffsetsByTimestamp(topic, at)).map((p) => `${p.partition}@${p.offset}`).sort())
+  for (const at of [999999999999, 1000000000001]) console.log('at', at, (await again(() => admin.fetchTopicOffsetsByTimestamp(topic, at))).map((p) => `${p.partition}@${p.offset}`).sort())
 
   console.log('# groups')
   const first = await join(topic)
@@ -94,8 +107,7 @@ async function main() {
   await shares([second], 3)
   await second.leave()
   console.log('came again', second.seen.size)
-  let described // a member whose leaving nobody heard is there until its session ends
-  await until('the group is empty', async () => (described = (await again(() => admin.describeGroups([topic]))).groups[0]).state === 'Empty')
+  const described = await empty(topic)
   console.log(described.groupId, described.state, described.protocolType, described.members.length)
 
   console.log('# a crash of the broker')
@@ -116,16 +128,17 @@ async function main() {
 
   console.log('# administration')
   const resource = { type: ConfigResourceTypes.TOPIC, name: topic }
-  for (const value of ['7200000', 'x']) await outcome('configure', admin.alterConfigs({ resources: [{ ...resource, configEntries: [{ name: 'retention.ms', value }] }] }).then(() => 'done'))
-  for (const e of (await admin.describeConfigs({ resources: [{ ...resource, configNames: ['retention.ms'] }] })).resources[0].configEntries) console.log(e.configName, e.configValue, e.configSource)
-  const committed = await admin.fetchOffsets({ groupId: 'kafkajs-survivor', topics: [topic] })
+  for (const value of ['7200000', 'x']) await outcome('configure', again(() => admin.alterConfigs({ resources: [{ ...resource, configEntries: [{ name: 'retention.ms', value }] }] })).then(() => 'done'))
+  for (const e of (await again(() => admin.describeConfigs({ resources: [{ ...resource, configNames: ['retention.ms'] }] }))).resources[0].configEntries) console.log(e.configName, e.configValue, e.configSource)
+  const committed = await again(() => admin.fetchOffsets({ groupId: 'kafkajs-survivor', topics: [topic] }))
   console.log('committed', committed[0].partitions.reduce((sum, p) => sum + Number(p.offset), 0) === survivor.seen.size)
-  await until('the group is empty', async () => (await again(() => admin.describeGroups(['kafkajs-survivor']))).groups[0].state === 'Empty')
-  await admin.resetOffsets({ groupId: 'kafkajs-survivor', topic, earliest: true })
-  console.log('reset', (await admin.fetchOffsets({ groupId: 'kafkajs-survivor', topics: [topic] }))[0].partitions.map((p) => p.offset))
-  await outcome('delete records', admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '1' }] }).then(() => 'done'))
+  await empty('kafkajs-survivor')
+  await again(() => admin.resetOffsets({ groupId: 'kafkajs-survivor', topic, earliest: true }))
+  console.log('reset', (await again(() => admin.fetchOffsets({ groupId: 'kafkajs-survivor', topics: [topic] })))[0].partitions.map((p) => p.offset))
+  await empty('kafkajs-survivor')
+  await outcome('delete records', again(() => admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '1' }] })).then(() => 'done'))
   console.log('starts', (await ends()).map((p) => p.low))
-  for (const group of [topic, 'kafkajs-survivor', 'absent']) await outcome(`delete group ${group}`, admin.deleteGroups([group]).then(() => 'done'))
+  for (const group of [topic, 'kafkajs-survivor', 'absent']) await outcome(`delete group ${group}`, again(() => admin.deleteGroups([group])).then(() => 'done'))
   await outcome('delete', admin.deleteTopics({ topics: [topic] }).then(() => 'done'))
   await admin.disconnect()
 }
