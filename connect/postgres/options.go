@@ -30,6 +30,7 @@ type options struct {
 	autocreate        string
 	dropSlot          bool
 	failoverSlot      bool
+	mismatch          string // what to do where the slot begins later than what was read
 	viaRoot           bool
 	keepSlot          bool // the slot is moved on by somebody else
 	initial           []string
@@ -120,6 +121,7 @@ func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
 		prefix: v.String("topic.prefix"), delimiter: cmp.Or(v.String("topic.delimiter"), "."), database: v.String("database.dbname"),
 		slot: v.String("slot.name"), publication: v.String("publication.name"), autocreate: lower(v, "publication.autocreate.mode"),
 		dropSlot: v.Bool("slot.drop.on.stop"), failoverSlot: v.Bool("slot.failover"), viaRoot: v.Bool("publish.via.partition.root"),
+		mismatch:     lower(v, "offset.mismatch.strategy"),
 		keepSlot:     !v.Bool("flush.lsn.source") || strings.EqualFold(v.String("lsn.flush.mode"), "manual"),
 		snapshotMode: lower(v, "snapshot.mode"), delay: v.Milliseconds("snapshot.delay.ms"), batch: int(max(v.Int("max.batch.size"), 1)),
 		status:    v.Milliseconds("status.update.interval.ms"),

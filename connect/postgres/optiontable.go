@@ -345,6 +345,12 @@ var optionTable = []sdk.Option{
 	{Name: "xmin.fetch.interval.ms", Kind: sdk.LongOption, Default: "0", Importance: sdk.Medium, Group: "CONNECTION_ADVANCED_REPLICATION", Order: 14, Width: "SHORT", Display: "Xmin fetch interval (ms)",
 		Doc:         "The xmin of the slot is not read.",
 		Unsupported: "the xmin of the slot is not read", Accepts: []string{"0"}},
+	{Name: "offset.mismatch.strategy", Kind: sdk.StringOption, Default: "no_validation", Importance: sdk.Medium, Internal: true,
+		Doc: "What to do where the replication slot does not begin where changes were read up to, as after a failover: no_validation and trust_offset (the task fails and says so), " +
+			"trust_slot (it goes on from where the slot is), trust_greater_lsn (it does so if the slot begins later).",
+		Recommended: values("no_validation", "trust_offset", "trust_slot", "trust_greater_lsn"), Check: oneOf("offset.mismatch.strategy", "no_validation", "trust_offset", "trust_slot", "trust_greater_lsn")},
+	{Name: "slot.seek.to.known.offset.on.start", Kind: sdk.BooleanOption, Default: "false", Importance: sdk.Low, Internal: true,
+		Doc: "Has no effect here: that is always looked at. See offset.mismatch.strategy."},
 	{Name: "money.fraction.digits", Kind: sdk.IntOption, Default: "2", Importance: sdk.Low, Doc: "Digits after the point of money columns.", Internal: true},
 	{Name: "topic.delimiter", Kind: sdk.StringOption, Default: ".", Importance: sdk.Low, Doc: "What separates the parts of topics' names.", Internal: true},
 	{Name: "topic.heartbeat.prefix", Kind: sdk.StringOption, NoDefault: true, Importance: sdk.Low, Doc: "Begin of the name of the heartbeat topic, before heartbeat.topics.prefix.", Internal: true},

@@ -42,7 +42,7 @@ func (t *task) startStreaming(ctx context.Context) error {
 	}
 	now := time.Now()
 	t.stream = stream{from: t.place, tables: map[uint32]*table{}, silent: now, left: now}
-	t.streaming = true
+	t.streaming, t.nextMark = true, time.Time{}
 	t.maker.after(t.place.commit)
 	if t.maker.micros == nil {
 		t.maker.at(t.maker.now.UnixMicro())
@@ -81,6 +81,12 @@ func (t *task) follow(ctx context.Context) error {
 		if t.o.heartbeat > 0 && t.nextBeat.Before(until) {
 			until = t.nextBeat
 		}
+		if t.idles() && t.nextMark.Before(until) {
+			until = t.nextMark
+		}
+		if t.mark() {
+			return nil
+		}
 		t.lag.waits(time.Now())
 		err := t.conn.fill(ctx, until)
 		t.lag.goesOn()
@@ -93,6 +99,7 @@ func (t *task) follow(ctx context.Context) error {
 			t.mu.Lock()
 			t.beat(ctx)
 			t.mu.Unlock()
+		case errors.Is(err, errQuiet) && t.idles():
 		case errors.Is(err, errQuiet):
 			return nil
 		case err != nil && ctx.Err() != nil:
@@ -148,11 +155,9 @@ func (t *task) handle(ctx context.Context, body []byte) error {
 		c.u64()
 		if !t.stream.in && end > t.safe {
 			t.safe = end
-			if !t.outstanding && !t.made.Load() {
-				t.confirm(end)
-			}
 		}
 		if c.u8() == 1 {
+			t.nextMark = time.Time{} // the server may want to end, and waits until all is kept
 			return t.conn.send('d', status(t.confirmed, time.Now(), false))
 		}
 	}
@@ -507,6 +512,33 @@ func (t *task) add(r *sdk.Record) {
 	t.made.Store(true)
 }
 
+// idles tells whether the stream has gone on without anything to hand out.
+func (t *task) idles() bool { return !t.stream.in && t.safe > t.place.commit }
+
+// mark hands out the place alone, now and then, where the stream goes on with nothing to hand out: what is kept moves on, and the server may
+// forget its log up to there. The server is never told more than what is kept, so a slot that begins later is not the one it was.
+func (t *task) mark() bool {
+	now := time.Now()
+	if !t.idles() || now.Before(t.nextMark) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.nextMark = now.Add(t.o.status)
+	t.catchUp()
+	t.add(&sdk.Record{})
+	return true
+}
+
+// catchUp moves the place to where the stream is, between transactions.
+func (t *task) catchUp() {
+	if p := &t.place; t.idles() {
+		if p.commit = t.safe; p.at == 0 {
+			p.at = t.safe
+		}
+	}
+}
+
 // beat makes a heartbeat, so that the place moves on where nothing else comes.
 func (t *task) beat(ctx context.Context) {
 	t.nextBeat = t.maker.now.Add(t.o.heartbeat)
@@ -519,6 +551,7 @@ func (t *task) beat(ctx context.Context) {
 		}
 	}
 	t.maker.tick(time.Now())
+	t.catchUp()
 	if t.place.at != 0 {
 		t.add(t.maker.beat())
 	}

@@ -75,6 +75,18 @@ func TestSharedPosition(t *testing.T) {
 	}
 }
 
+// TestMarks: a record that only says how far the source is, is not sent, no transform sees it, and its position is kept.
+func TestMarks(t *testing.T) {
+	p := newPlace(t, map[string]string{"value.converter": "org.apache.kafka.connect.converters.LongConverter",
+		"transforms": "field", "transforms.field.type": "org.apache.kafka.connect.transforms.ExtractField$Value", "transforms.field.field": "n"}, weirtest.Topic("out", 1))
+	task := p.start(&fakeSource{records: []*sdk.Record{record("out", map[string]any{"n": int64(7)}, 1), {At: &sdk.Position{Partition: partition, Offset: map[string]any{"at": int64(2)}}}}}, nil)
+	p.eventually("the position", func() bool { return p.at() == 2 })
+	stop(task)
+	if got := len(p.node.Consume("out", 1)); got != 1 {
+		t.Errorf("%d records", got)
+	}
+}
+
 // TestDurable: a source hears of each poll once, when all of its records are in the topic or passed over.
 func TestDurable(t *testing.T) {
 	p := newPlace(t, map[string]string{"value.converter": "org.apache.kafka.connect.converters.LongConverter"}, weirtest.Topic("out", 1))
