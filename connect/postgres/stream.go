@@ -231,17 +231,20 @@ func (t *task) change(ctx context.Context, c *cursor, at lsn) error {
 		if c.bad || !t.event(at, "DELETE") {
 			return nil
 		}
+		if tb.captured && !t.o.skips("d") {
+			err := t.delete(tb, s.old, at)
+			if renewed, e := t.renewed(ctx, tb, err); e != nil {
+				return e
+			} else if renewed != nil {
+				if err := t.delete(renewed, s.old, at); err != nil {
+					return err
+				}
+			}
+		}
 		if tb.signals && t.o.deleteWindows && len(s.old) > 0 && t.chunks.window != "" && string(s.old[0].text) == t.chunks.window+"-open" {
 			return t.closeWindow(ctx)
 		}
-		if !tb.captured || t.o.skips("d") {
-			return nil
-		}
-		err = t.delete(tb, s.old, at)
-		if tb, err = t.renewed(ctx, tb, err); tb != nil {
-			err = t.delete(tb, s.old, at)
-		}
-		return err
+		return nil
 	case 'T':
 		ids := parseTruncate(c)
 		if c.bad || !t.event(at, "TRUNCATE") || t.o.skips("t") {
@@ -476,20 +479,22 @@ func (t *task) update(tb *table, row, old []datum, at lsn) error {
 		return nil
 	}
 	t.overtake(tb, oldKey)
-	tx := t.count(tb.id, at)
 	source := t.maker.source(tb, at, stateFalse)
-	gone := t.maker.change(tb, opDelete, oldKey, before, nil, source, tx)
-	gone.Headers = append([]sdk.Header{{Key: "__debezium.newkey", Schema: tb.key, Value: key}}, gone.Headers...)
-	t.add(gone)
-	if t.o.tombstones {
-		tomb := t.maker.record(tb, oldKey)
-		tomb.Headers = gone.Headers
-		t.add(tomb)
+	if !t.o.skips("d") {
+		gone := t.maker.change(tb, opDelete, oldKey, before, nil, source, t.count(tb.id, at))
+		gone.Headers = append([]sdk.Header{{Key: "__debezium.newkey", Schema: tb.key, Value: key}}, gone.Headers...)
+		t.add(gone)
+		if t.o.tombstones {
+			tomb := t.maker.record(tb, oldKey)
+			tomb.Headers = gone.Headers
+			t.add(tomb)
+		}
 	}
-	tx = t.count(tb.id, at)
-	came := t.maker.change(tb, opCreate, key, nil, after, source, tx)
-	came.Headers = append([]sdk.Header{{Key: "__debezium.oldkey", Schema: tb.key, Value: oldKey}}, came.Headers...)
-	t.add(came)
+	if !t.o.skips("c") {
+		came := t.maker.change(tb, opCreate, key, nil, after, source, t.count(tb.id, at))
+		came.Headers = append([]sdk.Header{{Key: "__debezium.oldkey", Schema: tb.key, Value: oldKey}}, came.Headers...)
+		t.add(came)
+	}
 	return nil
 }
 
