@@ -159,14 +159,24 @@ func parted(history string, line int64) lsn {
 	return 0
 }
 
-// primary waits for a standby to be promoted: before PostgreSQL 16 only a primary gives changes.
+// primary waits for a standby to be promoted. Since PostgreSQL 16 a standby gives changes itself, if it has a slot of its own, or one is
+// to be made there.
 func (t *task) primary(ctx context.Context, w *wire) error {
-	if t.serverVersion >= 160000 {
-		return nil
-	}
 	rows, err := w.query(ctx, "SELECT pg_catalog.pg_is_in_recovery()")
 	if err != nil || rows[0][0] != "t" {
 		return err
+	}
+	if t.serverVersion >= 160000 {
+		own := "NOT synced"
+		if t.serverVersion < 170000 {
+			own = "true"
+		}
+		if rows, err = w.query(ctx, fmt.Sprintf("SELECT %s FROM pg_catalog.pg_replication_slots WHERE slot_name = %s", own, quoteText(t.o.slot))); err != nil {
+			return err
+		}
+		if len(rows) == 0 && t.place.at == 0 || len(rows) > 0 && rows[0][0] == "t" {
+			return nil
+		}
 	}
 	return sdk.Retry(fmt.Errorf("PostgreSQL at %s:%d is a standby, and only a primary gives changes: it goes on when the standby is promoted, or the address is the primary's", t.o.pg.Host, t.o.pg.Port))
 }

@@ -334,6 +334,9 @@ func (t *task) createSlot(ctx context.Context, snapshot string) (lsn, error) {
 	if t.o.failoverSlot && t.serverVersion >= 170000 {
 		sql += map[string]string{"USE_SNAPSHOT": "(SNAPSHOT 'use', FAILOVER true)", "NOEXPORT_SNAPSHOT": "(SNAPSHOT 'nothing', FAILOVER true)"}[snapshot]
 	} else {
+		if t.o.failoverSlot {
+			t.log.Warn("slot.failover needs PostgreSQL 17: the slot is made without it, and is not on standbys", "slot", t.o.slot)
+		}
 		sql += snapshot
 	}
 	rows, err := t.conn.query(ctx, sql)

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -28,7 +29,7 @@ type postgres struct {
 // prepared gives a server with a folder and a port that is not there yet.
 func prepared(t testing.TB) *postgres {
 	t.Helper()
-	programs, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
+	programs, _ := filepath.Glob(cmp.Or(os.Getenv("POSTGRES_BIN"), "/usr/lib/postgresql/*/bin") + "/initdb")
 	if len(programs) == 0 {
 		t.Skip("PostgreSQL's programs are not installed: apt-get install postgresql")
 	}
