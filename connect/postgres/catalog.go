@@ -23,7 +23,6 @@ type describedColumn struct {
 	def       string // the expression of its default
 	generated bool
 	identity  bool
-	comment   string
 }
 
 func (d *described) column(name string) *describedColumn {
@@ -37,7 +36,7 @@ func (d *described) column(name string) *describedColumn {
 func describe(ctx context.Context, w *wire, oid uint32) (*described, error) {
 	d := &described{oid: oid}
 	rows, err := w.query(ctx, fmt.Sprintf(`SELECT a.attname, a.atttypid, a.atttypmod, a.attnotnull, pg_catalog.pg_get_expr(ad.adbin, ad.adrelid),
- a.attgenerated <> '', a.attidentity <> '', pg_catalog.col_description(a.attrelid, a.attnum), n.nspname, c.relname
+ a.attgenerated <> '', a.attidentity <> '', n.nspname, c.relname
  FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  LEFT JOIN pg_catalog.pg_attrdef ad ON ad.adrelid = a.attrelid AND ad.adnum = a.attnum
  WHERE a.attrelid = %d AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`, oid))
@@ -46,8 +45,8 @@ func describe(ctx context.Context, w *wire, oid uint32) (*described, error) {
 	}
 	for _, r := range rows {
 		d.columns = append(d.columns, describedColumn{name: r[0], typ: oidOf(r[1]), mod: modOf(r[2]), notNull: r[3] == "t", def: r[4],
-			generated: r[5] == "t", identity: r[6] == "t", comment: r[7]})
-		d.schema, d.name = r[8], r[9]
+			generated: r[5] == "t", identity: r[6] == "t"})
+		d.schema, d.name = r[7], r[8]
 	}
 	rows, err = w.query(ctx, fmt.Sprintf(`SELECT i.indexrelid, a.attname FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
  CROSS JOIN LATERAL pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY k(num, place)

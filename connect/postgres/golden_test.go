@@ -197,6 +197,7 @@ var masks = []struct {
 	{regexp.MustCompile(`"sequence":"\[\\"\d+\\",\\"\d+\\"\]"`), `"sequence":"[1,1]"`},
 	{regexp.MustCompile(`"(ts_ms|ts_us|ts_ns)":\d+`), `"$1":0`},
 	{regexp.MustCompile(`"id":1,"ts":("20[^"]*"|\d+),"u":"[^"]*"`), `"id":1,"ts":0,"u":0`}, // defaults that are computed
+	{regexp.MustCompile(`"dt":("20[^"]*"|\d+)`), `"dt":0`},                                 // the day of the run
 	{regexp.MustCompile(`"(lsn|txId)":\d+`), `"$1":1`},
 	{regexp.MustCompile(`"id":"\d+:\d+"`), `"id":"1:1"`},
 }

@@ -295,7 +295,8 @@ func (k kinds) bits(mod int32) kind {
 	return kind{schema: schema, zero: []byte{}, read: func(_ *slab, b []byte) (any, error) { return readBits(b) }}
 }
 
-// Infinite dates and times, as numbers. Dates are those days that Debezium's driver makes of them, which are others when it reads tables.
+// Infinite dates and times, as numbers. Dates are those days that Debezium's driver makes of them, which are others when it reads tables,
+// and more than 32 bits there, of which numbers have the lower.
 const (
 	infiniteMillis    = 9_223_372_036_825_200_000
 	negInfiniteMillis = -9_223_372_036_832_400_000
@@ -304,9 +305,9 @@ const (
 func (k kinds) infiniteDays(sign int) int64 {
 	switch {
 	case k.copied && sign > 0:
-		return -622_191_234
+		return days(292_278_994, 8, 16)
 	case k.copied:
-		return -625_821_272
+		return days(292_269_055, 12, 2)
 	case sign > 0:
 		return days(5_877_611, 6, 21)
 	}
@@ -329,7 +330,7 @@ func (k kinds) date() kind {
 	case "connect":
 		return kind{schema: named(sdk.Int32, sdk.LogicalDate), zero: midnight(0), read: func(_ *slab, b []byte) (any, error) {
 			n, err := read(b)
-			return midnight(n), err
+			return midnight(int64(int32(n))), err
 		}}
 	}
 	return kind{schema: named(sdk.Int32, "io.debezium.time.Date"), zero: int32(0), read: func(s *slab, b []byte) (any, error) {

@@ -26,11 +26,13 @@ type options struct {
 	pg *pgconn.Config
 
 	prefix, delimiter string
+	bareTopics        bool // topics are named by tables alone, without their schemas
 	database          string
 	slot, publication string
 	autocreate        string
 	dropSlot          bool
 	failoverSlot      bool
+	mismatch          string // what to do where the slot begins later than what was read
 	viaRoot           bool
 	keepSlot          bool // the slot is moved on by somebody else
 	initial           []string
@@ -61,7 +63,6 @@ type options struct {
 	unknownTypes                                bool
 	placeholder                                 string
 	onFailure                                   string
-	comments                                    bool
 	tombstones                                  bool
 	skipped                                     string // operations, one letter each
 	skipSame                                    bool
@@ -130,6 +131,8 @@ func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
 		prefix: v.String("topic.prefix"), delimiter: cmp.Or(v.String("topic.delimiter"), "."), database: v.String("database.dbname"),
 		slot: v.String("slot.name"), publication: v.String("publication.name"), autocreate: lower(v, "publication.autocreate.mode"),
 		dropSlot: v.Bool("slot.drop.on.stop"), failoverSlot: v.Bool("slot.failover"), viaRoot: v.Bool("publish.via.partition.root"),
+		mismatch:     lower(v, "offset.mismatch.strategy"),
+		bareTopics:   strings.HasSuffix(v.Map()["topic.naming.strategy"], ".DefaultTopicNamingStrategy"),
 		keepSlot:     !v.Bool("flush.lsn.source") || strings.EqualFold(v.String("lsn.flush.mode"), "manual"),
 		snapshotMode: lower(v, "snapshot.mode"), delay: v.Milliseconds("snapshot.delay.ms"), batch: int(max(v.Int("max.batch.size"), 1)),
 		status:    v.Milliseconds("status.update.interval.ms"),
@@ -137,7 +140,7 @@ func parseOptions(v sdk.Values) (*options, []sdk.OptionError) {
 		binary: lower(v, "binary.handling.mode"), decimals: lower(v, "decimal.handling.mode"), times: lower(v, "time.precision.mode"),
 		hstores: lower(v, "hstore.handling.mode"), intervals: lower(v, "interval.handling.mode"), moneyDigits: int32(v.Int("money.fraction.digits")),
 		unknownTypes: v.Bool("include.unknown.datatypes"), placeholder: v.String("unavailable.value.placeholder"),
-		onFailure: lower(v, "event.converting.failure.handling.mode"), comments: v.Bool("include.schema.comments"),
+		onFailure:  lower(v, "event.converting.failure.handling.mode"),
 		tombstones: v.Bool("tombstones.on.delete"), skipSame: v.Bool("skip.messages.without.change"),
 		transactions: v.Bool("provide.transaction.metadata"), contextHeaders: v.Bool("extended.headers.enabled"),
 		signalTable: v.Map()["signal.data.collection"], chunk: int(max(v.Int("incremental.snapshot.chunk.size"), 1)),
@@ -356,28 +359,29 @@ func parseIdentity(entry string) (identityRule, error) {
 
 // adjust gives the function that makes names fit for schemas. dots: they may have them.
 func adjust(mode string, dots bool) func(string) string {
-	each := func(name string, replace func(string) string) string {
+	each := func(name string, replace, digit func(string) string) string {
 		out := avroForm().ReplaceAllStringFunc(name, replace)
 		if !dots {
 			out = strings.ReplaceAll(out, ".", replace("."))
 		}
 		if out != "" && out[0] >= '0' && out[0] <= '9' {
-			out = "_" + out
+			return digit(out[:1]) + out[1:]
 		}
 		return out
 	}
 	switch mode {
 	case "avro":
-		return func(name string) string { return each(name, func(string) string { return "_" }) }
-	case "avro_unicode":
 		return func(name string) string {
-			return each(strings.ReplaceAll(name, "_", "\x00"), func(c string) string {
-				if c == "\x00" {
-					return "_u005f"
-				}
-				return fmt.Sprintf("_u%04x", []rune(c)[0])
-			})
+			return each(name, func(string) string { return "_" }, func(c string) string { return "_" + c })
 		}
+	case "avro_unicode":
+		code := func(c string) string {
+			if c == "\x00" {
+				return "_u005f"
+			}
+			return fmt.Sprintf("_u%04x", []rune(c)[0])
+		}
+		return func(name string) string { return each(strings.ReplaceAll(name, "_", "\x00"), code, code) }
 	}
 	return func(name string) string { return name }
 }
@@ -411,7 +415,11 @@ func quoteConn(s string) string {
 
 // topic gives the topic of a table's changes.
 func (o *options) topic(t tableName) string {
-	return topicForm().ReplaceAllString(o.prefix+o.delimiter+t.schema+o.delimiter+t.name, "_")
+	name := o.prefix + o.delimiter
+	if !o.bareTopics {
+		name += t.schema + o.delimiter
+	}
+	return topicForm().ReplaceAllString(name+t.name, "_")
 }
 
 // captures tells whether a table's changes become records.

@@ -178,7 +178,7 @@ func (m *maker) source(t *table, at lsn, state any) *sdk.Struct {
 
 // Snapshot states, boxed once.
 var (
-	stateFalse any = "false"
+	stateFalse any // its default, "false"
 	stateTrue  any = "true"
 	stateFirst any = "first"
 	stateBegin any = "first_in_data_collection"

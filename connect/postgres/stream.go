@@ -42,7 +42,7 @@ func (t *task) startStreaming(ctx context.Context) error {
 	}
 	now := time.Now()
 	t.stream = stream{from: t.place, tables: map[uint32]*table{}, silent: now, left: now}
-	t.streaming = true
+	t.streaming, t.nextMark = true, time.Time{}
 	t.maker.after(t.place.commit)
 	if t.maker.micros == nil {
 		t.maker.at(t.maker.now.UnixMicro())
@@ -81,6 +81,12 @@ func (t *task) follow(ctx context.Context) error {
 		if t.o.heartbeat > 0 && t.nextBeat.Before(until) {
 			until = t.nextBeat
 		}
+		if t.idles() && t.nextMark.Before(until) {
+			until = t.nextMark
+		}
+		if t.mark() {
+			return nil
+		}
 		t.lag.waits(time.Now())
 		err := t.conn.fill(ctx, until)
 		t.lag.goesOn()
@@ -93,6 +99,7 @@ func (t *task) follow(ctx context.Context) error {
 			t.mu.Lock()
 			t.beat(ctx)
 			t.mu.Unlock()
+		case errors.Is(err, errQuiet) && t.idles():
 		case errors.Is(err, errQuiet):
 			return nil
 		case err != nil && ctx.Err() != nil:
@@ -148,11 +155,9 @@ func (t *task) handle(ctx context.Context, body []byte) error {
 		c.u64()
 		if !t.stream.in && end > t.safe {
 			t.safe = end
-			if !t.outstanding && !t.made.Load() {
-				t.confirm(end)
-			}
 		}
 		if c.u8() == 1 {
+			t.nextMark = time.Time{} // the server may want to end, and waits until all is kept
 			return t.conn.send('d', status(t.confirmed, time.Now(), false))
 		}
 	}
@@ -226,17 +231,20 @@ func (t *task) change(ctx context.Context, c *cursor, at lsn) error {
 		if c.bad || !t.event(at, "DELETE") {
 			return nil
 		}
+		if tb.captured && !t.o.skips("d") {
+			err := t.delete(tb, s.old, at)
+			if renewed, e := t.renewed(ctx, tb, err); e != nil {
+				return e
+			} else if renewed != nil {
+				if err := t.delete(renewed, s.old, at); err != nil {
+					return err
+				}
+			}
+		}
 		if tb.signals && t.o.deleteWindows && len(s.old) > 0 && t.chunks.window != "" && string(s.old[0].text) == t.chunks.window+"-open" {
 			return t.closeWindow(ctx)
 		}
-		if !tb.captured || t.o.skips("d") {
-			return nil
-		}
-		err = t.delete(tb, s.old, at)
-		if tb, err = t.renewed(ctx, tb, err); tb != nil {
-			err = t.delete(tb, s.old, at)
-		}
-		return err
+		return nil
 	case 'T':
 		ids := parseTruncate(c)
 		if c.bad || !t.event(at, "TRUNCATE") || t.o.skips("t") {
@@ -471,20 +479,22 @@ func (t *task) update(tb *table, row, old []datum, at lsn) error {
 		return nil
 	}
 	t.overtake(tb, oldKey)
-	tx := t.count(tb.id, at)
 	source := t.maker.source(tb, at, stateFalse)
-	gone := t.maker.change(tb, opDelete, oldKey, before, nil, source, tx)
-	gone.Headers = append([]sdk.Header{{Key: "__debezium.newkey", Schema: tb.key, Value: key}}, gone.Headers...)
-	t.add(gone)
-	if t.o.tombstones {
-		tomb := t.maker.record(tb, oldKey)
-		tomb.Headers = gone.Headers
-		t.add(tomb)
+	if !t.o.skips("d") {
+		gone := t.maker.change(tb, opDelete, oldKey, before, nil, source, t.count(tb.id, at))
+		gone.Headers = append([]sdk.Header{{Key: "__debezium.newkey", Schema: tb.key, Value: key}}, gone.Headers...)
+		t.add(gone)
+		if t.o.tombstones {
+			tomb := t.maker.record(tb, oldKey)
+			tomb.Headers = gone.Headers
+			t.add(tomb)
+		}
 	}
-	tx = t.count(tb.id, at)
-	came := t.maker.change(tb, opCreate, key, nil, after, source, tx)
-	came.Headers = append([]sdk.Header{{Key: "__debezium.oldkey", Schema: tb.key, Value: oldKey}}, came.Headers...)
-	t.add(came)
+	if !t.o.skips("c") {
+		came := t.maker.change(tb, opCreate, key, nil, after, source, t.count(tb.id, at))
+		came.Headers = append([]sdk.Header{{Key: "__debezium.oldkey", Schema: tb.key, Value: oldKey}}, came.Headers...)
+		t.add(came)
+	}
 	return nil
 }
 
@@ -507,6 +517,33 @@ func (t *task) add(r *sdk.Record) {
 	t.made.Store(true)
 }
 
+// idles tells whether the stream has gone on without anything to hand out.
+func (t *task) idles() bool { return !t.stream.in && t.safe > t.place.commit }
+
+// mark hands out the place alone, now and then, where the stream goes on with nothing to hand out: what is kept moves on, and the server may
+// forget its log up to there. The server is never told more than what is kept, so a slot that begins later is not the one it was.
+func (t *task) mark() bool {
+	now := time.Now()
+	if !t.idles() || now.Before(t.nextMark) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.nextMark = now.Add(t.o.status)
+	t.catchUp()
+	t.add(&sdk.Record{})
+	return true
+}
+
+// catchUp moves the place to where the stream is, between transactions.
+func (t *task) catchUp() {
+	if p := &t.place; t.idles() {
+		if p.commit = t.safe; p.at == 0 {
+			p.at = t.safe
+		}
+	}
+}
+
 // beat makes a heartbeat, so that the place moves on where nothing else comes.
 func (t *task) beat(ctx context.Context) {
 	t.nextBeat = t.maker.now.Add(t.o.heartbeat)
@@ -519,6 +556,7 @@ func (t *task) beat(ctx context.Context) {
 		}
 	}
 	t.maker.tick(time.Now())
+	t.catchUp()
 	if t.place.at != 0 {
 		t.add(t.maker.beat())
 	}

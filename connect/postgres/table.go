@@ -88,9 +88,6 @@ func (o *options) build(ts *types, d *described, rel *relation, copied bool) *ta
 		optional := !dc.notNull && !typ.notNull
 		field := *c.kind.schema
 		field.Optional = optional || field.Optional
-		if o.comments {
-			field.Doc = dc.comment
-		}
 		if dc.def != "" && !dc.generated {
 			field.Default = defaultOf(typ, c.kind, dc.def)
 		}
@@ -173,9 +170,6 @@ func (o *options) alter(id string, dc *describedColumn, typ *pgType, rc relation
 			add("__debezium.source.column.type", strings.ToUpper(name))
 			add("__debezium.source.column.length", strconv.Itoa(int(length)))
 			add("__debezium.source.column.scale", strconv.Itoa(int(scale)))
-			if o.comments && dc.comment != "" {
-				add("__debezium.source.column.comment", dc.comment)
-			}
 			add("__debezium.source.column.name", rc.name)
 			return nil
 		case m.truncate >= 0:

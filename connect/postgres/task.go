@@ -21,6 +21,7 @@ type task struct {
 	log       *slog.Logger
 	partition map[string]any
 
+	home          home   // the log that the places are in
 	conn          *wire  // of the replication
 	side          *wire  // for questions meanwhile
 	former        uint32 // the server's process of the replication before
@@ -35,6 +36,7 @@ type task struct {
 	stream    stream
 	chunks    chunks
 	nextBeat  time.Time
+	nextMark  time.Time
 
 	mu          sync.Mutex // what follows, and all of it while messages are handled
 	place       place      // after the last record made
@@ -73,7 +75,7 @@ func (t *task) Start(ctx context.Context, c sdk.SourceContext, v sdk.Values) err
 	if err != nil {
 		return err
 	}
-	t.place = placeOf(kept)
+	t.place, t.home = placeOf(kept), homeOf(kept)
 	t.handed = t.place
 	t.chunks.load(t.place.chunks)
 	return nil
@@ -113,10 +115,11 @@ func (t *task) hand() []*sdk.Record {
 	}
 	t.handed, t.outstanding = t.place, true
 	t.made.Store(false)
-	if t.streaming {
+	if t.streaming && !t.batch[0].Marks() {
 		t.lag.handed(time.UnixMicro(t.stream.tx.at))
 	}
 	at := &sdk.Position{Partition: t.partition, Offset: t.place.offset()}
+	t.home.store(at.Offset)
 	for _, r := range t.batch {
 		r.At = at
 	}
@@ -171,6 +174,9 @@ func (t *task) open(ctx context.Context) (err error) {
 		if t.o.snapshotMode == "initial_only" {
 			return nil
 		}
+		if err := t.primary(ctx, w); err != nil {
+			return err
+		}
 		if err := t.publish(ctx, w); err != nil {
 			return err
 		}
@@ -185,20 +191,20 @@ func (t *task) open(ctx context.Context) (err error) {
 		}
 		return nil
 	}
-	slot, err := t.findSlot(ctx)
+	is, err := t.stand(ctx)
 	if err != nil {
 		return err
 	}
 	if err := t.endFormer(ctx); err != nil {
 		return err
 	}
-	if t.place.at != 0 && !need && slot != slotReady {
-		if t.o.snapshotMode != "when_needed" {
-			return t.slotGone(slot)
+	if t.place.at != 0 && !need {
+		if need, err = t.goesOn(is); err != nil {
+			return err
 		}
-		t.log.Warn("the replication slot is gone; taking a new snapshot", "slot", t.o.slot)
-		t.place, need = place{}, true
 	}
+	t.home = is.home
+	slot := is.slot.state
 	if slot == slotLost {
 		if _, err := t.conn.query(ctx, "DROP_REPLICATION_SLOT "+quoteIdent(t.o.slot)); err != nil {
 			return err
@@ -240,13 +246,13 @@ const (
 )
 
 // findSlot tells whether the slot is there and can be used.
-func (t *task) findSlot(ctx context.Context) (state string, err error) {
+func (t *task) findSlot(ctx context.Context) (found slot, err error) {
 	err = t.aside(ctx, func(w *wire) error {
 		lost := "''"
 		if t.serverVersion >= 130000 {
 			lost = "wal_status"
 		}
-		rows, err := w.query(ctx, fmt.Sprintf(`SELECT plugin, database, %s, current_setting('wal_level') FROM pg_catalog.pg_replication_slots RIGHT JOIN (SELECT) one ON slot_name = %s`,
+		rows, err := w.query(ctx, fmt.Sprintf(`SELECT plugin, database, %s, current_setting('wal_level'), confirmed_flush_lsn FROM pg_catalog.pg_replication_slots RIGHT JOIN (SELECT) one ON slot_name = %s`,
 			lost, quoteText(t.o.slot)))
 		if err != nil {
 			return err
@@ -256,19 +262,22 @@ func (t *task) findSlot(ctx context.Context) (state string, err error) {
 		case r[3] != "logical":
 			return sdk.Misconfigured("the database's wal_level is %s, but changes can only be read with logical: set wal_level = logical in postgresql.conf and restart PostgreSQL", r[3])
 		case r[0] == "" && r[1] == "":
-			state = slotMissing
+			found.state = slotMissing
 		case r[0] != "pgoutput":
 			return sdk.Misconfigured("replication slot %q uses the plugin %s, not pgoutput: choose another slot.name, or drop the slot", t.o.slot, r[0])
 		case r[1] != t.o.database:
 			return sdk.Misconfigured("replication slot %q is of database %q, not %q: choose another slot.name", t.o.slot, r[1], t.o.database)
 		case r[2] == "lost":
-			state = slotLost
+			found.state = slotLost
 		default:
-			state = slotReady
+			found.state = slotReady
+			if r[4] != "" { // else it is being made
+				found.confirmed, err = parseLSN(r[4])
+			}
 		}
-		return nil
+		return err
 	})
-	return state, err
+	return found, err
 }
 
 // endFormer ends the server's side of the connection before this one, should it still have the slot: after the network was cut the
@@ -283,13 +292,34 @@ func (t *task) endFormer(ctx context.Context) error {
 	})
 }
 
-func (t *task) slotGone(state string) error {
-	if state == slotLost {
-		return sdk.Gone("replication slot %q is invalid, because the server had to keep more log for it than max_slot_wal_keep_size: the changes since %s are lost. "+
-			"Raise that limit, drop the slot, and reset the connector's offsets to take a new snapshot (or set snapshot.mode=when_needed)", t.o.slot, t.place.at)
+// goesOn looks whether changes can be read on from where the task is, and does what the options say if not. need: a snapshot is.
+func (t *task) goesOn(is standing) (need bool, err error) {
+	g := find(t.o, t.place, t.home, is)
+	switch {
+	case g == nil:
+		if is.line != t.home.line && t.home.line != 0 {
+			t.log.Info("a standby was promoted, and has all that is needed", "timeline", is.line, "before", t.home.line)
+		}
+		return false, nil
+	case g.trusted(t.o.mismatch):
+		t.log.Warn("going on from where the replication slot is, as offset.mismatch.strategy says", "slot", t.o.slot, "from", is.slot.confirmed.String(), "why", g.why)
+		t.stands(place{commit: is.slot.confirmed, at: is.slot.confirmed})
+		return false, nil
+	case t.o.snapshotMode == "when_needed":
+		t.log.Warn("taking a new snapshot", "why", g.why)
+		t.stands(place{})
+		t.snapshotted = false
+		return true, nil
 	}
-	return sdk.Gone("replication slot %q does not exist any more: the changes since %s are lost. "+
-		"Reset the connector's offsets to take a new snapshot (or set snapshot.mode=when_needed)", t.o.slot, t.place.at)
+	return false, g.err()
+}
+
+// stands puts the task to another place, whatever it said of the one before.
+func (t *task) stands(at place) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.place, t.handed, t.safe, t.confirmed = at, at, 0, 0
+	t.outstanding = false
 }
 
 func (l lsn) String() string { return fmt.Sprintf("%X/%X", uint32(l>>32), uint32(l)) }
@@ -308,6 +338,9 @@ func (t *task) createSlot(ctx context.Context, snapshot string) (lsn, error) {
 	if t.o.failoverSlot && t.serverVersion >= 170000 {
 		sql += map[string]string{"USE_SNAPSHOT": "(SNAPSHOT 'use', FAILOVER true)", "NOEXPORT_SNAPSHOT": "(SNAPSHOT 'nothing', FAILOVER true)"}[snapshot]
 	} else {
+		if t.o.failoverSlot {
+			t.log.Warn("slot.failover needs PostgreSQL 17: the slot is made without it, and is not on standbys", "slot", t.o.slot)
+		}
 		sql += snapshot
 	}
 	rows, err := t.conn.query(ctx, sql)
@@ -394,10 +427,9 @@ func (t *task) Acknowledged(_ context.Context, positions []sdk.Position) error {
 		before := t.confirmed
 		if t.handed.samePlace(p.Offset) && !t.made.Load() {
 			t.outstanding = false
-			t.confirm(t.safe)
-		} else if q := placeOf(p.Offset); q.snapshot == "" {
-			t.confirm(q.commit)
 		}
+		q := placeOf(p.Offset)
+		t.confirm(q.commit) // and no farther, that the slot never begins after what is kept
 		if t.live != nil && t.confirmed > before {
 			_ = t.live.send('d', status(t.confirmed, time.Now(), false)) // a broken connection is Poll's to find
 		}

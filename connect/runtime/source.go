@@ -213,6 +213,9 @@ func (s *source) send(records []*sdk.Record, from, to int) error {
 
 // convert adds a record to a batch, unless it is dropped or passed over.
 func (s *source) convert(b *batch, r *sdk.Record) error {
+	if r.Marks() {
+		return nil
+	}
 	out, err := s.encode(b, r)
 	if err == nil && !out {
 		return nil

@@ -75,6 +75,17 @@ func TestSharedPosition(t *testing.T) {
 	}
 }
 
+// TestMarks: a record that only says how far the source is, is not sent, and its position is kept.
+func TestMarks(t *testing.T) {
+	p := newPlace(t, map[string]string{"value.converter": "org.apache.kafka.connect.converters.LongConverter"}, weirtest.Topic("out", 1))
+	task := p.start(&fakeSource{records: []*sdk.Record{record("out", int64(7), 1), {At: &sdk.Position{Partition: partition, Offset: map[string]any{"at": int64(2)}}}}}, nil)
+	p.eventually("the position", func() bool { return p.at() == 2 })
+	stop(task)
+	if got := len(p.node.Consume("out", 1)); got != 1 {
+		t.Errorf("%d records", got)
+	}
+}
+
 // TestDurable: a source hears of each poll once, when all of its records are in the topic or passed over.
 func TestDurable(t *testing.T) {
 	p := newPlace(t, map[string]string{"value.converter": "org.apache.kafka.connect.converters.LongConverter"}, weirtest.Topic("out", 1))
@@ -221,7 +232,7 @@ func TestTopicsOfSources(t *testing.T) {
 	}
 }
 
-// TestPollAgain: a source that cannot be read for a while is polled again.
+// TestPollAgain: a source that cannot be read for a while is polled again, and what is told is what is wrong now.
 func TestPollAgain(t *testing.T) {
 	p := newPlace(t, nil, weirtest.Topic("out", 1))
 	var tries atomic.Int32
@@ -229,7 +240,10 @@ func TestPollAgain(t *testing.T) {
 		if tries.Add(1) <= troubleAfter {
 			return nil, sdk.Retry(errors.New("the database is down"))
 		}
-		if tries.Load() == troubleAfter+1 {
+		if tries.Load() <= troubleAfter+2 {
+			return nil, sdk.Retry(errors.New("the database is a standby"))
+		}
+		if tries.Load() == troubleAfter+3 {
 			return []*sdk.Record{record("out", "a", 1)}, nil
 		}
 		<-ctx.Done()
@@ -237,9 +251,13 @@ func TestPollAgain(t *testing.T) {
 	}}, nil)
 	defer stop(task)
 	p.eventually("the position", func() bool { return p.at() == 1 })
-	told := p.find(func(s Status) bool { return s.Trace != "" })
-	if told.State != Running || told.Cause != sdk.Transient || !strings.Contains(told.Trace, "the database is down") || p.status() != (Status{State: Running}) {
-		t.Errorf("told as %+v, then %+v", told, p.status())
+	for _, trouble := range []string{"the database is down", "the database is a standby"} {
+		if told := p.find(func(s Status) bool { return strings.Contains(s.Trace, trouble) }); told.State != Running || told.Cause != sdk.Transient {
+			t.Errorf("told as %+v", told)
+		}
+	}
+	if p.status() != (Status{State: Running}) {
+		t.Errorf("then told as %+v", p.status())
 	}
 }
 

@@ -202,9 +202,10 @@ type run struct {
 	told    sync.Mutex // a run that is given up at once may still learn of secrets
 	secrets []string
 
-	noting sync.Mutex
-	note   string // of the connector, for people, while all is well
-	well   bool
+	noting  sync.Mutex
+	note    string // of the connector, for people, while all is well
+	well    bool
+	trouble string // that was told
 
 	// Contexts, from the first to end to the last. ctx ends when the run is to end; soft when what is under way then has to be given up;
 	// hard when the run is over or cut off: then nothing may be sent or kept.
@@ -319,16 +320,20 @@ func (r *run) work() (err error) {
 	panic(fmt.Sprintf("BUG: %T is neither source nor sink", r.t.spec.Type))
 }
 
-// troubled tells that something is wrong that passes, and that it is tried again. Told only after a while: most such things are over soon.
+// troubled tells that something is wrong that passes, and that it is tried again. Told only after a while, as most such things are over
+// soon, and again when it becomes something else.
 func (r *run) troubled(tries int, err error) {
 	r.t.meter.retries.Add(1)
 	r.t.meter.failed(sdk.Transient)
 	text := r.mask(err.Error())
 	r.logger.Warn("a task tries again", "task", r.t.spec.name(), "tries", tries, "error", text)
-	if tries == troubleAfter {
-		r.noting.Lock()
-		defer r.noting.Unlock()
-		r.well = false
+	if tries < troubleAfter {
+		return
+	}
+	r.noting.Lock()
+	defer r.noting.Unlock()
+	if r.well || r.trouble != text {
+		r.well, r.trouble = false, text
 		r.t.tell(Status{State: Running, Trace: text, Cause: sdk.Transient})
 	}
 }

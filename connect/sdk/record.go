@@ -10,7 +10,7 @@ type Header struct {
 }
 
 // Record is what converters and transforms work on. A schema may be nil; then the value tells by its Go type what it is (and an object
-// is a map[string]any).
+// is a map[string]any). See Marks for one without anything.
 type Record struct {
 	Topic       string
 	Partition   int32 // -1: not chosen yet
@@ -28,6 +28,10 @@ type Record struct {
 	// From is where a record for a sink was read, whatever transforms made of Topic and Partition since.
 	From TopicPartition
 }
+
+// Marks tells of a record of a source that it has nothing but At. It is not sent: it only says how far the source is, so that this is kept
+// where nothing else comes.
+func (r *Record) Marks() bool { return r.Topic == "" && r.Key == nil && r.Value == nil }
 
 // Position is a place in a source. Partition names a part of the source with its own order (a file, a table, a shard), Offset the
 // place there *after* the record: with it a task begins again. Both are written as JSON; numbers come back as float64 unless

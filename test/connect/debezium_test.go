@@ -23,9 +23,23 @@ func (p *postgres) script(database, file string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	for _, sql := range strings.Split(string(b), ";\n") {
-		if strings.TrimSpace(sql) != "" {
-			p.run(database, sql)
+	p.statements(database, string(b))
+}
+
+// statements runs statements, each for itself.
+func (p *postgres) statements(database, text string) {
+	p.t.Helper()
+	c, err := p.dial(database)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer c.Close(context.Background())
+	for _, sql := range strings.Split(text, ";\n") {
+		if strings.TrimSpace(sql) == "" {
+			continue
+		}
+		if _, err := ask(p.t.Context(), c, sql); err != nil {
+			p.t.Fatalf("%s: %v", sql, err)
 		}
 	}
 }
@@ -38,15 +52,20 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`"ts_(ms|us|ns)":\d+`), `"ts_$1":0`},
 	{regexp.MustCompile(`("snapshot":"(?:true|first|last|first_in_data_collection|last_in_data_collection)".*?)"txId":\d+,"lsn":\d+`), `$1"txId":0,"lsn":0`},
-	{regexp.MustCompile(`\{"closed":"true","type":"path"\}`), `{"type":"path","closed":"true"}`}, // in the order of one of Java's maps, which is another in each run
-	{regexp.MustCompile(`"default":"x",("field":"extra")`), `$1`},                                // known only to who looks before the column is dropped
+	{regexp.MustCompile(`\{"closed":"true","type":"path"\}`), `{"type":"path","closed":"true"}`},                                                                        // in the order of one of Java's maps, which is another in each run
+	{regexp.MustCompile(`"default":"x",("field":"extra")`), `$1`},                                                                                                       // known only to who looks before the column is dropped
+	{regexp.MustCompile(`io\.debezium\.[a-zA-Z.]*\$LogicalDecodingMessageId@[0-9a-f]+`), "LOGICAL_DECODING_MESSAGE"},                                                    // where Debezium's object is in memory
+	{regexp.MustCompile(`,\{"data_collection":"LOGICAL_DECODING_MESSAGE","event_count":\d+\}|\{"data_collection":"LOGICAL_DECODING_MESSAGE","event_count":\d+\},`), ""}, // whose order is by that
+	{regexp.MustCompile(`"two":"2","three":"3"`), `"three":"3","two":"2"`},                                                                                              // members of a map that share a bucket of Java's: in the order in which they were put there, which Go's maps forget
+	{regexp.MustCompile(`"d":"0044-03-15Z"`), `"d":"-0043-03-15Z"`},                                                                                                     // in a snapshot Debezium loses that a date is before the year 1; Weir does not
 	{regexp.MustCompile(`"sequence":"\[[^\]]*\]"`), `"sequence":""`},
 }
 
-// taken are the records of a worker, as text, by topic.
-func taken(t *testing.T, kafka, last string) map[string][]string {
+// taken are the records in topics that begin with a prefix, as text, by topic, once there is one in the topic last.
+func taken(t *testing.T, kafka, prefix, last string) map[string][]string {
 	t.Helper()
-	c, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeRegex(), kgo.ConsumeTopics(`^oracle\..*`), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond))
+	mine := regexp.MustCompile(`^(` + prefix + `[._].*|beat\.` + prefix + `)$`)
+	c, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.ConsumeRegex(), kgo.ConsumeTopics(mine.String()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.MetadataMaxAge(time.Second), kgo.MetadataMinAge(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,11 +80,11 @@ func taken(t *testing.T, kafka, last string) map[string][]string {
 		}
 		ends, err := kadm.NewClient(c).ListEndOffsets(ctx)
 		if err != nil {
-			t.Fatal(err)
+			return false // a topic, perhaps another set's, is just being made
 		}
 		read := true
 		ends.Each(func(o kadm.ListedOffset) {
-			read = read && (!strings.HasPrefix(o.Topic, "oracle.") || int64(len(out[o.Topic])) >= o.Offset)
+			read = read && (!mine.MatchString(o.Topic) || int64(len(out[o.Topic])) >= o.Offset)
 		})
 		return read
 	}
@@ -82,6 +101,9 @@ func taken(t *testing.T, kafka, last string) map[string][]string {
 				value = m.what.ReplaceAll(value, []byte(m.with))
 			}
 			text := fmt.Sprintf("%s\n%s", r.Key, value)
+			if r.Value == nil {
+				text = fmt.Sprintf("%s\nno value", r.Key)
+			}
 			for _, h := range r.Headers {
 				if h.Key == "__debezium.context.runId" {
 					h.Value = []byte("a name of each run")
@@ -92,50 +114,4 @@ func taken(t *testing.T, kafka, last string) map[string][]string {
 		}
 	}
 	return out
-}
-
-// TestDebeziumBeside: Debezium and Weir's connector read the same database at the same time, with the same configuration: its snapshot
-// and its changes. Their records are the same, byte for byte, schemas and headers included.
-func TestDebeziumBeside(t *testing.T) {
-	theirBroker, ourBroker := startBroker(t), startBroker(t)
-	theirs := startJVM(t, theirBroker.kafka)
-	ours := startWorker(t, ourBroker.kafka)
-	pg := startPostgres(t)
-	pg.run("postgres", "CREATE DATABASE oracle")
-	pg.script("oracle", "types.sql")
-	pg.script("oracle", "rows.sql")
-	config := func(slot string) map[string]string {
-		return pg.props("oracle", "slot.name", slot, "publication.name", slot, "key.converter.schemas.enable", "true", "value.converter.schemas.enable", "true", "tombstones.on.delete", "true")
-	}
-	theirs.connector("c", config("theirs"))
-	ours.connector("c", config("ours"))
-	streams(t, ours, "c")
-	await(t, "Debezium to follow the changes", func() bool {
-		rows := pg.run("oracle", "SELECT active FROM pg_replication_slots WHERE slot_name = 'theirs'")
-		return len(rows) == 1 && rows[0][0] == "t"
-	})
-	pg.script("oracle", "changes.sql")
-	pg.run("oracle", "INSERT INTO t_end VALUES (99)")
-	a, b := taken(t, theirBroker.kafka, "oracle.public.t_end"), taken(t, ourBroker.kafka, "oracle.public.t_end")
-	records, topics := 0, slices.Sorted(maps.Keys(a))
-	if mine := slices.Sorted(maps.Keys(b)); !slices.Equal(topics, mine) {
-		t.Errorf("topics differ: Debezium has %v, Weir %v", topics, mine)
-	}
-	for _, topic := range topics {
-		records += len(a[topic])
-		for i := range max(len(a[topic]), len(b[topic])) {
-			if i >= len(a[topic]) || i >= len(b[topic]) {
-				t.Errorf("%s: Debezium has %d records, Weir %d", topic, len(a[topic]), len(b[topic]))
-				break
-			}
-			if x, y := a[topic][i], b[topic][i]; x != y {
-				at := 0
-				for at < min(len(x), len(y)) && x[at] == y[at] {
-					at++
-				}
-				t.Errorf("%s, record %d:\nDebezium: …%.300s\nWeir:     …%.300s", topic, i, x[max(0, at-100):], y[max(0, at-100):])
-			}
-		}
-	}
-	t.Logf("%d records in %d topics were compared", records, len(topics))
 }

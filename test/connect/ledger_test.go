@@ -53,8 +53,11 @@ func (l *ledger) writes(rate int) {
 			case <-tick.C:
 			}
 			if c == nil || c.IsClosed() {
+				l.mu.Lock()
+				p := l.p
+				l.mu.Unlock()
 				var err error
-				if c, err = l.p.dial(l.database); err != nil {
+				if c, err = p.dial(l.database); err != nil {
 					c = nil
 					continue
 				}
@@ -77,6 +80,13 @@ func (l *ledger) writes(rate int) {
 			}
 		}
 	}()
+}
+
+// moves goes on at another server.
+func (l *ledger) moves(to *postgres) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.p = to
 }
 
 func (l *ledger) end() {

@@ -92,6 +92,13 @@ func (k *link) mend() {
 	k.up = true
 }
 
+// leads makes new connections go elsewhere.
+func (k *link) leads(to int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.to = net.JoinHostPort("127.0.0.1", strconv.Itoa(to))
+}
+
 // hold lets nothing flow any more through the connections that there are, and does not tell their ends. New ones work.
 func (k *link) hold() {
 	k.mu.Lock()

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -25,18 +26,18 @@ type postgres struct {
 	cmd      *exec.Cmd
 }
 
-// startPostgres starts a PostgreSQL that ends with the test.
-func startPostgres(t testing.TB, settings ...string) *postgres {
+// prepared gives a server with a folder and a port that is not there yet.
+func prepared(t testing.TB) *postgres {
 	t.Helper()
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if len(found) == 0 {
+	programs, _ := filepath.Glob(cmp.Or(os.Getenv("POSTGRES_BIN"), "/usr/lib/postgresql/*/bin") + "/initdb")
+	if len(programs) == 0 {
 		t.Skip("PostgreSQL's programs are not installed: apt-get install postgresql")
 	}
 	dir, err := os.MkdirTemp("", "weir-connect-postgres")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &postgres{t: t, bin: filepath.Dir(found[len(found)-1]), dir: dir, port: freePort(t)}
+	p := &postgres{t: t, bin: filepath.Dir(programs[len(programs)-1]), dir: dir, port: freePort(t)}
 	t.Cleanup(func() {
 		if p.cmd != nil {
 			p.stop(syscall.SIGQUIT)
@@ -55,6 +56,14 @@ func startPostgres(t testing.TB, settings ...string) *postgres {
 			t.Fatal(err)
 		}
 	}
+	return p
+}
+
+// startPostgres starts a PostgreSQL that ends with the test.
+func startPostgres(t testing.TB, settings ...string) *postgres {
+	t.Helper()
+	p := prepared(t)
+	dir := p.dir
 	if out, err := p.program("initdb", "-D", dir+"/data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
