@@ -49,12 +49,17 @@ type jsonConverter struct {
 	sizes [8]int            // of the last maps, by how deep they lie: the next are likely as large
 }
 
+// remembering gives a converter that can remember what it has seen.
+func remembering(c jsonConverter) *jsonConverter {
+	c.plans, c.known, c.names, c.plain = map[*sdk.Schema]*plan{}, map[string]*sdk.Schema{}, map[string]string{}, map[*sdk.Schema]bool{}
+	return &c
+}
+
 func newJSON(v sdk.Values, _ use) (any, error) {
-	c := &jsonConverter{
+	c := remembering(jsonConverter{
 		schemas: v.Bool("schemas.enable"), numeric: strings.EqualFold(v.String("decimal.format"), "NUMERIC"),
 		nullDefault: v.Bool("replace.null.with.default"), most: max(1, int(v.Int("schemas.cache.size"))),
-		plans: map[*sdk.Schema]*plan{}, known: map[string]*sdk.Schema{}, names: map[string]string{}, plain: map[*sdk.Schema]bool{},
-	}
+	})
 	if content := v.String("schema.content"); content != "" && c.schemas {
 		s, err := c.parseSchema([]byte(content))
 		if err != nil {

@@ -33,7 +33,7 @@ type jsonSchemaFormat struct {
 func newJSONSchema(v sdk.Values) (format, error) {
 	numeric := strings.EqualFold(v.String("decimal.format"), "NUMERIC")
 	return &jsonSchemaFormat{
-		json:    &jsonConverter{numeric: numeric, nullDefault: true, most: 1000, plans: map[*sdk.Schema]*plan{}, names: map[string]string{}, plain: map[*sdk.Schema]bool{}},
+		json:    remembering(jsonConverter{numeric: numeric, nullDefault: true, most: 1000}),
 		numeric: numeric, closed: !v.Bool("object.additional.properties"), nonRequired: v.Bool("use.optional.for.nonrequired"),
 	}, nil
 }

@@ -21,7 +21,7 @@ const mostPlans = 1000
 
 // NewJSON makes one.
 func NewJSON() *JSON {
-	return &JSON{c: &jsonConverter{schemas: true, strict: true, most: mostPlans, plans: map[*sdk.Schema]*plan{}, known: map[string]*sdk.Schema{}, names: map[string]string{}}}
+	return &JSON{c: remembering(jsonConverter{schemas: true, strict: true, most: mostPlans})}
 }
 
 // AppendSchema appends a schema. After an error dst is as it was.
