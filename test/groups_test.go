@@ -2,8 +2,11 @@ package test
 
 import (
 	"cmp"
+	"fmt"
+	"sync"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -253,4 +256,26 @@ func wants(t *testing.T, what string, got, want int16) {
 	if got != want {
 		t.Errorf("%s: %s, want %s", what, describe(got, nil), describe(want, nil))
 	}
+}
+
+// TestManyAskForCoordinators of a node that makes their topic just then: each is answered when its coordinator is there, whoever of them
+// was the first.
+func TestManyAskForCoordinators(t *testing.T) {
+	n := start(t)
+	var asking sync.WaitGroup
+	for i := range 40 {
+		asking.Go(func() {
+			req := kmsg.NewPtrFindCoordinatorRequest()
+			req.CoordinatorKeys = []string{fmt.Sprint("group ", i)}
+			resp, err := req.RequestWith(ctx(t), n.client())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if c := resp.Coordinators[0]; c.ErrorCode != 0 {
+				t.Errorf("%s: %v", c.Key, kerr.ErrorForCode(c.ErrorCode))
+			}
+		})
+	}
+	asking.Wait()
 }

@@ -162,14 +162,15 @@ func code(err error) int16 {
 // leaderWait bounds how long an answer about new partitions waits for their leaders.
 const leaderWait = 5 * time.Second
 
-// whenLed runs f when the partitions have leaders, off the connection's goroutine.
+// whenLed runs f when all partitions of topics have leaders, off the connection's goroutine. So many partitions they have at least: the
+// newest image may not be here yet.
 func (b *Broker) whenLed(topics map[string]int, f func()) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), leaderWait)
 		defer cancel()
 		for name, count := range topics {
 			t := b.Controller.Image().Topic(name)
-			if t != nil && b.Leaders.Await(ctx, t.ID, int32(count)) != nil {
+			if t != nil && b.Leaders.Await(ctx, t.ID, int32(max(count, len(t.Partitions)))) != nil {
 				break // the topic is there; clients ask again for leaders that are late
 			}
 		}
