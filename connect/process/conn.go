@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/weir/weir/connect/sdk"
 )
@@ -137,8 +138,18 @@ func (c *conn) failure(cause sdk.Cause, format string, args ...any) error {
 	return sdk.Because(cause, errors.New(c.clean(fmt.Sprintf(format, args...))))
 }
 
-// clean makes a text one that can be shown.
-func (c *conn) clean(text string) string { return shorten(c.mask(text), mostOfText) }
+// clean makes a text one that can be shown, on one line.
+func (c *conn) clean(text string) string { return shorten(oneLine(c.mask(text)), mostOfText) }
+
+// oneLine gives spaces for what would not be seen, such as ends of lines.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+}
 
 // quote makes the begin of what a process sends one that can be shown.
 func (c *conn) quote(text string) string {

@@ -432,6 +432,7 @@ func FuzzHear(f *testing.F) {
 		`{"type":"done","seq":3,"refused":[{"record":1,"error":"x"},{"topic":"t","partition":1,"offset":5,"error":"y"}],"offsets":[{"topic":"t","partition":1,"offset":5}],"rewind":[]}`,
 		`{"type":"error","seq":4,"cause":"source gone","error":"x"}`, `{"type":"note","note":"x"}`, `{"type":"position","partition":{"a":null}}`,
 		`{"type":"done","seq":5,"errors":[{"option":"a","error":"b"}],"tasks":[{"a":"b"}]}`, `[]`, ``, `{"type":1}`,
+		"{\"type\":\"done\",\"a\\nb\":\x16}",
 	} {
 		f.Add(uint8(len(line)%6), line)
 	}
