@@ -312,7 +312,7 @@ func TestRealKilled(t *testing.T) {
 	node := weirtest.Start(t, weirtest.Topic("killed", 3))
 	k := kit.New(t, kit.Cluster(node.Addr()), kit.Patience(4*time.Minute), kit.Converters("org.apache.kafka.connect.storage.StringConverter", "org.apache.kafka.connect.json.JsonConverter"))
 	run := k.Start(sink{aiven}, map[string]string{"topics": "killed", "connection.url": s.url + ",http://127.0.0.1:1", "value.converter": "org.apache.kafka.connect.json.JsonConverter",
-		"value.converter.schemas.enable": "false", "consumer.override.max.poll.records": "500", "retry.backoff.ms": "10", "max.retries": "2"})
+		"value.converter.schemas.enable": "false", "consumer.override.max.poll.records": "500", "retry.backoff.ms": "10"})
 	const keys, rounds = 300, 60
 	written := make(chan struct{})
 	go func() {
