@@ -72,7 +72,7 @@ func (l *Log) appendSome(entries []Entry) (int, error) {
 		s.room = 0
 		return 0, errors.Join(err, file.Truncate(s.size))
 	}
-	if p.at > s.room && gathered && !l.relaxed {
+	if p.at > s.room && len(buf) < direct && !l.relaxed {
 		s.makeRoom(file, p.at, min(s.size, roomMax, cfg.SegmentBytes-p.at))
 	}
 	if gathered {

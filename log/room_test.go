@@ -73,6 +73,20 @@ func TestRoomIsNotTakenWithoutSyncs(t *testing.T) {
 	}
 }
 
+// TestRoomIsNotTakenByMuch: where much is written at a time, zeros would be much too, and what they save little.
+func TestRoomIsNotTakenByMuch(t *testing.T) {
+	fs := vfs.NewMem()
+	w, _ := openTest(t, fs, testConfig)
+	w.term++
+	w.mustAppend(slices.Repeat([]int{0}, 1000)...)
+	for range 20 {
+		w.mustAppend(slices.Repeat([]int{1}, 400)...)
+		if size := fileSize(t, fs, w); size != w.l.Size() {
+			t.Fatalf("the file has %d bytes, and %d are used", size, w.l.Size())
+		}
+	}
+}
+
 // TestRoomIsNoDamage: after a kill, and after crashes that tear the write before them, a log opens with all that was synced, and what is
 // kept aside is never only room.
 func TestRoomIsNoDamage(t *testing.T) {
