@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,26 +15,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/weir/weir/config"
+	"github.com/weir/weir/internal/kept"
 	"github.com/weir/weir/internal/vfs"
 )
 
 // said gathers what a node logs.
-type said struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (s *said) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(b)
-}
-
-func (s *said) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
+type said = kept.Text
 
 // start starts a node on a file system, on a free port.
 func start(t testing.TB, fs vfs.FS, set ...string) (*Node, *said, error) {

@@ -10,13 +10,13 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 
+	"github.com/weir/weir/internal/kept"
 	"github.com/weir/weir/record"
 	"github.com/weir/weir/replication"
 )
@@ -31,22 +31,7 @@ type place struct {
 }
 
 // text is a log that may be read while it is written.
-type text struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (t *text) Write(b []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.Write(b)
-}
-
-func (t *text) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.String()
-}
+type text = kept.Text
 
 func newPlace(t *testing.T, self int32, cluster, address string) *place {
 	t.Helper()

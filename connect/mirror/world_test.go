@@ -20,6 +20,7 @@ import (
 
 	"github.com/weir/weir/connect"
 	"github.com/weir/weir/connect/mirror"
+	"github.com/weir/weir/internal/kept"
 	"github.com/weir/weir/weirtest"
 )
 
@@ -204,22 +205,7 @@ func work(t testing.TB, target string, more ...string) *worker {
 }
 
 // synced is a buffer for several goroutines.
-type synced struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *synced) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *synced) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
+type synced = kept.Text
 
 // do asks the REST API.
 func (w *worker) do(method, path string, body any) (int, []byte) {

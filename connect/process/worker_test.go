@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"github.com/weir/weir/connect/process"
 	"github.com/weir/weir/connect/sdk"
 	"github.com/weir/weir/connect/sdk/kit"
+	"github.com/weir/weir/internal/kept"
 	"github.com/weir/weir/weirtest"
 )
 
@@ -54,22 +54,7 @@ func TestMain(m *testing.M) {
 }
 
 // logs gathers what a worker logs.
-type logs struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logs) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type logs = kept.Text
 
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()

@@ -34,7 +34,7 @@ var layers = [][]string{
 	{"coordinator/group", "partition", "broker/wire", "transport"},
 	{"cluster", "replication"},
 	{"coordinator/machine", "config", "log"},
-	{"record", "internal/vfs", "internal/load", "internal/nearest", "internal/stats", "test/chaos/history"},
+	{"record", "internal/vfs", "internal/kept", "internal/load", "internal/nearest", "internal/stats", "test/chaos/history"},
 	{"internal/bugs"},
 }
 

@@ -12,12 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/weir/weir/internal/kept"
 )
 
 // patience is for how long tests wait for what has to come.
@@ -53,22 +54,7 @@ func freePort(t testing.TB) int {
 }
 
 // output gathers what processes print.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
+type output = kept.Text
 
 // process is a weir that runs, with a REST API of Connect.
 type process struct {
